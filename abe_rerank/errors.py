@@ -1,0 +1,9 @@
+"""The errors a user can cause; the command line shows them as one line."""
+
+
+class AbeRerankError(Exception):
+    """Something failed, with a message that names the thing and the way out. Exit code 1."""
+
+
+class UsageError(AbeRerankError, ValueError):
+    """The input cannot be used as given. Exit code 2."""

@@ -1,0 +1,183 @@
+"""The value objects that travel from prompt to report.
+
+Everything here is frozen and free of torch: a ``Spec`` is what a prompt asks for, a ``Score``
+is what a scorer found in one image, a ``Ranking`` is what was picked. *Nothing to bind* and
+*unscored* are states of their own, never a 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL.Image import Image
+
+Span = tuple[int, int]
+"""Half-open character range [start, end) in the prompt."""
+
+Kind = Literal["colour", "shape", "size", "material", "texture", "other"]
+"""The kind of an attribute; the competitors of an attribute are values of its own kind. Patterns are textures."""
+
+Verdict = Literal["bound", "swapped", "weak", "not found"]
+Status = Literal["scored", "nothing to bind", "unscored"]
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """One attribute of one object, as it stands in the prompt: ``prompt[span[0]:span[1]] == text``."""
+
+    text: str
+    span: Span
+    kind: Kind
+
+
+@dataclass(frozen=True)
+class Count:
+    """How many of an object the prompt asks for ("two", "a dozen"); ``value`` is the number."""
+
+    text: str
+    span: Span
+    value: int
+
+
+@dataclass(frozen=True)
+class ObjectPhrase:
+    """One object of the scene.
+
+    ``text`` and ``span`` are those of its head noun or compound ("fire hydrant");
+    ``phrase_span`` covers the whole noun phrase with the attributes that stand before the head.
+    """
+
+    text: str
+    span: Span
+    phrase_span: Span
+    attributes: tuple[Attribute, ...] = ()
+    count: Count | None = None
+    negated: bool = False
+
+
+@dataclass(frozen=True)
+class Relation:
+    """A directed relation between two objects, given by their indices in ``Spec.objects``."""
+
+    subject: int
+    text: str
+    span: Span
+    object: int
+
+
+@dataclass(frozen=True)
+class Ignored:
+    """A word of the prompt that was not bound, and why ("style", "determiner", "negated", ...)."""
+
+    text: str
+    span: Span
+    reason: str
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a prompt asks for. Made by :func:`abe_rerank.parse`."""
+
+    prompt: str
+    objects: tuple[ObjectPhrase, ...] = ()
+    relations: tuple[Relation, ...] = ()
+    ignored: tuple[Ignored, ...] = ()
+
+    @property
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """(attribute, object) texts as they stand in the prompt, one for each attribute, negated objects left out."""
+        return tuple((a.text, o.text) for o in self.objects if not o.negated for a in o.attributes)
+
+    @property
+    def counts(self) -> tuple[tuple[int, str], ...]:
+        """(number, object) for each counted object that is not negated."""
+        return tuple((o.count.value, o.text) for o in self.objects if o.count is not None and not o.negated)
+
+    @property
+    def nothing_to_bind(self) -> bool:
+        """True if no object of the prompt has an attribute."""
+        return not self.pairs
+
+
+@dataclass(frozen=True)
+class Region:
+    """Where an object was found.
+
+    ``weights`` is a float array [rows, columns] over the patch grid that sums to 1;
+    ``box`` is (left, top, right, bottom) as fractions of the image's width and height.
+    """
+
+    weights: np.ndarray
+    box: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class PairScore:
+    """How well one attribute sits on its object.
+
+    ``evidence`` and ``margin`` are cosines (differences of cosines); ``competitor`` is the attribute
+    with the highest evidence among the competitors; ``probability`` is None when the scorer is not calibrated for its backbone.
+    """
+
+    attribute: Attribute
+    object: ObjectPhrase
+    evidence: float
+    competitor: str
+    margin: float
+    region: Region
+    verdict: Verdict
+    probability: float | None = None
+
+
+@dataclass(frozen=True)
+class Score:
+    """The score of one image for one prompt, with its terms and each pair's evidence.
+
+    ``value`` is None exactly when ``status`` is "unscored"; ``reason`` then says why. With status "nothing to bind"
+    the value is the global score alone.
+    """
+
+    value: float | None
+    status: Status
+    scorer: str
+    global_score: float | None = None
+    local: float | None = None
+    binding_difference: float | None = None
+    pairs: tuple[PairScore, ...] = ()
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One image with its score; ``seed`` is None for images that were not sampled here."""
+
+    image: Image
+    score: Score
+    seed: int | None = None
+    source: str | None = None
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Candidates of one prompt, best first; unscored ones last. Ties keep the order in which they came."""
+
+    prompt: str
+    spec: Spec
+    candidates: tuple[Candidate, ...]
+    settings: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def best(self) -> Candidate:
+        """The candidate with the highest score. Raises ValueError if none could be scored."""
+        if not self.candidates or self.candidates[0].score.value is None:
+            raise ValueError("no candidate could be scored")
+        return self.candidates[0]
+
+    def top_k(self, k: int) -> tuple[Candidate, ...]:
+        """The first ``k`` candidates. Raises ValueError unless ``k`` is positive."""
+        if k < 1:
+            raise ValueError(f"k must be at least 1, got {k}")
+        return self.candidates[:k]
