@@ -1,0 +1,298 @@
+"""Renders a scene by signed distances: anti-aliased at any size, with the mask of every object.
+
+A shape is a signed distance field on local coordinates (u to the right, v down, the object within [-1, 1]); coverage
+is the field clipped to one pixel's width. Solids are seen from above by ``tilt`` and shaded face by face.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from abe_rerank.shapes.world import Scene, SceneObject
+
+Field = NDArray[np.float32]
+
+
+def render(scene: Scene, size: int = 128) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Draws a scene.
+
+    Returns the image, uint8 [size, size, 3], and the masks, float32 [objects, size, size] in [0, 1]: the share of each
+    pixel that shows the object, after those in front of it have been drawn. The same scene and size give the same bytes.
+    """
+    rng = np.random.default_rng(scene.texture_seed)
+    canvas = _background(scene, size, rng)
+    for thing in scene.objects:
+        _draw_shadow(canvas, thing, scene)
+    masks = np.zeros((len(scene.objects), size, size), np.float32)
+    for k, thing in enumerate(scene.objects):
+        _draw_object(canvas, masks, k, thing, scene)
+    if scene.blur:
+        canvas = _blur(canvas, scene.blur)
+    if scene.noise:
+        canvas = canvas + rng.normal(0, scene.noise, canvas.shape).astype(np.float32)
+    return (np.clip(canvas, 0, 1) * 255 + 0.5).astype(np.uint8), masks
+
+
+def _background(scene: Scene, size: int, rng: np.random.Generator) -> Field:
+    first, second = (np.array(tone, np.float32) for tone in scene.background_rgb)
+    rows = ((np.arange(size, dtype=np.float32) + 0.5) / size)[:, None, None]
+    if scene.background == "plain":
+        share = np.zeros((size, size, 1), np.float32)
+    elif scene.background == "gradient":
+        columns = rows.reshape(1, size, 1)
+        lean = np.float32(scene.light)
+        share = np.clip((1 - abs(lean)) * rows + abs(lean) * (columns if lean > 0 else 1 - columns), 0, 1)
+    elif scene.background == "floor":
+        edge = np.clip((rows - np.float32(scene.horizon)) * size + 0.5, 0, 1)
+        share = edge * (0.6 + 0.4 * rows) * np.ones((1, size, 1), np.float32)
+    else:
+        share = _cloud(size, rng)[..., None]
+    return first * (1 - share) + second * share
+
+
+def _cloud(size: int, rng: np.random.Generator) -> Field:
+    """Smooth noise in [0, 1]: random lattices of three finenesses, interpolated."""
+    total = np.zeros((size, size), np.float32)
+    for cells, weight in ((4, 0.5), (9, 0.3), (20, 0.2)):
+        lattice = rng.random((cells + 1, cells + 1), dtype=np.float32)
+        at = np.arange(size, dtype=np.float32) / size * cells
+        low = at.astype(int)
+        part = at - low
+        part = part * part * (3 - 2 * part)
+        lines = lattice[low] * (1 - part)[:, None] + lattice[low + 1] * part[:, None]
+        total += weight * (lines[:, low] * (1 - part) + lines[:, low + 1] * part)
+    return total
+
+
+def _window(thing: SceneObject, size: int, reach: float) -> tuple[slice, slice, Field, Field]:
+    """The pixels within ``reach`` radii of the object, and their coordinates in radii from its centre."""
+    r = thing.diameter / 2 * reach
+    x0, x1 = (int(np.clip(np.floor(e * size), 0, size)) for e in (thing.x - r, thing.x + r + 1 / size))
+    y0, y1 = (int(np.clip(np.floor(e * size), 0, size)) for e in (thing.y - r, thing.y + r + 1 / size))
+    u = ((np.arange(x0, x1, dtype=np.float32) + 0.5) / size - thing.x) / (thing.diameter / 2)
+    v = ((np.arange(y0, y1, dtype=np.float32) + 0.5) / size - thing.y) / (thing.diameter / 2)
+    return slice(y0, y1), slice(x0, x1), u[None, :], v[:, None]
+
+
+def _draw_shadow(canvas: Field, thing: SceneObject, scene: Scene) -> None:
+    if not scene.shadow:
+        return
+    rows, columns, u, v = _window(thing, len(canvas), 1.5)
+    distance = np.sqrt(((u + 0.25 * scene.light) / 1.05) ** 2 + ((v - 0.88) / 0.32) ** 2)
+    darkness = scene.shadow * np.clip((1.2 - distance) / 0.6, 0, 1)
+    canvas[rows, columns] *= 1 - darkness[..., None]
+
+
+def _draw_object(canvas: Field, masks: Field, k: int, thing: SceneObject, scene: Scene) -> None:
+    size = len(canvas)
+    rows, columns, u, v = _window(thing, size, 1.1)
+    pixel = 2 / (thing.diameter * size)
+    distance, shade, a, b = _SURFACES[thing.shape](thing, scene.light, u, v)
+    cover = np.clip(0.5 - distance / pixel, 0, 1)[..., None]
+    colour = _pattern(thing, a, b, pixel) * np.clip(shade, 0, 1.25)[..., None]
+    if thing.gloss:
+        glint = np.exp(-((u + 0.35 * scene.light - 0.1) ** 2 + (v + 0.4) ** 2) / 0.05)
+        colour = colour + thing.gloss * glint[..., None] * (1 - colour)
+    if thing.outline:
+        width = max(0.06, 1.2 * pixel)
+        colour = colour * (1 - thing.outline * np.clip((distance + width) / pixel + 0.5, 0, 1))[..., None]
+    patch = canvas[rows, columns]
+    canvas[rows, columns] = patch * (1 - cover) + np.clip(colour, 0, 1) * cover
+    masks[:k, rows, columns] *= 1 - cover[..., 0]
+    masks[k, rows, columns] = cover[..., 0]
+
+
+def _pattern(thing: SceneObject, a: Field, b: Field, pixel: float) -> Field:
+    """The surface's colour [h, w, 3] at surface coordinates (a, b)."""
+    base = np.array(thing.rgb, np.float32)
+    if thing.pattern == "plain":
+        return np.broadcast_to(base, (*np.broadcast_shapes(a.shape, b.shape), 3)).copy()
+    c, s = np.cos(thing.pattern_angle), np.sin(thing.pattern_angle)
+    p, q = (a * c + b * s) * thing.pattern_scale, (b * c - a * s) * thing.pattern_scale
+    if thing.pattern == "striped":
+        field = np.abs(np.mod(p, 2) - 1) - 0.42
+    else:
+        # Dots on a hexagonal lattice: two rectangular lattices, one shifted by half a cell.
+        near = [np.hypot(np.mod(p + d, 2) - 1, (np.mod(q / 1.2 + d, 2) - 1) * 1.2) for d in (0.0, 1.0)]
+        field = np.minimum(*near) - 0.52
+    share = np.clip(0.5 - field / max(pixel * thing.pattern_scale, 1e-3), 0, 1)[..., None]
+    return base * (1 - share) + _contrast(base) * share
+
+
+def _contrast(rgb: Field) -> Field:
+    """The second tone of a pattern: the same hue made much darker or much paler, whichever is seen better."""
+    luminance = float(rgb @ np.array([0.3, 0.59, 0.11], np.float32))
+    return rgb * 0.38 if luminance > 0.5 else rgb + (1 - rgb) * 0.68
+
+
+Surface = tuple[Field, Field, Field, Field]
+"""Distance (negative inside), brightness factor, and two surface coordinates that a pattern follows."""
+
+
+def _sphere(thing: SceneObject, light: float, u: Field, v: Field) -> Surface:
+    r = np.sqrt(u * u + v * v)
+    height = np.sqrt(np.clip(1 - r * r, 0, 1))
+    lit = 0.62 + 0.45 * np.clip(-0.45 * light * u - 0.55 * v + 0.7 * height, 0, 1)
+    return r - 0.98, lit, np.broadcast_to(u, r.shape), np.broadcast_to(v, r.shape)
+
+
+def _cube(thing: SceneObject, light: float, u: Field, v: Field) -> Surface:
+    c, s, lift = np.cos(thing.angle), np.sin(thing.angle), np.sin(thing.tilt)
+    upright = np.cos(thing.tilt)
+    scale = 0.98 / max(c + s, (c + s) * lift + upright)
+    right, left = np.array([c, s * lift]) * scale, np.array([-s, c * lift]) * scale
+    up = np.array([0, -upright]) * scale
+    # Axes of the three visible faces: corner, first edge, second edge; brightness from the side of the light.
+    near = right + left - up
+    faces = (
+        (near, -2 * right, 2 * up, 0.82 + 0.14 * light),
+        (near, -2 * left, 2 * up, 0.82 - 0.14 * light),
+        (near + 2 * up, -2 * right, -2 * left, 1.06),
+    )
+    shape = np.broadcast_shapes(u.shape, v.shape)
+    distance, shade = np.full(shape, np.inf, np.float32), np.ones(shape, np.float32)
+    a, b = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    for corner, first, second, brightness in faces:
+        det = first[0] * second[1] - first[1] * second[0]
+        x, y = u - corner[0] / 1.0, v - corner[1] / 1.0
+        s1, s2 = (x * second[1] - y * second[0]) / det, (y * first[0] - x * first[1]) / det
+        field = np.maximum(
+            np.maximum(-s1, s1 - 1) * abs(det) / np.hypot(*second), np.maximum(-s2, s2 - 1) * abs(det) / np.hypot(*first)
+        )
+        here = field < distance
+        distance = np.where(here, field, distance)
+        shade = np.where(here, brightness, shade)
+        a, b = np.where(here, s1 * 1.6, a), np.where(here, s2 * 1.6, b)
+    return distance, shade, a, b
+
+
+def _cylinder(thing: SceneObject, light: float, u: Field, v: Field) -> Surface:
+    lean, u, v = _turned(thing, u, v)
+    lift, width = np.sin(thing.tilt) * 0.6, 0.66
+    top, bottom = -0.96 + lift * width, 0.96 - lift * width
+    lid = _ellipse(u, v - top, width, lift * width)
+    body = np.maximum(np.abs(u) - width, np.maximum(top - v, v - bottom))
+    distance = np.minimum(np.minimum(body, _ellipse(u, v - bottom, width, lift * width)), lid)
+    across = np.clip(u / width, -1, 1)
+    side = 0.66 + 0.36 * np.clip(np.sqrt(1 - across**2) * 0.8 - 0.5 * light * across, 0, 1)
+    on_lid = lid < 0
+    a = np.where(on_lid, u, np.arcsin(across) * width)
+    return distance, np.where(on_lid, 1.06, side + 0 * lean), a, np.broadcast_to(v, a.shape)
+
+
+def _cone(thing: SceneObject, light: float, u: Field, v: Field) -> Surface:
+    _, u, v = _turned(thing, u, v)
+    lift, width = np.sin(thing.tilt) * 0.45, 0.8
+    bottom = 0.96 - lift * width
+    rise = (bottom + 0.96) / np.hypot(bottom + 0.96, width)
+    half = width * (v + 0.96) / (bottom + 0.96)
+    body = np.maximum((np.abs(u) - half) * rise, v - bottom)
+    distance = np.minimum(body, _ellipse(u, v - bottom, width, lift * width))
+    across = np.clip(u / np.maximum(half, 0.05), -1, 1)
+    shade = 0.66 + 0.4 * np.clip(np.sqrt(1 - across**2) * 0.8 - 0.5 * light * across, 0, 1)
+    return distance, shade, np.broadcast_to(u, distance.shape), np.broadcast_to(v, distance.shape)
+
+
+def _ellipse(u: Field, v: Field, a: float, b: float) -> Field:
+    """Distance to an ellipse to first order: exact on the edge, which is where anti-aliasing looks."""
+    k = np.sqrt((u / a) ** 2 + (v / b) ** 2)
+    slope = np.sqrt((u / a**2) ** 2 + (v / b**2) ** 2)
+    return np.where(k < 1e-3, -min(a, b), (k - 1) * k / np.maximum(slope, 1e-6)).astype(np.float32)
+
+
+def _turned(thing: SceneObject, u: Field, v: Field) -> tuple[Field, Field, Field]:
+    c, s = np.float32(np.cos(thing.angle)), np.float32(np.sin(thing.angle))
+    turned_u, turned_v = u * c + v * s, v * c - u * s
+    return np.zeros_like(turned_u), turned_u, turned_v
+
+
+def _flat(field: Callable[[Field, Field], Field]) -> Callable[[SceneObject, float, Field, Field], Surface]:
+    """A flat shape from its distance field, under light that falls off gently to one side."""
+
+    def surface(thing: SceneObject, light: float, u: Field, v: Field) -> Surface:
+        _, u, v = _turned(thing, u, v)
+        return field(u, v), 0.97 - 0.07 * light * u - 0.05 * v, u, v
+
+    return surface
+
+
+def _ring(u: Field, v: Field) -> Field:
+    return np.abs(np.sqrt(u * u + v * v) - 0.72) - 0.24
+
+
+def _crescent(u: Field, v: Field) -> Field:
+    return np.maximum(np.sqrt((u - 0.1) ** 2 + v * v) - 0.96, 0.8 - np.sqrt((u - 0.5) ** 2 + v * v))
+
+
+def _polygon(corners: tuple[tuple[float, float], ...]) -> Callable[[Field, Field], Field]:
+    """The exact signed distance to a simple polygon (winding by edge crossings)."""
+
+    def field(u: Field, v: Field) -> Field:
+        square = np.full(u.shape, np.inf, np.float32)
+        inside = np.zeros(u.shape, bool)
+        for (x0, y0), (x1, y1) in zip(corners, (*corners[1:], corners[0]), strict=True):
+            ex, ey = x1 - x0, y1 - y0
+            wx, wy = u - np.float32(x0), v - np.float32(y0)
+            along = np.clip((wx * ex + wy * ey) / (ex * ex + ey * ey), 0, 1)
+            square = np.minimum(square, (wx - along * ex) ** 2 + (wy - along * ey) ** 2)
+            if y0 != y1:
+                inside ^= ((v >= y0) != (v >= y1)) & (wx < wy * (ex / ey))
+        return np.where(inside, -1, 1) * np.sqrt(square)
+
+    return field
+
+
+@lru_cache(maxsize=1)
+def _star_corners() -> tuple[tuple[float, float], ...]:
+    radii = (1.0, 0.42) * 5
+    return tuple((r * np.sin(k * np.pi / 5), 0.04 - r * np.cos(k * np.pi / 5)) for k, r in enumerate(radii))
+
+
+@lru_cache(maxsize=1)
+def _heart_corners() -> tuple[tuple[float, float], ...]:
+    t = np.linspace(0, 2 * np.pi, 33)[:-1]
+    x = 16 * np.sin(t) ** 3
+    y = 13 * np.cos(t) - 5 * np.cos(2 * t) - 2 * np.cos(3 * t) - np.cos(4 * t)
+    return tuple((float(a) / 17, float(-b) / 17 - 0.14) for a, b in zip(x, y, strict=True))
+
+
+_CROSS = tuple(
+    (x, y)
+    for x, y in (
+        *((-0.3, -0.95), (0.3, -0.95), (0.3, -0.3), (0.95, -0.3), (0.95, 0.3), (0.3, 0.3)),
+        *((0.3, 0.95), (-0.3, 0.95), (-0.3, 0.3), (-0.95, 0.3), (-0.95, -0.3), (-0.3, -0.3)),
+    )
+)
+_TRIANGLE = ((0.0, -0.92), (0.97, 0.78), (-0.97, 0.78))
+_DIAMOND = ((0.0, -0.98), (0.66, 0.0), (0.0, 0.98), (-0.66, 0.0))
+_ARROW = ((-0.96, -0.24), (0.1, -0.24), (0.1, -0.68), (0.97, 0.0), (0.1, 0.68), (0.1, 0.24), (-0.96, 0.24))
+
+_SURFACES: dict[str, Callable[[SceneObject, float, Field, Field], Surface]] = {
+    "cube": _cube,
+    "sphere": _sphere,
+    "cylinder": _cylinder,
+    "cone": _cone,
+    "ring": _flat(_ring),
+    "star": _flat(_polygon(_star_corners())),
+    "heart": _flat(_polygon(_heart_corners())),
+    "cross": _flat(_polygon(_CROSS)),
+    "triangle": _flat(_polygon(_TRIANGLE)),
+    "diamond": _flat(_polygon(_DIAMOND)),
+    "crescent": _flat(_crescent),
+    "arrow": _flat(_polygon(_ARROW)),
+}
+
+
+def _blur(canvas: Field, sigma: float) -> Field:
+    """A small Gaussian blur, ``sigma`` in pixels, edges repeated."""
+    taps = np.exp(-0.5 * (np.arange(-2, 3) / sigma) ** 2).astype(np.float32)
+    taps /= taps.sum()
+    size = len(canvas)
+    padded = np.pad(canvas, ((2, 2), (0, 0), (0, 0)), "edge")
+    canvas = np.add.reduce([t * padded[k : k + size] for k, t in enumerate(taps)])
+    padded = np.pad(canvas, ((0, 0), (2, 2), (0, 0)), "edge")
+    return np.asarray(np.add.reduce([t * padded[:, k : k + size] for k, t in enumerate(taps)]))
