@@ -1,0 +1,235 @@
+"""A CLIP-like model behind one face: images and texts in, vectors of length 1 in the shared space out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional as F
+
+from abe_rerank.backbones.features import Box, ImageFeatures, TokenStates
+from abe_rerank.backbones.readers import Reader, pooled
+from abe_rerank.backbones.texts import token_spans, windows
+from abe_rerank.errors import UsageError
+from abe_rerank.types import Span
+
+_CACHED_TEXTS = 100_000
+
+
+class Backbone:
+    """One CLIP-like model with its tokenizer and image processor; made by :func:`load_backbone`.
+
+    Cosines of its vectors are the model's own: <image, text> = (logits_per_image - logit_bias) / exp(logit_scale).
+    ``image_size`` is None for the size the model was trained at, else the side of the square images are scaled to
+    (positions are interpolated); for NaFlex models it sets the number of patches.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        processor: Any,
+        reader: Reader,
+        folder: Path,
+        name: str,
+        image_size: int | None = None,
+        batch_size: int = 32,
+    ) -> None:
+        self.model, self.tokenizer, self.processor, self.reader = model, tokenizer, processor, reader
+        self.folder, self.name, self.image_size, self.batch_size = folder, name, image_size, batch_size
+        self._texts: dict[str, Tensor] = {}
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model's weights are."""
+        device: torch.device = next(self.model.parameters()).device
+        return device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The model's floating-point type; what it returns is float32 whatever this is."""
+        dtype: torch.dtype = next(self.model.parameters()).dtype
+        return dtype
+
+    @property
+    def readouts(self) -> tuple[str, ...]:
+        """The dense readouts of this model's patches, the default one first."""
+        return self.reader.readouts
+
+    @cached_property
+    def weights_hash(self) -> str:
+        """First 12 hex digits of the SHA-256 over the folder's weight files in the order of their names."""
+        files = sorted(self.folder.glob("*.safetensors")) or sorted(self.folder.glob("*.bin"))
+        digest = hashlib.sha256()
+        for file in files:
+            with file.open("rb") as stream:
+                while block := stream.read(1 << 20):
+                    digest.update(block)
+        return digest.hexdigest()[:12]
+
+    # -- images ------------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def encode_images(self, images: Sequence[Image.Image], readout: str | None = None) -> ImageFeatures:
+        """Global and patch features of ``images``, one vision forward per image, ``batch_size`` at a time.
+
+        ``readout`` names a dense readout of :attr:`readouts`; None is the default one. Raises UsageError for a
+        readout that this model does not have, or no images.
+        """
+        readout = readout or self.readouts[0]
+        if readout not in self.readouts:
+            raise UsageError(f"{self.name} has no patch readout {readout!r}; choose from {', '.join(self.readouts)}")
+        if not images:
+            raise UsageError("no images to encode")
+        chunks = [images[i : i + self.batch_size] for i in range(0, len(images), self.batch_size)]
+        return ImageFeatures.cat([self._encode_chunk(chunk, readout) for chunk in chunks])
+
+    def _encode_chunk(self, images: Sequence[Image.Image], readout: str) -> ImageFeatures:
+        inputs = self._pixels([image.convert("RGB") for image in images])
+        global_, patches = self.reader.read_images(self.model, inputs, readout)
+        if "spatial_shapes" in inputs:
+            grids = tuple((int(rows), int(columns)) for rows, columns in inputs["spatial_shapes"].tolist())
+            mask = inputs["pixel_attention_mask"].bool()
+        else:
+            size = self.model.config.vision_config.patch_size
+            height, width = inputs["pixel_values"].shape[-2:]
+            grids = ((height // size, width // size),) * len(images)
+            mask = torch.ones(patches.shape[:2], dtype=torch.bool, device=patches.device)
+        return ImageFeatures(
+            global_=F.normalize(global_.float(), dim=-1),
+            patches=F.normalize(patches.float(), dim=-1),
+            mask=mask,
+            grids=grids,
+            windows=tuple(self._window(image) for image in images),
+        )
+
+    def _pixels(self, images: list[Image.Image]) -> dict[str, Tensor]:
+        inputs = self.processor(images=images, return_tensors="pt", **self._size_overrides())
+        inputs = {name: tensor.to(self.device) for name, tensor in inputs.items()}
+        inputs["pixel_values"] = inputs["pixel_values"].to(self.dtype)
+        return inputs
+
+    def _size_overrides(self) -> dict[str, Any]:
+        side = self.image_size
+        if side is None:
+            return {}
+        if hasattr(self.processor, "max_num_patches"):
+            return {"max_num_patches": (side // self.processor.patch_size) ** 2}
+        square = {"height": side, "width": side}
+        if getattr(self.processor, "do_center_crop", False):
+            return {"size": {"shortest_edge": side}, "crop_size": square}
+        return {"size": square}
+
+    def _window(self, image: Image.Image) -> Box:
+        """The part of ``image`` that the processor keeps, as fractions of its width and height."""
+        if not getattr(self.processor, "do_center_crop", False):
+            return (0.0, 0.0, 1.0, 1.0)
+        size = self._size_overrides().get("size") or dict(self.processor.size)
+        crop = self._size_overrides().get("crop_size") or dict(self.processor.crop_size)
+        width, height = image.size
+        if size.get("shortest_edge"):
+            scale = size["shortest_edge"] / min(width, height)
+            scaled = (width * scale, height * scale)
+        else:
+            scaled = (size["width"], size["height"])
+        keep_x, keep_y = min(1.0, crop["width"] / scaled[0]), min(1.0, crop["height"] / scaled[1])
+        return ((1 - keep_x) / 2, (1 - keep_y) / 2, (1 + keep_x) / 2, (1 + keep_y) / 2)
+
+    # -- texts -------------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def encode_texts(self, texts: Sequence[str]) -> Tensor:
+        """Pooled embeddings [T, D] of length 1, float32. Each distinct text is encoded once and kept.
+
+        A text longer than the encoder's window is encoded in the windows of :meth:`text_windows` and the mean of
+        their embeddings, scaled to length 1, stands for it (our choice: nothing is cut off).
+        """
+        missing = [text for text in dict.fromkeys(texts) if text not in self._texts]
+        if len(self._texts) + len(missing) > _CACHED_TEXTS:
+            self._texts = {text: self._texts[text] for text in dict.fromkeys(texts) if text in self._texts}
+        cuts = [[text[a:b] for a, b in self.text_windows(text)] for text in missing]
+        flat = [window for cut in cuts for window in cut]
+        chunks = [self._encode_windows(flat[i : i + 256]) for i in range(0, len(flat), 256)]
+        rows = iter(torch.cat(chunks)) if chunks else iter(())
+        for text, cut in zip(missing, cuts, strict=True):
+            self._texts[text] = F.normalize(torch.stack([next(rows) for _ in cut]).mean(dim=0), dim=0)
+        if not texts:
+            return torch.empty(0, self._dimension, device=self.device)
+        return torch.stack([self._texts[text] for text in texts])
+
+    @torch.no_grad()
+    def encode_tokens(self, texts: Sequence[str]) -> list[TokenStates]:
+        """The projected last states of each text's tokens, without special tokens and padding; windows are joined."""
+        cuts = [self.text_windows(text) for text in texts]
+        rows = [(text[a:b], a) for text, cut in zip(texts, cuts, strict=True) for a, b in cut]
+        found: list[TokenStates] = []
+        for start in range(0, len(rows), 256):
+            found.extend(self._token_rows(rows[start : start + 256]))
+        parts = iter(found)
+        joined = []
+        for cut in cuts:
+            mine = [next(parts) for _ in cut]
+            joined.append(TokenStates(torch.cat([p.states for p in mine]), tuple(s for p in mine for s in p.spans)))
+        return joined
+
+    def text_windows(self, text: str) -> list[Span]:
+        """The spans in which ``text`` is encoded: one if it fits the text encoder's window, else cut at phrase ends."""
+        if len(text.encode(errors="replace")) + self._special < self._window_length:  # a token is at least one byte
+            return [(0, len(text))]
+        return windows(text, lambda part: len(self.tokenizer(part)["input_ids"]) <= self._window_length)
+
+    def unknown_words(self, text: str) -> tuple[str, ...]:
+        """The words of ``text`` that the tokenizer has no token for, in order; empty where it has no unknown token."""
+        unknown = self.tokenizer.unk_token_id
+        if unknown is None or unknown == self.tokenizer.eos_token_id:
+            return ()
+        words = dict.fromkeys(word.strip(".,;:!?\"'()") for word in text.split())
+        ids = {word: self.tokenizer(word, add_special_tokens=False)["input_ids"] for word in words if word}
+        return tuple(word for word, found in ids.items() if unknown in found)
+
+    @cached_property
+    def _special(self) -> int:
+        return len(self.tokenizer("")["input_ids"])
+
+    @cached_property
+    def _window_length(self) -> int:
+        positions = int(self.model.config.text_config.max_position_embeddings)
+        return min(positions, int(self.tokenizer.model_max_length))
+
+    @cached_property
+    def _dimension(self) -> int:
+        return int(self._encode_windows(["a"]).shape[-1])
+
+    def _tokenize(self, texts: list[str], **extra: Any) -> Any:
+        padding: dict[str, Any] = {"padding": True}
+        if self.reader.pads_to_window:
+            padding = {"padding": "max_length", "max_length": self._window_length}
+        return self.tokenizer(texts, return_tensors="pt", **padding, **extra)
+
+    def _text_inputs(self, encoding: Any) -> dict[str, Tensor]:
+        names = ("input_ids",) if self.reader.pads_to_window else ("input_ids", "attention_mask")
+        return {name: encoding[name].to(self.device) for name in names if name in encoding}
+
+    def _encode_windows(self, texts: list[str]) -> Tensor:
+        features = pooled(self.model.get_text_features(**self._text_inputs(self._tokenize(texts))))
+        return F.normalize(features.float(), dim=-1)
+
+    def _token_rows(self, rows: list[tuple[str, int]]) -> list[TokenStates]:
+        texts = [text for text, _ in rows]
+        offsets = {"return_offsets_mapping": True} if self.tokenizer.is_fast else {}
+        encoding = self._tokenize(texts, return_special_tokens_mask=True, **offsets)
+        hidden = self.model.text_model(**self._text_inputs(encoding)).last_hidden_state
+        states = F.normalize(self.reader.project_tokens(self.model, hidden).float(), dim=-1)
+        found = []
+        for row, (text, start) in enumerate(rows):
+            spans = token_spans(self.tokenizer, text, encoding, row)
+            keep = [i for i, span in enumerate(spans) if span is not None]
+            shifted = tuple((span[0] + start, span[1] + start) for span in spans if span is not None)
+            found.append(TokenStates(states[row, keep], shifted))
+        return found

@@ -1,0 +1,64 @@
+"""What a backbone returns: image features with their grid, token states with their character spans."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from abe_rerank.types import Span
+
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class ImageFeatures:
+    """Features of N images in the shared space, all vectors of length 1, float32.
+
+    ``global_`` [N, D]; ``patches`` [N, P, D], row by row from the top left; ``mask`` [N, P] is False where a patch is
+    padding (NaFlex only); ``grids`` gives (rows, columns) per image; ``windows`` the part of each image that the grid
+    covers as (left, top, right, bottom) fractions (a processor that crops the centre sees less than the whole).
+    """
+
+    global_: Tensor
+    patches: Tensor
+    mask: Tensor
+    grids: tuple[tuple[int, int], ...]
+    windows: tuple[Box, ...]
+
+    def __len__(self) -> int:
+        return len(self.grids)
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """(rows, columns) shared by all images. Raises ValueError if they differ, which only NaFlex models do."""
+        if len(set(self.grids)) != 1:
+            raise ValueError(f"the images have different patch grids: {sorted(set(self.grids))}")
+        return self.grids[0]
+
+    @staticmethod
+    def cat(parts: Sequence[ImageFeatures]) -> ImageFeatures:
+        """The features of several batches of one backbone as one. Raises ValueError for no batches."""
+        if not parts:
+            raise ValueError("no image features to join")
+        return ImageFeatures(
+            global_=torch.cat([part.global_ for part in parts]),
+            patches=torch.cat([part.patches for part in parts]),
+            mask=torch.cat([part.mask for part in parts]),
+            grids=tuple(grid for part in parts for grid in part.grids),
+            windows=tuple(window for part in parts for window in part.windows),
+        )
+
+
+@dataclass(frozen=True)
+class TokenStates:
+    """The tokens of one text, special ones left out: ``states`` [L, D] of length 1, and each token's span."""
+
+    states: Tensor
+    spans: tuple[Span, ...]
+
+    def indices(self, span: Span) -> list[int]:
+        """The tokens that overlap the half-open character ``span``."""
+        return [i for i, (start, end) in enumerate(self.spans) if start < span[1] and end > span[0]]

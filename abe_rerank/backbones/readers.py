@@ -1,0 +1,167 @@
+"""How the inside of each model family is read: one reader per family, chosen by model class.
+
+Every reader runs the model's own ``get_image_features``, so the global embedding is the model's own to the last digit,
+and watches the last block through hooks to compute a dense readout of the patches beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Reader(Protocol):
+    """Reads one family of models. ``readouts`` lists the dense readouts of its patches, the default one first."""
+
+    readouts: tuple[str, ...]
+    pads_to_window: bool
+
+    def read_images(self, model: nn.Module, inputs: Mapping[str, Tensor], readout: str) -> tuple[Tensor, Tensor]:
+        """(global [N, D], patches [N, P, D]) in the shared space, not normalised."""
+        ...
+
+    def project_tokens(self, model: nn.Module, states: Tensor) -> Tensor:
+        """Last text states [T, L, C] -> shared space [T, L, D], not normalised."""
+        ...
+
+
+@dataclass
+class _LastBlock:
+    """What went into the vision encoder's last block and what came out, [N, tokens, C]."""
+
+    entered: Tensor | None = None
+    left: Tensor | None = None
+
+
+@contextmanager
+def _watch(layer: nn.Module) -> Iterator[_LastBlock]:
+    seen = _LastBlock()
+
+    def enter(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        seen.entered = args[0] if args else kwargs["hidden_states"]
+
+    def leave(_: nn.Module, __: Any, output: Any) -> None:
+        seen.left = output[0] if isinstance(output, tuple) else output
+
+    handles = (layer.register_forward_pre_hook(enter, with_kwargs=True), layer.register_forward_hook(leave))
+    try:
+        yield seen
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def pooled(output: Any) -> Tensor:
+    """The feature tensor of ``get_*_features``: a tensor in transformers 4, an output object in transformers 5."""
+    if isinstance(output, Tensor):
+        return output
+    tensor: Tensor = output.pooler_output
+    return tensor
+
+
+def _run(model: Any, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    """(global features [N, D], input and output of the last vision block [N, tokens, C])."""
+    extra = {} if "spatial_shapes" in inputs else {"interpolate_pos_encoding": True}
+    with _watch(model.vision_model.encoder.layers[-1]) as seen:
+        features = pooled(model.get_image_features(**inputs, **extra))
+    assert seen.entered is not None and seen.left is not None  # noqa: PT018
+    return features, seen.entered, seen.left
+
+
+def _attend(attention: Any, states: Tensor, readout: str, mask: Tensor | None) -> Tensor:
+    """The last block's attention with another weighting; ``states`` [N, T, C], ``mask`` [N, T] True where real.
+
+    ``value``: each position attends to itself alone (MaskCLIP, arXiv 2112.01071, section 3.2). ``csa``:
+    softmax(qq^T) + softmax(kk^T) (SCLIP, arXiv 2312.01597, equation 3). ``clear``: softmax(qq^T) (ClearCLIP,
+    arXiv 2407.12442, section 3.3).
+    """
+    values: Tensor = attention.v_proj(states)
+    if readout != "value":
+        n, t, c = states.shape
+        heads = attention.num_heads
+
+        def split(x: Tensor) -> Tensor:
+            return x.view(n, t, heads, c // heads).transpose(1, 2)
+
+        def correlate(x: Tensor) -> Tensor:
+            scores = x @ x.transpose(-1, -2) * (c // heads) ** -0.5
+            if mask is not None:
+                scores = scores.masked_fill(~mask[:, None, None, :], torch.finfo(scores.dtype).min)
+            weights: Tensor = scores.softmax(dim=-1)
+            return weights
+
+        weights = correlate(split(attention.q_proj(states)))
+        if readout == "csa":
+            weights = weights + correlate(split(attention.k_proj(states)))
+        values = (weights @ split(values)).transpose(1, 2).reshape(n, t, c)
+    result: Tensor = attention.out_proj(values)
+    return result
+
+
+def _reread(layer: Any, states: Tensor, readout: str, mask: Tensor | None = None) -> Tensor:
+    """The last block run again on its input [N, T, C] with the readout's attention (``clear``: nothing else)."""
+    attended = _attend(layer.self_attn, layer.layer_norm1(states), readout, mask)
+    if readout == "clear":
+        return attended
+    states = states + attended
+    result: Tensor = states + layer.mlp(layer.layer_norm2(states))
+    return result
+
+
+class ClipReader:
+    """CLIP-type ViTs pooled at a class token: CLIP, MetaCLIP 2, AltCLIP, Chinese-CLIP."""
+
+    readouts: tuple[str, ...] = ("clear", "csa", "value", "last")
+    pads_to_window = False
+
+    def read_images(self, model: Any, inputs: Mapping[str, Tensor], readout: str) -> tuple[Tensor, Tensor]:
+        """See :class:`Reader`. ``last`` is the last block's own output at the patch positions."""
+        vision = model.vision_model
+        features, entered, left = _run(model, inputs)
+        dense = left if readout == "last" else _reread(vision.encoder.layers[-1], entered, readout)
+        return features, model.visual_projection(vision.post_layernorm(dense[:, 1:]))
+
+    def project_tokens(self, model: Any, states: Tensor) -> Tensor:
+        """See :class:`Reader`."""
+        projected: Tensor = model.text_projection(states)
+        return projected
+
+
+class SiglipReader:
+    """SigLIP and SigLIP 2, which pool with an attention head.
+
+    ``value`` reads each patch as the head would if all its attention lay on that patch: out_proj(v_proj(x_p)), then the
+    head's residual LayerNorm and MLP. An image of one patch gives exactly its global embedding. ``csa`` and ``clear``
+    first run the last block again with that attention.
+    """
+
+    readouts: tuple[str, ...] = ("value", "csa", "clear")
+    pads_to_window = True
+
+    def read_images(self, model: Any, inputs: Mapping[str, Tensor], readout: str) -> tuple[Tensor, Tensor]:
+        """See :class:`Reader`."""
+        vision = model.vision_model
+        features, entered, left = _run(model, inputs)
+        if readout != "value":
+            mask = inputs.get("pixel_attention_mask")
+            left = _reread(vision.encoder.layers[-1], entered, readout, None if mask is None else mask.bool())
+        return features, self._head_value(vision.head, vision.post_layernorm(left))
+
+    @staticmethod
+    def _head_value(head: Any, states: Tensor) -> Tensor:
+        c = states.shape[-1]
+        values = F.linear(states, head.attention.in_proj_weight[2 * c :], head.attention.in_proj_bias[2 * c :])
+        mixed = head.attention.out_proj(values)
+        result: Tensor = mixed + head.mlp(head.layernorm(mixed))
+        return result
+
+    def project_tokens(self, model: Any, states: Tensor) -> Tensor:
+        """See :class:`Reader`."""
+        projected: Tensor = model.text_model.head(states)
+        return projected

@@ -1,0 +1,176 @@
+"""Backbones against the models' own logits, and their dense readouts against what must hold of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from PIL import Image
+from tiny_models import FAMILIES, IMAGE_SIZE, WINDOW, images, save_tiny
+
+from abe_rerank.backbones import Backbone, load_backbone
+from abe_rerank.errors import UsageError
+
+TEXTS = ["a red cube", "a photo of a striped blue sphere and a dog", "ring"]
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def backbone(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Backbone:
+    folder = save_tiny(request.param, tmp_path_factory.mktemp(request.param))
+    return load_backbone(folder, device="cpu")
+
+
+def _logits(backbone: Backbone, pictures: list, texts: list[str]) -> torch.Tensor:
+    """The model's own logits, by its documented call."""
+    siglip = hasattr(backbone.model, "logit_bias")
+    padding = {"padding": "max_length", "max_length": WINDOW} if siglip else {"padding": True}
+    tokens = backbone.tokenizer(texts, return_tensors="pt", **padding)
+    names = ("input_ids",) if siglip else ("input_ids", "attention_mask")
+    pixels = backbone.processor(images=pictures, return_tensors="pt")
+    with torch.no_grad():
+        output = backbone.model(**{name: tokens[name] for name in names}, **pixels)
+    logits = output.logits_per_image
+    bias = backbone.model.logit_bias if siglip else 0.0
+    return (logits - bias) / backbone.model.logit_scale.exp()
+
+
+def test_cosines_are_the_models_own(backbone: Backbone) -> None:
+    pictures = images(3)
+    features = backbone.encode_images(pictures)
+    cosines = features.global_ @ backbone.encode_texts(TEXTS).T
+    torch.testing.assert_close(cosines, _logits(backbone, pictures, TEXTS).detach(), atol=1e-5, rtol=0)
+    assert cosines.std() > 1e-4
+
+
+def test_features_have_unit_length_and_the_grid_of_the_image(backbone: Backbone) -> None:
+    for readout in backbone.readouts:
+        features = backbone.encode_images(images(2), readout)
+        assert features.grid == (4, 4)
+        assert features.mask.all()
+        torch.testing.assert_close(features.patches.norm(dim=-1), torch.ones(2, 16))
+
+
+def test_readouts_differ_and_an_unknown_one_is_refused(backbone: Backbone) -> None:
+    patches = {r: backbone.encode_images(images(1), r).patches for r in backbone.readouts}
+    names = list(patches)
+    for i, name in enumerate(names):
+        for other in names[i + 1 :]:
+            assert (patches[name] - patches[other]).abs().max() > 1e-3
+    with pytest.raises(UsageError, match="no patch readout 'middle'"):
+        backbone.encode_images(images(1), "middle")
+
+
+def test_an_image_does_not_depend_on_its_batch(backbone: Backbone) -> None:
+    pictures = images(5)
+    together = backbone.encode_images(pictures)
+    alone = backbone.encode_images(pictures[3:4])
+    torch.testing.assert_close(together.patches[3:4], alone.patches, atol=1e-5, rtol=0)
+    torch.testing.assert_close(together.global_[3:4], alone.global_, atol=1e-5, rtol=0)
+
+
+def test_other_input_sizes_interpolate_positions(backbone: Backbone) -> None:
+    larger = Backbone(
+        backbone.model, backbone.tokenizer, backbone.processor, backbone.reader, backbone.folder, "x", image_size=48
+    )
+    assert larger.encode_images(images(2)).grid == (6, 6)
+
+
+def test_text_is_encoded_once_and_long_text_in_windows(backbone: Backbone) -> None:
+    short = backbone.encode_texts(["a red cube"])
+    torch.testing.assert_close(short, backbone.encode_texts(["ring", "a red cube"])[1:])
+    long = ", ".join(["a striped red cube next to a dog"] * 4)
+    spans = backbone.text_windows(long)
+    assert len(spans) > 1
+    assert "".join(long[a:b] for a, b in spans) == long
+    assert all(long[a - 2 : a] == ", " for a, _ in spans[1:])
+    mean = backbone.encode_texts([long[a:b] for a, b in spans]).mean(dim=0)
+    torch.testing.assert_close(backbone.encode_texts([long])[0], mean / mean.norm())
+
+
+def _need_words(backbone: Backbone) -> None:
+    if type(backbone.model) is transformers.Siglip2Model:
+        pytest.skip("AutoTokenizer gives every SigLIP 2 model Gemma's tokenizer, whose vocabulary is not on this disk")
+
+
+def test_token_states_point_back_into_the_text(backbone: Backbone) -> None:
+    _need_words(backbone)
+    text = ", ".join(["a striped red cube next to a dog"] * 3)
+    tokens, other = backbone.encode_tokens([text, "a red cube"])
+    words = [text[a:b] for a, b in tokens.spans]
+    assert words == text.replace(",", " ,").split()
+    assert tokens.states.shape[0] == len(words)
+    assert [text[a:b] for a, b in (tokens.spans[i] for i in tokens.indices((2, 13)))] == ["striped", "red"]
+    torch.testing.assert_close(other.states, backbone.encode_tokens(["a red cube"])[0].states, atol=1e-5, rtol=0)
+
+
+def test_unknown_words_are_named(backbone: Backbone) -> None:
+    _need_words(backbone)
+    assert backbone.unknown_words("a red zebra, and a lynx") == ("zebra", "lynx")
+
+
+def test_centre_crop_is_reported_as_a_window(tmp_path: Path) -> None:
+    clip = load_backbone(save_tiny("CLIPModel", tmp_path / "clip"), device="cpu")
+    left, top, right, bottom = clip.encode_images(images(1, size=(80, 40))).windows[0]
+    np.testing.assert_allclose((left, top, right, bottom), (0.25, 0, 0.75, 1), atol=1e-9)
+    siglip = load_backbone(save_tiny("SiglipModel", tmp_path / "siglip"), device="cpu")
+    assert siglip.encode_images(images(1, size=(80, 40))).windows[0] == (0, 0, 1, 1)
+
+
+def test_naflex_keeps_the_shape_of_each_image(tmp_path: Path) -> None:
+    backbone = load_backbone(save_tiny("Siglip2Model", tmp_path), device="cpu")
+    wide, square = images(1, size=(80, 20)), images(1)
+    features = backbone.encode_images([*wide, *square])
+    assert features.grids == ((2, 8), (4, 4))
+    thin = backbone.encode_images(images(1, size=(50, 20)))
+    rows, columns = thin.grids[0]
+    assert int(thin.mask.sum()) == rows * columns < thin.mask.shape[1]
+    with pytest.raises(ValueError, match="different patch grids"):
+        _ = features.grid
+
+
+def test_siglip_value_readout_of_one_patch_is_the_global_embedding(tmp_path: Path) -> None:
+    folder = save_tiny("SiglipModel", tmp_path)
+    single = load_backbone(folder, device="cpu", image_size=IMAGE_SIZE // 4).encode_images(images(2))
+    assert single.grid == (1, 1)
+    torch.testing.assert_close(single.patches[:, 0], single.global_, atol=1e-5, rtol=0)
+
+
+def test_value_readout_of_a_patch_ignores_the_others_in_the_last_block(tmp_path: Path) -> None:
+    """With one vision layer the value readout of a patch depends on that patch alone."""
+    folder = save_tiny("CLIPModel", tmp_path)
+    backbone = load_backbone(folder, device="cpu")
+    del backbone.model.vision_model.encoder.layers[0]
+    picture = np.array(images(1, size=(IMAGE_SIZE, IMAGE_SIZE))[0])
+    changed = picture.copy()
+    changed[8:, :] = 255 - changed[8:, :]
+    pair = [Image.fromarray(picture), Image.fromarray(changed)]
+    value = backbone.encode_images(pair, "value").patches
+    torch.testing.assert_close(value[0, :4], value[1, :4], atol=1e-5, rtol=0)
+    last = backbone.encode_images(pair, "last").patches
+    assert (last[0, :4] - last[1, :4]).abs().max() > 1e-4
+
+
+def test_the_hash_follows_the_weights(tmp_path: Path) -> None:
+    folder = save_tiny("CLIPModel", tmp_path / "a")
+    first = load_backbone(folder, device="cpu")
+    assert first.weights_hash == load_backbone(folder, device="cpu").weights_hash
+    with torch.no_grad():
+        first.model.logit_scale += 1
+    first.model.save_pretrained(folder)
+    assert load_backbone(folder, device="cpu").weights_hash != first.weights_hash
+
+
+@pytest.mark.parametrize("name", ["no/such-model", "/nowhere/at/all"])
+def test_an_unknown_model_is_a_usage_error(name: str) -> None:
+    with pytest.raises(UsageError, match="no backbone called"):
+        load_backbone(name, device="cpu")
+
+
+def test_a_folder_that_is_no_model_is_a_usage_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"no config\.json"):
+        load_backbone(tmp_path)
+    with pytest.raises(UsageError, match="unknown dtype"):
+        load_backbone(save_tiny("CLIPModel", tmp_path), dtype="int8")
