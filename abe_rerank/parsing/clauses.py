@@ -1,0 +1,36 @@
+"""The prompt as a sequence of items: noun phrases, and the words between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from abe_rerank.parsing.phrases import Phrase, noun_phrase
+from abe_rerank.parsing.words import Word
+
+
+@dataclass
+class Item:
+    """A noun phrase (``phrase`` set) or a single word, by the index of its first word."""
+
+    at: int
+    tag: str
+    phrase: Phrase | None = None
+
+
+def items_of(words: list[Word]) -> list[Item]:
+    """Cut tagged words into noun phrases (tag "P") and single words with their own tag."""
+    items: list[Item] = []
+    at = 0
+    while at < len(words):
+        tag = words[at].tag
+        phrase = noun_phrase(words, at) if tag in "DJ#NEGR" else None
+        if phrase is None:
+            items.append(Item(at, tag))
+            at += 1
+            continue
+        items.append(Item(at, "P", phrase))
+        at = phrase.end
+        if at < len(words) and words[at].tag == "'" and not phrase.headless:
+            phrase.possessive = True
+            at += 1
+    return items

@@ -1,0 +1,229 @@
+"""What the parser knows about English words: kinds of attributes, fixed compounds, and parts of speech.
+
+The curated lists lie in ``data/*.txt``. The possible parts of speech and the lemmas of all other words come from lemminflect
+(the NIH SPECIALIST lexicon); which of several is the usual one from ``data/usual_tags.txt``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from importlib.resources import files
+
+from abe_rerank.parsing.closed_class import CLOSED, IRREGULAR_PARTICIPLES
+from abe_rerank.types import Kind
+
+_CATEGORY = {"ADJ": "J", "NOUN": "N", "PROPN": "N", "VERB": "V", "ADV": "R"}
+_MARKERS: dict[str, Kind] = {
+    "shaped": "shape",
+    "sized": "size",
+    "textured": "texture",
+    "patterned": "texture",
+    "colored": "colour",
+    "coloured": "colour",
+    "color": "colour",
+    "colour": "colour",
+    "hued": "colour",
+    "toned": "colour",
+    "tinted": "colour",
+}
+
+
+@dataclass(frozen=True)
+class Lexicon:
+    """The word lists, all in lower case; multi-word entries are joined by single spaces."""
+
+    kinds: dict[str, Kind]
+    colours: frozenset[str]
+    colour_modifiers: frozenset[str]
+    shape_nouns: frozenset[str]
+    materials: frozenset[str]
+    phrases: dict[str, tuple[tuple[tuple[str, ...], str], ...]]
+    usual: dict[str, str]
+
+
+def _entries(name: str) -> list[str]:
+    text = files("abe_rerank.parsing").joinpath("data", name).read_text(encoding="utf-8")
+    body = " ".join(line for line in text.splitlines() if not line.startswith("#"))
+    return [entry for entry in (part.strip() for part in body.split(",")) if entry]
+
+
+def _usual_tags() -> dict[str, str]:
+    text = files("abe_rerank.parsing").joinpath("data", "usual_tags.txt").read_text(encoding="utf-8")
+    usual: dict[str, str] = {}
+    tag = ""
+    for line in text.splitlines():
+        if line.startswith("["):
+            tag = line[1]
+        elif not line.startswith("#"):
+            usual.update(dict.fromkeys(line.split(), tag))
+    return usual
+
+
+@cache
+def lexicon() -> Lexicon:
+    """The lexicon, read from the package's data files on first use."""
+    kinds: dict[str, Kind] = {}
+    lists: list[tuple[str, Kind]] = [
+        ("textures.txt", "texture"),
+        ("materials.txt", "material"),
+        ("sizes.txt", "size"),
+        ("shapes.txt", "shape"),
+        ("shape_nouns.txt", "shape"),
+        ("colours.txt", "colour"),
+    ]
+    for name, kind in lists:
+        for entry in _entries(name):
+            kinds[entry] = kind
+            kinds[entry.replace("-", " ")] = kind
+    return Lexicon(
+        kinds=kinds,
+        colours=frozenset(_entries("colours.txt")),
+        colour_modifiers=frozenset(_entries("colour_modifiers.txt")),
+        shape_nouns=frozenset(_entries("shape_nouns.txt")),
+        materials=frozenset(_entries("materials.txt")),
+        phrases=_phrases(kinds),
+        usual=_usual_tags(),
+    )
+
+
+def _phrases(kinds: dict[str, Kind]) -> dict[str, tuple[tuple[tuple[str, ...], str], ...]]:
+    """Multi-word entries by their first word, longest first, each with the tag of the whole."""
+    found: dict[str, set[tuple[tuple[str, ...], str]]] = {}
+
+    def add(text: str, tag: str) -> None:
+        parts = tuple(text.split())
+        if len(parts) > 1:
+            found.setdefault(parts[0], set()).add((parts, tag))
+
+    for entry in _entries("compounds.txt"):
+        add(entry, "N")
+        add(plural(entry), "N")
+    for text in kinds:
+        add(text, "J")
+    for text, tag in CLOSED.items():
+        add(text, tag)
+    return {first: tuple(sorted(group, key=lambda g: (-len(g[0]), g))) for first, group in found.items()}
+
+
+def plural(noun: str) -> str:
+    """The regular plural of a noun or compound."""
+    if noun.endswith(("s", "x", "z", "ch", "sh")):
+        return noun + "es"
+    if noun.endswith("y") and noun[-2:-1] not in "aeiou":
+        return noun[:-1] + "ies"
+    if noun.endswith(("leaf", "loaf", "calf", "half")):
+        return noun[:-1] + "ves"
+    return noun + "s"
+
+
+def kind_of(text: str) -> Kind:
+    """The kind of an attribute from its words: that of the whole, else of its last known part, else "other"."""
+    kinds = lexicon().kinds
+    low = text.lower()
+    if low in kinds:
+        return kinds[low]
+    parts = low.replace("-", " ").split()
+    if not parts:
+        return "other"
+    if parts[-1] in _MARKERS:
+        return _MARKERS[parts[-1]]
+    joined = " ".join(parts)
+    if joined in kinds:
+        return kinds[joined]
+    for part in reversed(parts):
+        if part in kinds:
+            return kinds[part]
+    return "other"
+
+
+def kind_marker(low: str) -> tuple[str, Kind] | None:
+    """("heart", "shape") for "heart-shaped": the value and the kind that the last part of a hyphenated word names."""
+    stem, _, last = low.rpartition("-")
+    if (
+        stem
+        and last in _MARKERS
+        and stem not in ("multi", "odd", "well", "un", "strange", "oddly", "two", "over", "under")
+    ):
+        return stem, _MARKERS[last]
+    return None
+
+
+@cache
+def _dictionary() -> dict[str, dict[str, tuple[str, ...]]]:
+    from lemminflect import Lemmatizer
+
+    table: dict[str, dict[str, tuple[str, ...]]] = Lemmatizer()._getLemmaDict()
+    return table
+
+
+@lru_cache(maxsize=65536)
+def tags_of(low: str) -> str:
+    """The possible tags of a lower-case word, the usual one first (see :mod:`abe_rerank.parsing.tagger` for the letters)."""
+    if low in CLOSED:
+        return CLOSED[low]
+    lex = lexicon()
+    if low in lex.kinds:
+        kind = lex.kinds[low]
+        noun = "N" if low in lex.materials or low in lex.shape_nouns or "NOUN" in _dictionary().get(low, {}) else ""
+        if kind in ("colour", "size") or not noun:
+            return "J" + noun
+        usual = lex.usual.get(low, "N")
+        return "NJ" if usual == "N" and (low in lex.materials or low in lex.shape_nouns) else "JN"
+    entry = _dictionary().get(low)
+    usual = lex.usual.get(low, "")
+    if entry is None:
+        return _verb_form(low, usual) if usual else _guess(low)
+    options = dict.fromkeys(_CATEGORY[pos] for pos in entry if pos in _CATEGORY)
+    order = [usual] if usual else []
+    order += [tag for tag in "NJVR" if tag in options and tag != usual]
+    return "".join(_verb_form(low, tag) for tag in order) or "N"
+
+
+def _verb_form(low: str, tag: str) -> str:
+    if tag != "V":
+        return tag
+    if low.endswith("ing"):
+        return "G"
+    return "E" if low in IRREGULAR_PARTICIPLES or low.endswith("ed") else "V"
+
+
+def _guess(low: str) -> str:
+    """Tags of a word in no list, by its ending."""
+    if "-" in low:
+        return _guess_hyphenated(low)
+    if low.endswith("ly"):
+        return "R"
+    if low.endswith("ing"):
+        return "GN"
+    if low.endswith("ed") and len(low) > 4:
+        return "EJ"
+    if low.endswith(("ish", "less", "ful", "ous", "like", "esque", "ical")) and len(low) > 5:
+        return "J"
+    return "N"
+
+
+def _guess_hyphenated(low: str) -> str:
+    stem, _, last = low.rpartition("-")
+    if kind_marker(low) or last in ("like", "free", "style", "themed", "inspired", "looking"):
+        return "J"
+    if lexicon().kinds.get(last) == "colour" or last in ("old", "tall", "high", "long", "wide", "colored", "coloured"):
+        return "J"
+    tags = tags_of(last) if last else "N"
+    if tags[0] in "EGJ":
+        return "J"
+    return "JN" if stem and tags_of(stem.split("-")[0])[0] in "J#" else "N"
+
+
+@lru_cache(maxsize=65536)
+def lemma(low: str, tag: str = "NOUN") -> str:
+    """The lemma of a lower-case word or compound (its last word) as a noun ("NOUN"), adjective ("ADJ") or verb ("VERB")."""
+    first, space, last = low.rpartition(" ")
+    forms = _dictionary().get(last, {}).get(tag)
+    if forms and tag == "NOUN" and last in forms:
+        return low
+    if forms:
+        return first + space + forms[0]
+    if tag == "NOUN" and len(last) > 3 and last.endswith("s") and not last.endswith(("ss", "us", "is")):
+        return first + space + last[:-1]
+    return low

@@ -1,0 +1,84 @@
+"""The verb: ``parse(prompt) -> Spec``, by spaCy's tokenizer and the rules of this package."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+from abe_rerank.parsing.binding import Binder, Thing
+from abe_rerank.parsing.closed_class import NUMBER_VALUES
+from abe_rerank.parsing.phrases import number_value
+from abe_rerank.parsing.tagger import tag
+from abe_rerank.parsing.words import Word, words_of
+from abe_rerank.types import Attribute, Count, Ignored, ObjectPhrase, Relation, Spec
+
+if TYPE_CHECKING:
+    from spacy.language import Language
+
+
+@cache
+def _tokenizer() -> Language:
+    import spacy
+
+    return spacy.blank("en")
+
+
+def parse(prompt: str, model: str | None = None) -> Spec:
+    """What a prompt asks for: objects with attributes, counts and relations, each with its character span.
+
+    Never raises on text; a prompt in which nothing was found gives a Spec that says so (``nothing_to_bind``).
+    """
+    doc = _tokenizer().make_doc(prompt)
+    words = words_of(doc)
+    tag(words)
+    binder = Binder(words)
+    binder.run()
+    return _spec(prompt, words, binder)
+
+
+def _spec(prompt: str, words: list[Word], binder: Binder) -> Spec:
+    order = {id(thing): k for k, thing in enumerate(binder.things)}
+    used: set[int] = set()
+    objects = tuple(_object(prompt, words, thing, used) for thing in binder.things)
+    relations = []
+    for subject, at, target in binder.relations:
+        word = words[at]
+        used.add(at)
+        relations.append(Relation(order[id(subject)], word.text, (word.start, word.end), order[id(target)]))
+    ignored = tuple(
+        Ignored(word.text, (word.start, word.end), binder.reasons.get(at, _reason(word)))
+        for at, word in enumerate(words)
+        if at not in used and word.tag not in ",.:'"
+    )
+    return Spec(prompt, objects, tuple(relations), ignored)
+
+
+def _object(prompt: str, words: list[Word], thing: Thing, used: set[int]) -> ObjectPhrase:
+    span = (words[thing.head].start, words[thing.end - 1].end)
+    used.update(range(thing.head, thing.end))
+    attributes = []
+    for first, last, kind in sorted(thing.attributes):
+        place = (words[first].start, words[last].end)
+        attributes.append(Attribute(prompt[place[0] : place[1]], place, kind))
+        used.update(range(first, last + 1))
+    count = None
+    if thing.count is not None:
+        word = words[thing.count]
+        value = number_value(word)
+        if value is not None:
+            count = Count(word.text, (word.start, word.end), value)
+            used.add(thing.count)
+    return ObjectPhrase(
+        prompt[span[0] : span[1]], span, (words[thing.start].start, span[1]), tuple(attributes), count, thing.negated
+    )
+
+
+_REASONS = {
+    "D": "determiner", "I": "preposition", "V": "verb", "B": "verb", "H": "verb", "M": "verb", "G": "verb", "E": "verb", "R": "adverb",
+    "C": "conjunction", "S": "conjunction", "O": "pronoun", "W": "pronoun", "T": "function word", "X": "negation", "Y": "not English",
+    "#": "number", "J": "no object", "N": "no object",
+}  # fmt: skip
+
+
+def _reason(word: Word) -> str:
+    return _REASONS.get(word.tag, "other")

@@ -1,0 +1,80 @@
+"""From a spaCy ``Doc`` to words: hyphenated words and fixed phrases are one word each, with their character span."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from abe_rerank.parsing.lexicon import lexicon
+
+if TYPE_CHECKING:
+    from spacy.tokens import Doc
+
+_HYPHENS = frozenset("-‐‑‒")
+_ENDS = frozenset(".!?;\n")
+
+
+class Word:
+    """One word of the prompt: its text, lower-case form, character span and tag (see :mod:`abe_rerank.parsing.tagger`)."""
+
+    __slots__ = ("end", "low", "start", "tag", "text")
+
+    def __init__(self, text: str, low: str, start: int, end: int, tag: str = "") -> None:
+        self.text = text
+        self.low = low
+        self.start = start
+        self.end = end
+        self.tag = tag
+
+    def __repr__(self) -> str:
+        return f"{self.text}/{self.tag}"
+
+
+def words_of(doc: Doc) -> list[Word]:
+    """The words of a tokenised prompt, hyphenated words joined, fixed phrases merged; white space is left out."""
+    text = doc.text
+    joined: list[Word] = []
+    glue = False
+    for token in doc:
+        token_text = token.text
+        start = token.idx
+        if token_text.isspace():
+            if "\n" in token_text:
+                joined.append(Word(token_text, "\n", start, start + len(token_text), "."))
+            glue = False
+            continue
+        if joined and joined[-1].end == start and _joins(joined[-1], token_text, glue):
+            last = joined[-1]
+            last.end = start + len(token_text)
+            last.text = text[last.start : last.end]
+            last.low += token.lower_
+            glue = token_text in _HYPHENS
+            continue
+        joined.append(Word(token_text, token.lower_.replace("’", "'"), start, start + len(token_text)))
+        glue = False
+    return _merge_phrases(joined, text)
+
+
+def _joins(last: Word, token_text: str, glue: bool) -> bool:
+    """True if a token that touches the last word continues it: a hyphen after letters, or anything after such a hyphen."""
+    if glue:
+        return token_text[0].isalnum()
+    return token_text in _HYPHENS and last.low[-1].isalnum()
+
+
+def _merge_phrases(words: list[Word], text: str) -> list[Word]:
+    table = lexicon().phrases
+    merged: list[Word] = []
+    at = 0
+    while at < len(words):
+        word = words[at]
+        for parts, tag in table.get(word.low, ()):
+            size = len(parts)
+            if all(at + k < len(words) and words[at + k].low == parts[k] for k in range(1, size)):
+                end = words[at + size - 1].end
+                merged.append(Word(text[word.start : end], " ".join(parts), word.start, end, tag))
+                at += size
+                break
+        else:
+            merged.append(word)
+            at += 1
+    return merged
