@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from abe_rerank.backbones.features import Box, ImageFeatures, TokenStates
-from abe_rerank.backbones.readers import Reader, pooled
+from abe_rerank.backbones.readers import Reader, pooled, read_global
 from abe_rerank.backbones.texts import token_spans, windows
 from abe_rerank.errors import UsageError
 from abe_rerank.types import Span
@@ -90,8 +90,15 @@ class Backbone:
         chunks = [images[i : i + self.batch_size] for i in range(0, len(images), self.batch_size)]
         return ImageFeatures.cat([self._encode_chunk(chunk, readout) for chunk in chunks])
 
+    @torch.no_grad()
+    def encode_global(self, images: Sequence[Image.Image]) -> Tensor:
+        """Global embeddings [N, D] of length 1 alone, in one forward: what a plain CLIP score needs."""
+        if not images:
+            raise UsageError("no images to encode")
+        return F.normalize(read_global(self.model, self._pixels(images)).float(), dim=-1)
+
     def _encode_chunk(self, images: Sequence[Image.Image], readout: str) -> ImageFeatures:
-        inputs = self._pixels([image.convert("RGB") for image in images])
+        inputs = self._pixels(images)
         global_, patches = self.reader.read_images(self.model, inputs, readout)
         if "spatial_shapes" in inputs:
             grids = tuple((int(rows), int(columns)) for rows, columns in inputs["spatial_shapes"].tolist())
@@ -109,8 +116,9 @@ class Backbone:
             windows=tuple(self._window(image) for image in images),
         )
 
-    def _pixels(self, images: list[Image.Image]) -> dict[str, Tensor]:
-        inputs = self.processor(images=images, return_tensors="pt", **self._size_overrides())
+    def _pixels(self, images: Sequence[Image.Image]) -> dict[str, Tensor]:
+        pictures = [image.convert("RGB") for image in images]
+        inputs = self.processor(images=pictures, return_tensors="pt", **self._size_overrides())
         inputs = {name: tensor.to(self.device) for name, tensor in inputs.items()}
         inputs["pixel_values"] = inputs["pixel_values"].to(self.dtype)
         return inputs
@@ -182,7 +190,7 @@ class Backbone:
         """The spans in which ``text`` is encoded: one if it fits the text encoder's window, else cut at phrase ends."""
         if len(text.encode(errors="replace")) + self._special < self._window_length:  # a token is at least one byte
             return [(0, len(text))]
-        return windows(text, lambda part: len(self.tokenizer(part)["input_ids"]) <= self._window_length)
+        return windows(text, lambda part: len(self.tokenizer(part, verbose=False)["input_ids"]) <= self._window_length)
 
     def unknown_words(self, text: str) -> tuple[str, ...]:
         """The words of ``text`` that the tokenizer has no token for, in order; empty where it has no unknown token."""

@@ -80,12 +80,13 @@ def _dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype
 def _load(source: str, dtype: torch.dtype) -> tuple[Any, Any, Any]:
     import transformers
 
+    major = int(transformers.__version__.split(".")[0])
+    kind = {"dtype" if major >= 5 else "torch_dtype": dtype}
     try:
-        model = transformers.AutoModel.from_pretrained(source, torch_dtype=dtype)
+        model = transformers.AutoModel.from_pretrained(source, **kind)
         tokenizer = transformers.AutoTokenizer.from_pretrained(source)
     except (OSError, ValueError, KeyError) as error:
         raise UsageError(f"the backbone {source} cannot be loaded: {str(error).splitlines()[0]}") from error
-    major = int(transformers.__version__.split(".")[0])
     pillow: dict[str, Any] = {"backend": "pil"} if major >= 5 else {"use_fast": False}
     processors: Any = transformers.AutoImageProcessor
     processor = processors.from_pretrained(source, **pillow)

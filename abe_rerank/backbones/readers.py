@@ -65,11 +65,16 @@ def pooled(output: Any) -> Tensor:
     return tensor
 
 
+def read_global(model: Any, inputs: Mapping[str, Tensor]) -> Tensor:
+    """The model's own image features [N, D], not normalised; positions are interpolated to the input's size."""
+    extra = {} if "spatial_shapes" in inputs else {"interpolate_pos_encoding": True}
+    return pooled(model.get_image_features(**inputs, **extra))
+
+
 def _run(model: Any, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
     """(global features [N, D], input and output of the last vision block [N, tokens, C])."""
-    extra = {} if "spatial_shapes" in inputs else {"interpolate_pos_encoding": True}
     with _watch(model.vision_model.encoder.layers[-1]) as seen:
-        features = pooled(model.get_image_features(**inputs, **extra))
+        features = read_global(model, inputs)
     assert seen.entered is not None and seen.left is not None  # noqa: PT018
     return features, seen.entered, seen.left
 

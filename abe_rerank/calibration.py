@@ -1,0 +1,169 @@
+"""How likely a pair is bound: a monotone map from a pair's numbers to a probability, fitted on labelled pairs.
+
+A logistic regression on (margin, evidence, noun evidence) with weights that may not be negative, then isotonic
+regression (pool adjacent violators) on its output: more margin, evidence or noun never lowers the probability. The
+paper has no calibration; this is ours. A calibration holds for one backbone's weights and one scorer's settings.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from abe_rerank.errors import AbeRerankError, UsageError
+
+FILE = "calibration.json"
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A fitted map. ``weights`` are for (margin, evidence, noun), ``bias`` is added; ``knots`` are (logit, probability)
+    points, joined by lines. ``found_above`` is the noun evidence below which an object counts as not there, None if
+    that could not be fitted. ``mix`` counts the labelled pairs by kind; ``ece`` is on the fitting rows.
+    """
+
+    key: str
+    weights: tuple[float, float, float]
+    bias: float
+    knots: tuple[tuple[float, float], ...]
+    found_above: float | None = None
+    mix: Mapping[str, int] = field(default_factory=dict)
+    ece: float = 0.0
+
+    def probability(self, margin: float, evidence: float, noun: float) -> float:
+        """The probability that the pair is bound."""
+        return float(self.probabilities(np.array([[margin, evidence, noun]]))[0])
+
+    def probabilities(self, features: np.ndarray) -> np.ndarray:
+        """Probabilities [M] of pairs [M, 3] (margin, evidence, noun)."""
+        x, y = np.array(self.knots).T
+        return np.asarray(np.interp(features @ np.array(self.weights) + self.bias, x, y))
+
+    def absent(self, noun: float) -> bool:
+        """Whether noun evidence this low says that the object is not in the picture."""
+        return self.found_above is not None and noun < self.found_above
+
+
+def fit(
+    features: np.ndarray, bound: np.ndarray, key: str, mix: Mapping[str, int], found: np.ndarray | None = None
+) -> Calibration:
+    """Fit on pairs [M, 3] (margin, evidence, noun) with labels ``bound`` [M] and, if known, ``found`` [M].
+
+    Raises UsageError unless there are at least 20 pairs of each label.
+    """
+    bound = bound.astype(bool)
+    if bound.sum() < 20 or (~bound).sum() < 20:
+        raise UsageError(
+            f"a calibration needs at least 20 bound and 20 unbound pairs, got {int(bound.sum())} and "
+            f"{int((~bound).sum())}; add labelled rows"
+        )
+    weights, bias = _logistic(features, bound)
+    logits = features @ weights + bias
+    fitted = Calibration(
+        key=key,
+        weights=(float(weights[0]), float(weights[1]), float(weights[2])),
+        bias=float(bias),
+        knots=_isotonic(logits, bound),
+        found_above=None if found is None else _threshold(features[:, 2], found.astype(bool)),
+        mix=dict(mix),
+    )
+    error = expected_calibration_error(fitted.probabilities(features), bound)
+    return replace(fitted, ece=error)
+
+
+def expected_calibration_error(probabilities: np.ndarray, bound: np.ndarray, bins: int = 10) -> float:
+    """Mean over pairs of |share bound - mean probability| of the pair's bin; ``bins`` of equal width on [0, 1].
+
+    Guo et al. 2017 (arXiv 1706.04599), equation 3. Raises ValueError for no pairs.
+    """
+    if len(probabilities) == 0:
+        raise ValueError("no pairs to measure a calibration error on")
+    place = np.minimum((probabilities * bins).astype(int), bins - 1)
+    counts = np.bincount(place, minlength=bins)
+    gaps = np.bincount(place, bound.astype(float), bins) - np.bincount(place, probabilities, bins)
+    return float(np.abs(gaps).sum() / counts.sum())
+
+
+def _logistic(features: np.ndarray, bound: np.ndarray, steps: int = 2000) -> tuple[np.ndarray, float]:
+    """Weights [3] >= 0 and bias of a logistic regression: projected gradient on standardised features, small ridge."""
+    mean, spread = features.mean(axis=0), features.std(axis=0) + 1e-12
+    x = (features - mean) / spread
+    w, b = np.zeros(x.shape[1]), 0.0
+    for _ in range(steps):
+        gap = 1 / (1 + np.exp(-np.clip(x @ w + b, -30, 30))) - bound
+        w = np.maximum(w - 0.5 * (x.T @ gap / len(x) + 1e-3 * w), 0.0)
+        b -= 0.5 * float(gap.mean())
+    return w / spread, b - float((w / spread) @ mean)
+
+
+def _isotonic(logits: np.ndarray, bound: np.ndarray) -> tuple[tuple[float, float], ...]:
+    """Knots (mean logit, probability) of the blocks that pooling adjacent violators leaves, with rising logits.
+
+    A block of n pairs of which m are bound gets (m + 1/2) / (n + 1), so that no probability is 0 or 1.
+    """
+    order = np.argsort(logits, kind="stable")
+    blocks: list[tuple[float, float, float]] = []
+    for group in np.array_split(order, max(2, min(40, len(order) // 10))):
+        block = (float(logits[group].sum()), float(bound[group].sum()), float(len(group)))
+        while blocks and blocks[-1][1] / blocks[-1][2] >= block[1] / block[2]:
+            last = blocks.pop()
+            block = (last[0] + block[0], last[1] + block[1], last[2] + block[2])
+        blocks.append(block)
+    smooth = [(x / n, (m + 0.5) / (n + 1)) for x, m, n in blocks]
+    rising = np.maximum.accumulate([y for _, y in smooth])
+    return tuple((x, float(y)) for (x, _), y in zip(smooth, rising, strict=True))
+
+
+def _threshold(noun: np.ndarray, found: np.ndarray) -> float | None:
+    """The noun evidence that best divides found from absent objects (balanced accuracy); None for only one label."""
+    if found.all() or not found.any():
+        return None
+    order = np.argsort(noun, kind="stable")
+    here = np.cumsum(found[order]) / found.sum()
+    gone = np.cumsum(~found[order]) / (~found).sum()
+    cut = int(np.argmax(gone - here))
+    return float(noun[order[cut]] + noun[order[min(cut + 1, len(order) - 1)]]) / 2
+
+
+def read_calibration(folder: Path, key: str) -> Calibration | None:
+    """The calibration for ``key`` in a backbone's folder; None if there is none.
+
+    Raises AbeRerankError if the file is there and is not one of ours.
+    """
+    for entry in _entries(folder / FILE):
+        if entry.key == key:
+            return entry
+    return None
+
+
+def write_calibration(folder: Path, calibration: Calibration) -> Path:
+    """Keep a calibration beside its backbone in place of the one with its key. Raises AbeRerankError if it cannot."""
+    path = folder / FILE
+    entries = [entry for entry in _entries(path) if entry.key != calibration.key]
+    text = json.dumps([asdict(entry) for entry in (*entries, calibration)], indent=1)
+    try:
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text(text + "\n", encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise AbeRerankError(f"cannot write {path} ({error.strerror}); copy the backbone to your own folder") from error
+    return path
+
+
+def _entries(path: Path) -> Sequence[Calibration]:
+    if not path.is_file():
+        return ()
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))
+        return [
+            Calibration(
+                **{**row, "weights": tuple(row["weights"]), "knots": tuple((x, y) for x, y in row["knots"])},
+            )
+            for row in rows
+        ]
+    except (ValueError, TypeError, KeyError) as error:
+        raise AbeRerankError(f"{path} is not a calibration file; remove it and run abe-rerank calibrate") from error

@@ -1,0 +1,106 @@
+"""ABE-CLIP (arXiv 2512.17178) as a scorer: a thin class over :mod:`abe_rerank.alignment`.
+
+The paper's: training-free, on CLIP-like models; refined embeddings of object and attribute phrases (Semantic
+Refinement), each scored against its most relevant patches (Local Token-Patch Alignment), aggregated and fused with the
+global similarity through a binding difference. Its equations were not available to us; ours are in methods.md
+section 1 and in the docstrings of :mod:`abe_rerank.alignment` and :mod:`abe_rerank.scorers.phrases`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import cached_property
+
+import numpy as np
+import torch
+from PIL.Image import Image
+
+from abe_rerank.backbones import Backbone, ImageFeatures
+from abe_rerank.calibration import Calibration, read_calibration
+from abe_rerank.scorers.explanations import explain_pairs
+from abe_rerank.scorers.phrases import PromptPlan, plan
+from abe_rerank.scorers.stamps import calibration_key, stamp
+from abe_rerank.scorers.tables import PhraseReader, PromptTable, tabulate
+from abe_rerank.scorers.terms import AbeSettings, Terms, terms
+from abe_rerank.types import Score, Spec
+
+
+class AbeScorer:
+    """Scores images against prompts by attribute-bound token-patch similarity. Made by ``make_scorer("abe", ...)``."""
+
+    name = "abe"
+
+    def __init__(self, backbone: Backbone, settings: AbeSettings | None = None) -> None:
+        self.backbone, self.settings = backbone, settings or AbeSettings()
+        self._reader = PhraseReader(backbone, self.settings.text_readout, self.settings.alpha)
+
+    @cached_property
+    def stamp(self) -> str:
+        """See :class:`abe_rerank.scorers.Scorer`."""
+        return stamp(self.name, self.backbone, asdict(self.settings))
+
+    @cached_property
+    def calibration(self) -> Calibration | None:
+        """The calibration beside the backbone that was made for these weights and settings, if there is one."""
+        return read_calibration(self.backbone.folder, self.calibration_key)
+
+    @property
+    def calibration_key(self) -> str:
+        """What a calibration must have been made for: the weights and the settings."""
+        return calibration_key(self.name, self.backbone, asdict(self.settings))
+
+    def encode(self, images: Sequence[Image]) -> ImageFeatures:
+        """What this scorer sees of ``images``: one vision forward each."""
+        return self.backbone.encode_images(images, self.settings.patch_readout)
+
+    def table(self, specs: Sequence[Spec]) -> tuple[list[PromptPlan], PromptTable]:
+        """The phrases of ``specs``, as plans and as one padded table."""
+        plans = [plan(spec, self.settings.template, self.settings.region_query) for spec in specs]
+        return plans, tabulate(plans, self._reader, self.settings.beta)
+
+    @torch.no_grad()
+    def score(self, images: Sequence[Image], specs: Sequence[Spec]) -> np.ndarray:
+        """Scores [images, prompts], float32; NaN for an empty prompt. One vision forward per image."""
+        if not specs:
+            return np.empty((len(images), 0), dtype=np.float32)
+        step = self.backbone.batch_size
+        blocks = [self.table(specs[i : i + _PROMPTS])[1] for i in range(0, len(specs), _PROMPTS)]
+        rows = []
+        for start in range(0, len(images), step):
+            features = self.encode(images[start : start + step])
+            rows.append(torch.cat([terms(features, block, self.settings).value for block in blocks], dim=1))
+        values = torch.cat(rows).float().cpu().numpy()
+        values[:, [not spec.prompt.strip() for spec in specs]] = np.nan
+        return np.asarray(values, dtype=np.float32)
+
+    @torch.no_grad()
+    def explain(self, images: Sequence[Image], spec: Spec) -> list[Score]:
+        """One Score per image with its terms, each pair's evidence, margin, region, verdict and probability."""
+        if not spec.prompt.strip():
+            return [Score(None, "unscored", self.stamp, reason="the prompt is empty") for _ in images]
+        plans, table = self.table([spec])
+        scores: list[Score] = []
+        for start in range(0, len(images), self.backbone.batch_size):
+            features = self.encode(images[start : start + self.backbone.batch_size])
+            found = terms(features, table, self.settings)
+            scores.extend(self._score(features, plans[0], found, n) for n in range(len(features)))
+        return scores
+
+    def _score(self, features: ImageFeatures, plan: PromptPlan, found: Terms, n: int) -> Score:
+        if not plan.pairs:
+            value = float(found.value[n, 0])
+            return Score(value, "nothing to bind", self.stamp, global_score=value)
+        return Score(
+            value=float(found.value[n, 0]),
+            status="scored",
+            scorer=self.stamp,
+            global_score=float(found.global_[n, 0]),
+            local=float(found.local[n, 0]),
+            binding_difference=float(found.difference[n, 0]),
+            pairs=explain_pairs(plan, found, features, n, self.calibration),
+        )
+
+
+_PROMPTS = 64
+"""Prompts per block of the tensor part, which bounds its memory."""

@@ -1,0 +1,110 @@
+"""The baselines that every table shows: CLIPScore (arXiv 2104.08718) and FILIP's max over patches (arXiv 2111.07783).
+
+Both leave out the papers' scaling constants, which change no ranking: CLIPScore here is the plain cosine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from PIL.Image import Image
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from abe_rerank.alignment import best_patch_means
+from abe_rerank.backbones import Backbone
+from abe_rerank.scorers.stamps import stamp
+from abe_rerank.types import Score, Spec, Status
+
+
+def _unscored(images: Sequence[Image], scorer: str, reason: str) -> list[Score]:
+    return [Score(None, "unscored", scorer, reason=reason) for _ in images]
+
+
+def _status(spec: Spec) -> Status:
+    return "nothing to bind" if spec.nothing_to_bind else "scored"
+
+
+class ClipScorer:
+    """The global cosine of image and prompt."""
+
+    name = "clip"
+
+    def __init__(self, backbone: Backbone) -> None:
+        self.backbone = backbone
+
+    @cached_property
+    def stamp(self) -> str:
+        """See :class:`abe_rerank.scorers.Scorer`."""
+        return stamp(self.name, self.backbone, {})
+
+    @torch.no_grad()
+    def score(self, images: Sequence[Image], specs: Sequence[Spec]) -> np.ndarray:
+        """Cosines [images, prompts], float32; NaN for an empty prompt."""
+        texts = self.backbone.encode_texts([spec.prompt for spec in specs])
+        step = self.backbone.batch_size
+        parts = [images[i : i + step] for i in range(0, len(images), step)]
+        values = torch.cat([self.backbone.encode_global(part) @ texts.T for part in parts]).cpu().numpy()
+        values[:, [not spec.prompt.strip() for spec in specs]] = np.nan
+        return np.asarray(values, dtype=np.float32)
+
+    def explain(self, images: Sequence[Image], spec: Spec) -> list[Score]:
+        """One Score per image with the global cosine alone; it says nothing about pairs."""
+        if not spec.prompt.strip():
+            return _unscored(images, self.stamp, "the prompt is empty")
+        values = self.score(images, [spec])[:, 0].tolist()
+        return [Score(value, _status(spec), self.stamp, global_score=value) for value in values]
+
+
+@dataclass(frozen=True)
+class FilipSettings:
+    """``patch_readout``: a dense readout of the backbone, None its default."""
+
+    patch_readout: str | None = None
+
+
+class FilipScorer:
+    """Mean over the prompt's tokens of the max over patches of their cosine. Does not bind: each token roams freely."""
+
+    name = "filip"
+
+    def __init__(self, backbone: Backbone, settings: FilipSettings | None = None) -> None:
+        self.backbone, self.settings = backbone, settings or FilipSettings()
+        self._tokens: dict[str, Tensor] = {}
+
+    @cached_property
+    def stamp(self) -> str:
+        """See :class:`abe_rerank.scorers.Scorer`."""
+        return stamp(self.name, self.backbone, asdict(self.settings))
+
+    @torch.no_grad()
+    def score(self, images: Sequence[Image], specs: Sequence[Spec]) -> np.ndarray:
+        """Scores [images, prompts], float32; NaN for a prompt without tokens."""
+        tokens, mask = self._read([spec.prompt for spec in specs])
+        step = self.backbone.batch_size
+        rows = []
+        for start in range(0, len(images), step):
+            features = self.backbone.encode_images(images[start : start + step], self.settings.patch_readout)
+            rows.append(best_patch_means(features.patches, features.mask, tokens, mask))
+        return np.asarray(torch.cat(rows).float().cpu().numpy(), dtype=np.float32)
+
+    def explain(self, images: Sequence[Image], spec: Spec) -> list[Score]:
+        """One Score per image with the FILIP score as its local term."""
+        values = self.score(images, [spec])[:, 0].tolist()
+        if np.isnan(values).any():
+            return _unscored(images, self.stamp, "the prompt has no tokens")
+        return [Score(value, _status(spec), self.stamp, local=value) for value in values]
+
+    def _read(self, prompts: list[str]) -> tuple[Tensor, Tensor]:
+        """Token states [T, L, D] and their mask [T, L]."""
+        missing = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self._tokens]
+        states = self.backbone.encode_tokens(missing) if missing else []
+        self._tokens.update({prompt: s.states for prompt, s in zip(missing, states, strict=True)})
+        found = [self._tokens[prompt] for prompt in prompts]
+        lengths = torch.tensor([len(s) for s in found], device=self.backbone.device)
+        tokens = pad_sequence(found, batch_first=True)
+        return tokens, torch.arange(tokens.shape[1], device=tokens.device) < lengths[:, None]

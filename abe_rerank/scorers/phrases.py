@@ -1,0 +1,161 @@
+"""What is asked of the text encoder for a prompt: the phrase of each object, pair and competitor. No tensors.
+
+ABE-CLIP's Semantic Refinement (arXiv 2512.17178, abstract) refines the token embeddings of object and attribute phrases
+against attribute confusion. Reading each attribute in an isolated phrase, where no other object's attribute can leak
+in, and which competitors there are, is our reading (methods.md section 1).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from abe_rerank.types import Attribute, Kind, ObjectPhrase, Span, Spec
+
+RegionQuery = Literal["object", "phrase", "any"]
+
+BASIC_VALUES: dict[Kind, tuple[str, ...]] = {
+    "colour": (
+        *("red", "green", "blue", "yellow", "purple", "orange"),
+        *("cyan", "white", "pink", "brown", "black", "gray"),
+    ),
+    "shape": ("round", "square", "triangular", "oval", "rectangular"),
+    "size": ("small", "large"),
+    "material": ("wooden", "metal", "plastic", "glass", "leather", "stone"),
+    "texture": ("striped", "dotted", "plain"),
+}
+"""Competitors of an attribute whose kind no other object has: the other basic values of the kind."""
+
+_SAME = {"grey": "gray", "big": "large", "little": "small", "tiny": "small", "spotted": "dotted", "wood": "wooden"}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A vector to be read off the text encoder: the words at ``span`` of ``text``, alone and in the prompt.
+
+    ``context`` and ``context_span`` are the same words inside the whole prompt.
+    """
+
+    text: str
+    span: Span
+    context: str
+    context_span: Span
+
+
+@dataclass(frozen=True)
+class PairPlan:
+    """One (attribute, object) pair: the asked value first, then its competitors, each with its reading.
+
+    ``rivals`` tells which values stand on another object of the prompt: those that a swap would show.
+    """
+
+    object: int
+    attribute: Attribute
+    values: tuple[str, ...]
+    readings: tuple[Reading, ...]
+    rivals: tuple[bool, ...]
+
+
+@dataclass(frozen=True)
+class PromptPlan:
+    """All readings of one prompt; ``objects``, ``nouns`` and ``queries`` run over its objects that are not negated."""
+
+    prompt: str
+    objects: tuple[ObjectPhrase, ...]
+    nouns: tuple[Reading, ...]
+    queries: tuple[tuple[Reading, ...], ...]
+    pairs: tuple[PairPlan, ...]
+
+
+def plan(spec: Spec, template: str, region_query: RegionQuery) -> PromptPlan:
+    """The readings that a prompt needs.
+
+    ``template`` holds ``{phrase}`` and may hold ``{article}``. ``region_query`` says what looks for an object's region:
+    ``object`` its noun alone, ``phrase`` its noun with its attributes, ``any`` its noun with each value that its
+    attributes could have. Objects with the same noun are always looked for by their full phrase.
+    """
+    objects = tuple(o for o in spec.objects if not o.negated)
+    nouns = tuple(_reading(spec, o, (), o.span, template) for o in objects)
+    pairs = tuple(
+        _pair(spec, objects, k, attribute, template) for k, o in enumerate(objects) for attribute in o.attributes
+    )
+    queries = tuple(_queries(spec, objects, k, nouns[k], pairs, template, region_query) for k in range(len(objects)))
+    return PromptPlan(spec.prompt, objects, nouns, queries, pairs)
+
+
+def competitors(objects: tuple[ObjectPhrase, ...], k: int, attribute: Attribute) -> tuple[tuple[str, bool], ...]:
+    """The values that compete with ``attribute`` of object ``k``, and whether each stands on another object.
+
+    The values of its kind on the other objects, minus those that object ``k`` has itself; if there are none, the other
+    basic values of the kind. Empty for a kind without basic values ("other").
+    """
+    own = {_plain(a.text) for a in objects[k].attributes}
+    others: dict[str, str] = {}
+    for j, other in enumerate(objects):
+        for a in other.attributes:
+            if j != k and a.kind == attribute.kind and _plain(a.text) not in own:
+                others.setdefault(_plain(a.text), a.text)
+    if others:
+        return tuple((text, True) for text in others.values())
+    inside = {word for text in own for word in text.replace("-", " ").split()}
+    return tuple((v, False) for v in BASIC_VALUES.get(attribute.kind, ()) if v not in own and v not in inside)
+
+
+def _plain(text: str) -> str:
+    lowered = " ".join(text.lower().split())
+    return _SAME.get(lowered, lowered)
+
+
+def _pair(spec: Spec, objects: tuple[ObjectPhrase, ...], k: int, attribute: Attribute, template: str) -> PairPlan:
+    """A pair with its competitors. Without any, the bare noun competes: is the attribute seen at all?"""
+    rivals = competitors(objects, k, attribute)
+    values = (attribute.text, *(text for text, _ in rivals)) if rivals else (attribute.text, "")
+    return PairPlan(
+        object=k,
+        attribute=attribute,
+        values=values,
+        readings=tuple(_reading(spec, objects[k], (value,), attribute.span, template) for value in values),
+        rivals=(False, *(elsewhere for _, elsewhere in rivals)) if rivals else (False, False),
+    )
+
+
+def _queries(
+    spec: Spec,
+    objects: tuple[ObjectPhrase, ...],
+    k: int,
+    noun: Reading,
+    pairs: tuple[PairPlan, ...],
+    template: str,
+    region_query: RegionQuery,
+) -> tuple[Reading, ...]:
+    wanted = tuple(a.text for a in objects[k].attributes)
+    twins = sum(_plain(o.text) == _plain(objects[k].text) for o in objects) > 1
+    if wanted and (region_query == "phrase" or twins):
+        return (_reading(spec, objects[k], wanted, objects[k].span, template),)
+    if wanted and region_query == "any":
+        return tuple(dict.fromkeys(reading for pair in pairs if pair.object == k for reading in pair.readings))
+    return (noun,)
+
+
+def _reading(spec: Spec, thing: ObjectPhrase, values: tuple[str, ...], span: Span, template: str) -> Reading:
+    """The reading of ``values`` on ``thing``; ``span`` is where they replace the prompt's own words."""
+    words = " ".join(" ".join((*values, thing.text)).split())
+    article = _article(thing, words)
+    text = " ".join(template.format(article=article, phrase=words).split())
+    start = text.index(words)
+    single = len(values) == 1 and values[0]
+    wanted = " ".join((values[0] if single else thing.text).split())
+    inside = (start, start + len(wanted)) if single else (start + len(words) - len(wanted), start + len(words))
+    if not values or span == thing.span or not values[0]:
+        return Reading(text, inside, spec.prompt, thing.span)
+    context = spec.prompt[: span[0]] + wanted + spec.prompt[span[1] :]
+    return Reading(text, inside, context, (span[0], span[0] + len(wanted)))
+
+
+def _article(thing: ObjectPhrase, words: str) -> str:
+    """ "a", "an", or nothing before a plural."""
+    lowered = thing.text.lower()
+    plural = lowered.endswith("s") and not lowered.endswith(("ss", "us", "is"))
+    if plural or (thing.count is not None and thing.count.value != 1):
+        return ""
+    return "an" if words[:1].lower() in "aeiou" else "a"

@@ -1,0 +1,98 @@
+"""The terms of the ABE score for blocks of images and prompts, and the settings that shape them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from abe_rerank import alignment
+from abe_rerank.backbones import ImageFeatures
+from abe_rerank.errors import UsageError
+from abe_rerank.scorers.phrases import RegionQuery
+from abe_rerank.scorers.tables import PromptTable, TextReadout
+
+
+@dataclass(frozen=True)
+class AbeSettings:
+    """The scorer's choices; the defaults are measured on the shapes world's choosing split (scorers/README.md).
+
+    ``text_readout``: a phrase's pooled embedding, or its words' token states. ``patch_readout``: a dense readout of the
+    backbone, None its default. ``alpha``: 0 reads phrases inside the prompt, 1 alone. ``beta``: how much of competing
+    phrases is subtracted. ``region``: how an object's region is weighted, ``soft`` (softmax of cosine / temperature),
+    ``top`` (the best ``region_share`` of the patches) or ``whole`` (no region). ``region_query``: see
+    :func:`abe_rerank.scorers.phrases.plan`. ``competition``: how strongly objects compete for patches. ``lambda_`` and
+    ``mu`` weigh the local term and the binding difference against the global cosine, whose weight is ``global_weight``.
+    """
+
+    text_readout: TextReadout = "pooled"
+    patch_readout: str | None = None
+    alpha: float = 1.0
+    beta: float = 0.0
+    region: Literal["soft", "top", "whole"] = "soft"
+    region_query: RegionQuery = "any"
+    region_share: float = 0.1
+    temperature: float = 0.03
+    competition: float = 1.0
+    lambda_: float = 0.5
+    mu: float = 2.0
+    global_weight: float = 1.0
+    template: str = "{article} {phrase}"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.alpha <= 1:
+            raise UsageError(f"alpha must lie in [0, 1], got {self.alpha}")
+        if not 0 < self.region_share <= 1:
+            raise UsageError(f"region_share must lie in (0, 1], got {self.region_share}")
+        if self.temperature <= 0:
+            raise UsageError(f"temperature must be positive, got {self.temperature}")
+        if "{phrase}" not in self.template:
+            raise UsageError(f"the template {self.template!r} does not hold {{phrase}}")
+
+
+@dataclass(frozen=True)
+class Terms:
+    """All terms of n images and t prompts; axes as in :mod:`abe_rerank.alignment`.
+
+    ``value``, ``global_``, ``local``, ``difference`` [n, t] (the last two NaN where there is no object or no pair),
+    ``nouns`` [n, t, k] each object's noun read in its own region and ``lead`` [n, t, k] how far it beats the other
+    objects' nouns there (large where there is no other), ``evidence`` [n, t, j, c], ``margins`` and ``strongest``
+    [n, t, j], ``regions`` [n, p, t, k].
+    """
+
+    value: Tensor
+    global_: Tensor
+    local: Tensor
+    difference: Tensor
+    nouns: Tensor
+    lead: Tensor
+    evidence: Tensor
+    margins: Tensor
+    strongest: Tensor
+    regions: Tensor
+
+
+def terms(features: ImageFeatures, table: PromptTable, settings: AbeSettings) -> Terms:
+    """Every term of the score for all images and all prompts of a table."""
+    maps = alignment.query_maps(features.patches, table.queries, table.query_mask, settings.temperature)
+    maps = alignment.compete(maps, table.object_mask, settings.competition)
+    if settings.region == "soft":
+        regions = alignment.soft_regions(maps, features.mask)
+    elif settings.region == "top":
+        regions = alignment.top_regions(maps, features.mask, settings.region_share)
+    else:
+        regions = alignment.whole_image(maps, features.mask)
+    vectors = alignment.read_regions(features.patches, regions)
+    nouns, lead = alignment.own_and_lead(vectors, table.nouns, table.object_mask)
+    evidence = alignment.pair_evidence(vectors, table.pair_objects, table.candidates)
+    margins, strongest = alignment.pair_margins(evidence, table.candidate_mask)
+    global_ = features.global_ @ table.prompts.T
+    local = alignment.masked_mean(
+        torch.cat([nouns, evidence[..., 0]], dim=-1), torch.cat([table.object_mask, table.pair_mask], dim=-1)
+    )
+    difference = alignment.masked_mean(margins, table.pair_mask)
+    fused = settings.global_weight * global_ + settings.lambda_ * local + settings.mu * difference
+    value = torch.where(table.pair_mask.any(dim=-1), fused, global_)
+    return Terms(value, global_, local, difference, nouns, lead, evidence, margins, strongest, regions)
