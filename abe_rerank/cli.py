@@ -1,0 +1,181 @@
+"""The command line: options in, one call into :mod:`abe_rerank.commands`, errors as one line.
+
+Nothing heavy is imported before a command runs. Exit codes: 0 done, 1 failure, 2 input that cannot be used.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from abe_rerank import __version__
+from abe_rerank.errors import AbeRerankError, UsageError
+
+app = typer.Typer(
+    help="Best-of-N for text-to-image models by attribute binding, with a report of which attribute sits where.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+benchmark_app = typer.Typer(help="Measure the parts of the package.", rich_markup_mode=None)
+app.add_typer(benchmark_app, name="benchmark")
+
+Model = Annotated[
+    str | None, typer.Option(help="Text-to-image model: a diffusers folder or hub id.", show_default="the built-in one")
+]
+Backbone = Annotated[
+    str | None, typer.Option(help="CLIP-like model: a transformers folder or hub id.", show_default="the built-in one")
+]
+Scorer = Annotated[str, typer.Option(help="abe (attribute binding) or clip (global score).")]
+Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...", show_default="the GPU if there is one")]
+Dtype = Annotated[
+    str | None, typer.Option(help="float32, float16 or bfloat16.", show_default="float16 on a GPU, else float32")
+]
+Count = Annotated[int, typer.Option("--n", "-n", help="How many images to draw for a prompt.")]
+Seed = Annotated[int, typer.Option(help="Seed of the first image; image k has seed + k.")]
+BatchSize = Annotated[int, typer.Option(help="Images drawn at once.")]
+Steps = Annotated[int | None, typer.Option(help="Denoising steps.", show_default="the model's own")]
+Guidance = Annotated[float | None, typer.Option(help="Guidance scale.", show_default="the model's own")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.callback(invoke_without_command=True)
+def options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and the libraries' logs.")] = False,
+) -> None:
+    """Best-of-N for text-to-image models by attribute binding, with a report of which attribute sits where."""
+    if version:
+        typer.echo(f"abe-rerank {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def generate(
+    prompt: str,
+    n: Count = 8,
+    seed: Seed = 0,
+    model: Model = None,
+    backbone: Backbone = None,
+    scorer: Scorer = "abe",
+    out: Annotated[
+        Path | None, typer.Option(help="New or empty folder for the results.", show_default="runs/<time>-<words>")
+    ] = None,
+    steps: Steps = None,
+    guidance: Guidance = None,
+    batch_size: BatchSize = 1,
+    device: Device = None,
+    dtype: Dtype = None,
+) -> None:
+    """Draw N images of PROMPT, score each attribute on its object, pick the best-bound image and say why."""
+    from abe_rerank.commands.generate import Request
+    from abe_rerank.commands.generate import generate as run
+    from abe_rerank.generation import Sampling
+
+    sampling = Sampling(n=n, seed=seed, batch_size=batch_size, steps=steps, guidance=guidance)
+    run(Request(prompt, sampling, model, backbone, scorer, out, device, dtype))
+
+
+@app.command()
+def parse(prompt: str, as_json: AsJson = False) -> None:
+    """Show the objects, attributes, counts and relations that are read in PROMPT."""
+    from abe_rerank.commands.parse import parse as run
+
+    run(prompt, as_json)
+
+
+@app.command()
+def score(
+    images: Annotated[list[Path] | None, typer.Argument(help="Image files, or folders of them.")] = None,
+    prompt: Annotated[str | None, typer.Option(help="What the images should show.")] = None,
+    manifest: Annotated[Path | None, typer.Option(help="CSV or JSONL of image and prompt, instead.")] = None,
+    top_k: Annotated[int | None, typer.Option(help="Show only the best K of each prompt.", min=1)] = None,
+    backbone: Backbone = None,
+    scorer: Scorer = "abe",
+    device: Device = None,
+    dtype: Dtype = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score images that exist already, best first."""
+    from abe_rerank.commands.loading import load_reranker
+    from abe_rerank.commands.score import rows_of
+    from abe_rerank.commands.score import score as run
+
+    rows = rows_of(images or [], prompt, manifest)
+    run(load_reranker(backbone, scorer, device, dtype), rows, top_k, as_json)
+
+
+@benchmark_app.command("best-of-n")
+def best_of_n(
+    prompts: Annotated[
+        str, typer.Option(help="A suite's name, or a file of prompts (JSONL, or one a line).")
+    ] = "shapes-two-objects",
+    limit: Annotated[int | None, typer.Option(help="Use only the first prompts.", min=1)] = None,
+    n: Count = 8,
+    seed: Seed = 0,
+    model: Model = None,
+    backbone: Backbone = None,
+    steps: Steps = None,
+    guidance: Guidance = None,
+    batch_size: BatchSize = 8,
+    device: Device = None,
+    dtype: Dtype = None,
+    as_json: AsJson = False,
+) -> None:
+    """How often the picked image is right by the oracle of the shapes world, against the first and a random one."""
+    from abe_rerank.commands.benchmark import best_of_n as run
+    from abe_rerank.generation import Sampling
+
+    sampling = Sampling(n=n, seed=seed, batch_size=batch_size, steps=steps, guidance=guidance)
+    run(prompts, limit, sampling, (model, backbone, device, dtype), as_json)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    words = list(sys.argv[1:] if argv is None else argv) or ["--help"]
+    end = words.index("--") if "--" in words else len(words)
+    debug = "--debug" in words[:end]
+    if debug:
+        words = [word for word in words[:end] if word != "--debug"] + words[end:]
+        logging.basicConfig(level=logging.INFO)
+        logging.getLogger("abe_rerank").setLevel(logging.DEBUG)
+    sys.exit(_run(words, debug))
+
+
+def _run(words: list[str], debug: bool) -> int:
+    """The exit code of a command; every error becomes one line on stderr, with a traceback first in debugging."""
+    try:
+        code = app(args=words, prog_name="abe-rerank", standalone_mode=False)
+    except Exception as error:
+        message, code = _described(error)
+        if debug:
+            import traceback
+
+            traceback.print_exc()
+        if message:
+            sys.stderr.write(f"abe-rerank: {message}\n")
+    return code if isinstance(code, int) else 0
+
+
+def _described(error: Exception) -> tuple[str, int]:
+    """One line for an error, and the exit code."""
+    if isinstance(error, UsageError):
+        return f"error: {_one_line(str(error))}", 2
+    if isinstance(error, AbeRerankError):
+        return f"error: {_one_line(str(error))}", 1
+    if isinstance(error, typer.Abort):
+        return "interrupted", 130
+    if isinstance(error, BrokenPipeError):
+        return "", 1
+    if hasattr(error, "format_message") and hasattr(error, "exit_code"):  # typer's own, whichever click it is built on
+        return f"error: {_one_line(error.format_message()).rstrip('.')}; see --help", int(error.exit_code)
+    return f"unexpected {type(error).__name__}: {_one_line(str(error))}; --debug shows the traceback", 1
+
+
+def _one_line(text: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in text).strip()

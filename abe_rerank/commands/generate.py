@@ -1,0 +1,178 @@
+"""``abe-rerank generate``: draw N candidates, rank them, write the run folder, say which was picked."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from abe_rerank.commands.loading import load_models
+from abe_rerank.commands.terminal import cosine, note, say, table
+from abe_rerank.errors import AbeRerankError
+from abe_rerank.run_folder import default_folder, new_run_folder
+
+if TYPE_CHECKING:
+    from abe_rerank.generation import Pipeline, Sampling
+    from abe_rerank.report.schema import Commands, Report
+    from abe_rerank.reranker import Reranker
+    from abe_rerank.types import Ranking
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asks for."""
+
+    prompt: str
+    sampling: Sampling
+    model: str | None = None
+    backbone: str | None = None
+    scorer: str = "abe"
+    out: Path | None = None
+    device: str | None = None
+    dtype: str | None = None
+
+
+def generate(request: Request) -> None:
+    """Run a request and print its table; the run folder is written whole or not at all.
+
+    Raises UsageError for input that cannot be used, AbeRerankError if loading, drawing or scoring everything fails.
+    """
+    from abe_rerank.reranker import as_spec, prompt_warnings
+
+    started = datetime.now().astimezone()
+    spec = as_spec(request.prompt)
+    out = request.out or default_folder(request.prompt, started)
+    seconds: dict[str, float] = {}
+    with new_run_folder(out) as folder:
+        with _timed(seconds, "loading"):
+            pipeline, reranker = load_models(
+                request.model, request.backbone, request.scorer, request.device, request.dtype
+            )
+        warnings = prompt_warnings(pipeline, spec.prompt)
+        for warning in warnings:
+            note(f"warning: {warning}")
+        with _timed(seconds, "sampling and scoring"):
+            ranking = reranker.generate_from(pipeline, spec, request.sampling, progress=True)
+        report = _report(request, ranking, pipeline, reranker, started, seconds, tuple(warnings))
+        _write(folder, ranking, report)
+    say(ranking_table(ranking))
+    say(_verdict(ranking, out))
+
+
+def ranking_table(ranking: Ranking) -> str:
+    """Rank, seed, score, and margin and verdict of each pair, as text."""
+    pairs = [f"{attribute} {thing}" for attribute, thing in ranking.spec.pairs]
+    rows = []
+    for rank, candidate in enumerate(ranking.candidates, start=1):
+        score = candidate.score
+        cells = [f"{cosine(pair.margin)} {pair.verdict}" for pair in score.pairs] or ["-"] * len(pairs)
+        rows.append(
+            [str(rank), str(candidate.seed), cosine(score.value) if score.value is not None else "unscored", *cells]
+        )
+    return table(["rank", "seed", "score", *pairs], rows)
+
+
+def _verdict(ranking: Ranking, out: Path) -> str:
+    from abe_rerank.report.build import score_record
+    from abe_rerank.report.words import status_line
+
+    if ranking.candidates[0].score.value is None:
+        raise AbeRerankError(
+            f"no image could be scored ({ranking.candidates[0].score.reason}); the images are in {out}"
+        )
+    best = ranking.best
+    line = status_line(score_record(best.score))
+    return f"picked seed {best.seed}: {line}\n{out / 'best.png'}\n{out / 'report.html'}"
+
+
+def _report(
+    request: Request,
+    ranking: Ranking,
+    pipeline: Pipeline,
+    reranker: Reranker,
+    started: datetime,
+    seconds: dict[str, float],
+    warnings: tuple[str, ...],
+) -> Report:
+    from abe_rerank.fingerprint import weights_sha256
+    from abe_rerank.generation import modules
+    from abe_rerank.report.build import RunFacts, build_report
+    from abe_rerank.report.schema import ModelRecord
+
+    backbone = reranker.scorer.backbone
+    facts = RunFacts(
+        text_to_image=ModelRecord(
+            name=request.model or "built-in", kind=type(pipeline).__name__, weights=weights_sha256(modules(pipeline))
+        ),
+        backbone=ModelRecord(
+            name=request.backbone or "built-in", kind=type(backbone.model).__name__, weights=backbone.weights_hash
+        ),
+        commands=_commands(request, ranking),
+        created=started,
+        seconds=seconds,
+        warnings=warnings,
+    )
+    settings = ranking.settings | {"device": str(pipeline.device), "dtype": str(pipeline.dtype).removeprefix("torch.")}
+    return build_report(_with_settings(ranking, settings), facts)
+
+
+def _with_settings(ranking: Ranking, settings: dict[str, object]) -> Ranking:
+    from dataclasses import replace
+
+    return replace(ranking, settings=settings)
+
+
+def _commands(request: Request, ranking: Ranking) -> Commands:
+    """The command that was run, and the one that draws the winner again, at the same batch size, to the bit."""
+    from abe_rerank.report.schema import Commands
+
+    best = ranking.candidates[0]
+    redraw = None
+    if best.score.value is not None and best.seed is not None:
+        redraw = _command(request, n=1, seed=best.seed)
+    return Commands(run=_command(request, request.sampling.n, request.sampling.seed), redraw=redraw)
+
+
+def _command(request: Request, n: int, seed: int) -> str:
+    sampling = request.sampling
+    options = {
+        "--n": n,
+        "--seed": seed,
+        "--batch-size": sampling.batch_size,
+        "--steps": sampling.steps,
+        "--guidance": sampling.guidance,
+        "--model": request.model,
+        "--backbone": request.backbone,
+        "--scorer": None if request.scorer == "abe" else request.scorer,
+        "--device": request.device,
+        "--dtype": request.dtype,
+    }
+    words = ["abe-rerank", "generate"]
+    for name, value in options.items():
+        words += [] if value is None else [name, str(value)]
+    return shlex.join([*words, "--", request.prompt] if request.prompt.startswith("-") else [*words, request.prompt])
+
+
+def _write(folder: Path, ranking: Ranking, report: Report) -> None:
+    from abe_rerank.report.html import render_html
+
+    (folder / "candidates").mkdir()
+    for record, candidate in zip(report.candidates, ranking.candidates, strict=True):
+        candidate.image.save(folder / record.image)
+    if report.picked is not None:
+        ranking.best.image.save(folder / "best.png")
+    (folder / "report.json").write_text(report.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    html = render_html(report, [candidate.image for candidate in ranking.candidates])
+    (folder / "report.html").write_text(html, encoding="utf-8")
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], what: str) -> Iterator[None]:
+    start = time.perf_counter()
+    yield
+    seconds[what] = time.perf_counter() - start

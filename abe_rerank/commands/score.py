@@ -1,0 +1,182 @@
+"""``abe-rerank score``: score image files for prompts; a file that cannot be read becomes a failed row."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from abe_rerank.commands.terminal import cosine, say, table
+from abe_rerank.errors import AbeRerankError, UsageError
+
+if TYPE_CHECKING:
+    from abe_rerank.reranker import Reranker
+    from abe_rerank.types import Score
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One image file to score for one prompt."""
+
+    image: Path
+    prompt: str
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A row with its score, or with the reason why there is none."""
+
+    row: Row
+    score: Score | None = None
+    failure: str | None = None
+
+
+def rows_of(images: Sequence[Path], prompt: str | None, manifest: Path | None) -> list[Row]:
+    """The rows that the command line asks for. Raises UsageError if there are none, or too much is given."""
+    if (manifest is None) == (not images):
+        raise UsageError("give images with --prompt, or a --manifest, and not both")
+    if manifest is not None:
+        if prompt is not None:
+            raise UsageError("a manifest has its own prompts; leave --prompt out")
+        rows = read_manifest(manifest)
+    elif prompt is None or not prompt.strip():
+        raise UsageError('say what the images should show: --prompt "a yellow cylinder and a red cube"')
+    else:
+        rows = [Row(path, prompt) for path in _files(images)]
+    if not rows:
+        raise UsageError(f"no images in {manifest or ', '.join(map(str, images))}")
+    return rows
+
+
+def read_manifest(path: Path) -> list[Row]:
+    """Rows of a CSV file with the columns image and prompt, or of JSONL with these keys; paths relative to the file.
+
+    Raises UsageError, naming the line, for what cannot be read.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"the manifest {path} cannot be read: {error}") from None
+    lines = _json_lines(text, path) if path.suffix.lower() in (".jsonl", ".json", ".ndjson") else _csv_lines(text)
+    rows = []
+    for number, record in lines:
+        image, prompt = record.get("image"), record.get("prompt")
+        if not (isinstance(image, str) and image and isinstance(prompt, str) and prompt.strip()):
+            raise UsageError(f"{path}, line {number}: needs an image and a prompt, as columns or keys of these names")
+        rows.append(Row(path.parent / image, prompt))
+    return rows
+
+
+def score_rows(reranker: Reranker, rows: Iterable[Row], chunk: int = 16) -> Iterator[Scored]:
+    """Score rows in their order, a chunk at a time; an image that cannot be read becomes a failure."""
+    from abe_rerank.images import read
+    from abe_rerank.reranker import as_spec
+
+    waiting = iter(rows)
+    while part := list(islice(waiting, chunk)):
+        results: dict[int, Scored] = {}
+        readable = defaultdict(list)
+        for k, row in enumerate(part):
+            try:
+                readable[row.prompt].append((k, read(str(row.image))))
+            except AbeRerankError as error:
+                results[k] = Scored(row, failure=str(error))
+        for prompt, pictures in readable.items():
+            scores = reranker.scorer.explain([picture for _, picture in pictures], as_spec(prompt))
+            results |= {k: Scored(part[k], score) for (k, _), score in zip(pictures, scores, strict=True)}
+        yield from (results[k] for k in range(len(part)))
+
+
+def score(reranker: Reranker, rows: Sequence[Row], top_k: int | None, as_json: bool) -> None:
+    """Score, rank within each prompt and print. Raises AbeRerankError at the end if some row failed."""
+    from tqdm import tqdm
+
+    scored = list(tqdm(score_rows(reranker, rows), total=len(rows), desc="scoring", unit="image", leave=False))
+    by_prompt: dict[str, list[Scored]] = defaultdict(list)
+    for result in scored:
+        by_prompt[result.row.prompt].append(result)
+    ranked = {prompt: _ranked(results)[:top_k] for prompt, results in by_prompt.items()}
+    failed = [result for result in scored if result.failure is not None]
+    say(_as_json(ranked, failed, reranker.scorer.stamp) if as_json else _as_text(ranked, failed))
+    if failed:
+        raise AbeRerankError(
+            f"{len(failed)} of {len(scored)} images could not be scored; the first: {failed[0].failure}"
+        )
+
+
+def _ranked(results: Iterable[Scored]) -> list[Scored]:
+    """Those with a score, best first (ties keep their order), then the unscored ones; failures are left out."""
+    read = [result for result in results if result.score is not None]
+    return sorted(read, key=lambda r: (_value(r) is None, -(_value(r) or 0.0)))
+
+
+def _value(result: Scored) -> float | None:
+    return None if result.score is None else result.score.value
+
+
+def _as_text(ranked: dict[str, list[Scored]], failed: Sequence[Scored]) -> str:
+    blocks = []
+    for prompt, results in ranked.items():
+        pairs = (
+            [f"{p.attribute.text} {p.object.text}" for p in results[0].score.pairs]
+            if results and results[0].score
+            else []
+        )
+        lines = []
+        for rank, result in enumerate(results, start=1):
+            found = result.score.pairs if result.score else ()
+            cells = [f"{cosine(pair.margin)} {pair.verdict}" for pair in found] or ["-"] * len(pairs)
+            lines.append([str(rank), str(result.row.image), cosine(_value(result)), *cells])
+        blocks.append(table([prompt], []) + "\n" + table(["rank", "image", "score", *pairs], lines))
+    if failed:
+        lines = [[str(result.row.image), result.failure or ""] for result in failed]
+        blocks.append(table(["not scored", "reason"], lines))
+    return "\n\n".join(blocks)
+
+
+def _as_json(ranked: dict[str, list[Scored]], failed: Sequence[Scored], stamp: str) -> str:
+    from abe_rerank.report.build import score_record
+
+    rows: list[dict[str, object]] = []
+    for prompt, results in ranked.items():
+        for rank, result in enumerate(results, start=1):
+            assert result.score is not None
+            record = score_record(result.score).model_dump(mode="json")
+            rows.append({"image": str(result.row.image), "prompt": prompt, "rank": rank, "score": record})
+    failures = [{"image": str(r.row.image), "prompt": r.row.prompt, "reason": r.failure} for r in failed]
+    return json.dumps({"schema_version": 1, "scorer": stamp, "rows": rows, "failed": failures}, ensure_ascii=False)
+
+
+def _files(images: Sequence[Path]) -> list[Path]:
+    """The files themselves, and the image files inside folders, in the order of their names."""
+    found: list[Path] = []
+    for path in images:
+        if path.is_dir():
+            found += sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
+        else:
+            found.append(path)
+    return found
+
+
+def _csv_lines(text: str) -> Iterator[tuple[int, dict[str, object]]]:
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    for record in reader:
+        yield reader.line_num, dict(record)
+
+
+def _json_lines(text: str, path: Path) -> Iterator[tuple[int, dict[str, object]]]:
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            try:
+                record = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise UsageError(f"{path}, line {number}: not JSON ({error.msg})") from None
+            yield number, record if isinstance(record, dict) else {}

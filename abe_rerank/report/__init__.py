@@ -1,0 +1,1 @@
+"""From a ranking to files: a typed ``report.json`` and a self-contained ``report.html``."""

@@ -1,0 +1,106 @@
+"""A ranking and what is known of its run -> a :class:`~abe_rerank.report.schema.Report`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+
+from pydantic import JsonValue
+
+from abe_rerank.fingerprint import versions
+from abe_rerank.report.schema import (
+    CandidateRecord,
+    Commands,
+    ModelRecord,
+    PairRecord,
+    ParseRecord,
+    RegionRecord,
+    Report,
+    ScoreRecord,
+)
+from abe_rerank.types import Candidate, PairScore, Ranking, Score, Spec
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What a ranking does not know of itself: models, commands, times in seconds, warnings."""
+
+    text_to_image: ModelRecord
+    backbone: ModelRecord
+    commands: Commands
+    created: datetime
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+def build_report(ranking: Ranking, facts: RunFacts) -> Report:
+    """The report of a ranking of generated candidates."""
+    picked = 1 if ranking.candidates and ranking.candidates[0].score.value is not None else None
+    return Report(
+        created=facts.created.isoformat(timespec="seconds"),
+        prompt=ranking.prompt,
+        parse=parse_record(ranking.spec),
+        picked=picked,
+        candidates=tuple(
+            CandidateRecord(rank=rank, seed=c.seed, image=candidate_file(rank, c), score=score_record(c.score))
+            for rank, c in enumerate(ranking.candidates, start=1)
+        ),
+        scorer=str(ranking.settings["scorer"]),
+        settings={name: _json(value) for name, value in ranking.settings.items() if name != "scorer"},
+        text_to_image=facts.text_to_image,
+        backbone=facts.backbone,
+        versions=versions(),
+        seconds={name: round(value, 3) for name, value in facts.seconds.items()},
+        warnings=facts.warnings,
+        commands=facts.commands,
+    )
+
+
+def candidate_file(rank: int, candidate: Candidate) -> str:
+    """The path of a candidate's image within its run folder: ``candidates/<rank>_seed<seed>.png``."""
+    return f"candidates/{rank:02d}_seed{'none' if candidate.seed is None else candidate.seed}.png"
+
+
+def parse_record(spec: Spec) -> ParseRecord:
+    """The parse of a prompt, as it stands in a report and in ``abe-rerank parse --json``."""
+    parts = {name: asdict(spec)[name] for name in ("objects", "relations", "ignored")}
+    return ParseRecord.model_validate({**parts, "pairs": spec.pairs, "nothing_to_bind": spec.nothing_to_bind})
+
+
+def score_record(score: Score) -> ScoreRecord:
+    """One image's score, as it stands in a report and in ``abe-rerank score --json``."""
+    return ScoreRecord(
+        value=score.value,
+        status=score.status,
+        reason=score.reason,
+        global_score=score.global_score,
+        local=score.local,
+        binding_difference=score.binding_difference,
+        pairs=tuple(_pair_record(pair) for pair in score.pairs),
+    )
+
+
+def _pair_record(pair: PairScore) -> PairRecord:
+    weights = tuple(tuple(round(float(w), 6) for w in row) for row in pair.region.weights)
+    return PairRecord(
+        attribute=pair.attribute.text,
+        attribute_span=pair.attribute.span,
+        object=pair.object.text,
+        object_span=pair.object.span,
+        evidence=float(pair.evidence),
+        competitor=pair.competitor,
+        margin=float(pair.margin),
+        verdict=pair.verdict,
+        probability=None if pair.probability is None else float(pair.probability),
+        region=RegionRecord(weights=weights, box=tuple(float(x) for x in pair.region.box)),  # type: ignore[arg-type]
+    )
+
+
+def _json(value: object) -> JsonValue:
+    """A setting as JSON holds it; what JSON cannot hold (an array, a device) is written by its repr."""
+    try:
+        return json.loads(json.dumps(value, allow_nan=False))  # type: ignore[no-any-return]
+    except (TypeError, ValueError):
+        return repr(value)
