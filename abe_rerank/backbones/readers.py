@@ -160,9 +160,11 @@ class SiglipReader:
 
     @staticmethod
     def _head_value(head: Any, states: Tensor) -> Tensor:
+        """v_proj and out_proj are applied as the one matrix they are without attention between them."""
         c = states.shape[-1]
-        values = F.linear(states, head.attention.in_proj_weight[2 * c :], head.attention.in_proj_bias[2 * c :])
-        mixed = head.attention.out_proj(values)
+        inner, outer = head.attention, head.attention.out_proj
+        weight = outer.weight @ inner.in_proj_weight[2 * c :]
+        mixed = F.linear(states, weight, outer.weight @ inner.in_proj_bias[2 * c :] + outer.bias)
         result: Tensor = mixed + head.mlp(head.layernorm(mixed))
         return result
 

@@ -1,0 +1,343 @@
+"""Scorers on real model classes at tiny random configs: against loops written from the method, and what must hold."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_models import images, save_tiny
+
+from abe_rerank.backbones import Backbone, load_backbone
+from abe_rerank.calibration import fit, write_calibration
+from abe_rerank.errors import UsageError
+from abe_rerank.scorers import make_scorer
+from abe_rerank.scorers.explanations import region_box, verdict
+from abe_rerank.scorers.phrases import competitors, plan
+from abe_rerank.scorers.terms import AbeSettings
+from abe_rerank.types import Attribute, Kind, ObjectPhrase, Spec
+
+Things = tuple[tuple[tuple[tuple[str, Kind], ...], str], ...]
+
+
+def make_spec(prompt: str, *things: tuple[tuple[tuple[str, Kind], ...], str]) -> Spec:
+    """A spec by hand: each thing is its attributes in the prompt's order and its noun."""
+    objects, at = [], 0
+    for attributes, noun in things:
+        found = []
+        for text, kind in attributes:
+            start = prompt.index(text, at)
+            at = start + len(text)
+            found.append(Attribute(text, (start, at), kind))
+        start = prompt.index(noun, at)
+        at = start + len(noun)
+        objects.append(ObjectPhrase(noun, (start, at), (found[0].span[0] if found else start, at), tuple(found)))
+    return Spec(prompt, tuple(objects))
+
+
+TWO = make_spec(
+    "a yellow cylinder and a red cube", ((("yellow", "colour"),), "cylinder"), ((("red", "colour"),), "cube")
+)
+SWAPPED = make_spec(
+    "a red cylinder and a yellow cube", ((("red", "colour"),), "cylinder"), ((("yellow", "colour"),), "cube")
+)
+THREE = make_spec(
+    "a small striped red ball, a dog and a wooden car",
+    ((("small", "size"), ("striped", "texture"), ("red", "colour")), "ball"),
+    ((), "dog"),
+    ((("wooden", "material"),), "car"),
+)
+ONE = make_spec("a blue ring", ((("blue", "colour"),), "ring"))
+BARE = make_spec("a photo of a dog", ((), "dog"))
+SPECS = [TWO, THREE, ONE, BARE]
+SETTINGS = {
+    "default": AbeSettings(),
+    "token": AbeSettings(text_readout="token", alpha=0.5, beta=0.3, region_query="object"),
+    "top": AbeSettings(region="top", region_share=0.2, region_query="phrase", alpha=0.7, competition=0.0),
+    "whole": AbeSettings(region="whole", competition=0.5),
+}
+
+
+@pytest.fixture(scope="module", params=["CLIPModel", "SiglipModel", "Siglip2Model"])
+def backbone(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Backbone:
+    return load_backbone(save_tiny(request.param, tmp_path_factory.mktemp(request.param)), device="cpu")
+
+
+@pytest.fixture(scope="module")
+def siglip(tmp_path_factory: pytest.TempPathFactory) -> Backbone:
+    return load_backbone(save_tiny("SiglipModel", tmp_path_factory.mktemp("siglip")), device="cpu")
+
+
+def naive_two_objects(backbone: Backbone, image: object, temperature: float) -> tuple[float, float, float, list[float]]:
+    """(global, local, difference, margins) of TWO with pooled phrases, regions by any colour, full competition."""
+    features = backbone.encode_images([image])
+
+    def text(phrase: str) -> torch.Tensor:
+        return backbone.encode_texts([phrase])[0]
+
+    wanted = {"cylinder": ("yellow", "red"), "cube": ("red", "yellow")}
+    looks = {
+        noun: [
+            math.log(sum(math.exp(float(v @ text(f"a {c} {noun}")) / temperature) for c in colours) / 2)
+            for v in features.patches[0]
+        ]
+        for noun, colours in wanted.items()
+    }
+    evidence, margins = [], []
+    for noun, (own, other) in wanted.items():
+        maps = []
+        for p, value in enumerate(looks[noun]):
+            total = sum(math.exp(looks[n][p]) for n in wanted)
+            maps.append(value + math.log(math.exp(value) / total))
+        weights = np.exp(maps) / np.exp(maps).sum()
+
+        def read(phrase: str, weights: np.ndarray = weights) -> float:
+            return sum(float(w) * float(v @ text(phrase)) for w, v in zip(weights, features.patches[0], strict=True))
+
+        evidence += [read(f"a {noun}"), read(f"a {own} {noun}")]
+        margins.append(read(f"a {own} {noun}") - read(f"a {other} {noun}"))
+    return float(features.global_[0] @ text(TWO.prompt)), sum(evidence) / 4, sum(margins) / 2, margins
+
+
+def test_the_score_is_what_loops_over_patches_and_phrases_say(siglip: Backbone) -> None:
+    settings = AbeSettings(temperature=0.2, lambda_=0.7, mu=1.3)
+    scorer = make_scorer("abe", siglip, settings)
+    for image in images(3):
+        global_, local, difference, margins = naive_two_objects(siglip, image, 0.2)
+        score = scorer.explain([image], TWO)[0]
+        assert score.global_score == pytest.approx(global_, abs=1e-5)
+        assert score.local == pytest.approx(local, abs=1e-5)
+        assert score.binding_difference == pytest.approx(difference, abs=1e-5)
+        assert [pair.margin for pair in score.pairs] == pytest.approx(margins, abs=1e-5)
+        assert score.value == pytest.approx(global_ + 0.7 * local + 1.3 * difference, abs=1e-5)
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_matrix_and_explanations_agree(backbone: Backbone, name: str) -> None:
+    scorer = make_scorer("abe", backbone, SETTINGS[name])
+    pictures = images(3)
+    matrix = scorer.score(pictures, SPECS)
+    assert matrix.shape == (3, 4)
+    assert matrix.dtype == np.float32
+    for column, spec in enumerate(SPECS):
+        scores = scorer.explain(pictures, spec)
+        np.testing.assert_allclose(matrix[:, column], [s.value for s in scores], atol=1e-5)
+        assert all(len(s.pairs) == len(spec.pairs) for s in scores)
+
+
+@pytest.mark.parametrize("name", ["abe", "clip", "filip"])
+def test_a_score_depends_on_no_other_image_and_no_other_prompt(backbone: Backbone, name: str) -> None:
+    scorer = make_scorer(name, backbone)
+    pictures = images(5)
+    matrix = scorer.score(pictures, SPECS)
+    for n, picture in enumerate(pictures):
+        for t, spec in enumerate(SPECS):
+            assert scorer.score([picture], [spec])[0, 0] == pytest.approx(matrix[n, t], abs=2e-5)
+
+
+def test_chunks_change_nothing(siglip: Backbone) -> None:
+    small = Backbone(siglip.model, siglip.tokenizer, siglip.processor, siglip.reader, siglip.folder, "x", batch_size=2)
+    pictures = images(5)
+    for name in ("abe", "clip", "filip"):
+        whole, parts = make_scorer(name, siglip), make_scorer(name, small)
+        np.testing.assert_allclose(whole.score(pictures, SPECS), parts.score(pictures, SPECS), atol=1e-5)
+        values = [[s.value for s in scorer.explain(pictures, TWO)] for scorer in (whole, parts)]
+        np.testing.assert_allclose(*values, atol=1e-5)
+
+
+def test_one_vision_forward_for_each_image_and_one_text_forward_for_each_phrase(siglip: Backbone) -> None:
+    seen = {"images": 0, "texts": 0}
+    handles = [
+        siglip.model.vision_model.encoder.register_forward_hook(
+            lambda _, args, kwargs, out: seen.update(images=seen["images"] + len(kwargs["inputs_embeds"])),
+            with_kwargs=True,
+        ),
+        siglip.model.text_model.encoder.register_forward_hook(
+            lambda _, args, kwargs, out: seen.update(texts=seen["texts"] + len(kwargs["inputs_embeds"])),
+            with_kwargs=True,
+        ),
+    ]
+    fresh = Backbone(siglip.model, siglip.tokenizer, siglip.processor, siglip.reader, siglip.folder, "fresh")
+    scorer = make_scorer("abe", fresh)
+    scorer.score(images(4), [TWO, SWAPPED, TWO])
+    # Two prompts, two nouns, two colours on each noun.
+    assert seen == {"images": 4, "texts": 2 + 2 + 4}
+    scorer.score(images(3), [SWAPPED])
+    assert seen == {"images": 7, "texts": 8}
+    for handle in handles:
+        handle.remove()
+
+
+def test_swapping_the_prompt_swaps_the_margins(siglip: Backbone) -> None:
+    """Same nouns, same colours, regions that look for either colour: the evidence is the same, asked the other way."""
+    scorer = make_scorer("abe", siglip)
+    for image in images(3):
+        right, swapped = (scorer.explain([image], spec)[0] for spec in (TWO, SWAPPED))
+        for a, b in zip(right.pairs, swapped.pairs, strict=True):
+            assert a.margin == pytest.approx(-b.margin, abs=1e-5)
+        assert right.binding_difference == pytest.approx(-swapped.binding_difference, abs=1e-5)
+
+
+def test_nothing_to_bind_and_an_empty_prompt_are_states(siglip: Backbone) -> None:
+    abe, clip, filip = (make_scorer(name, siglip) for name in ("abe", "clip", "filip"))
+    score = abe.explain(images(1), BARE)[0]
+    assert score.status == "nothing to bind"
+    assert score.value == pytest.approx(clip.score(images(1), [BARE])[0, 0], abs=1e-6)
+    assert clip.explain(images(1), BARE)[0].status == "nothing to bind"
+    for scorer in (abe, clip, filip):
+        empty = scorer.explain(images(2), Spec("  "))
+        assert [s.status for s in empty] == ["unscored"] * 2
+        assert [s.value for s in empty] == [None, None]
+        matrix = scorer.score(images(2), [Spec("  "), TWO])
+        assert np.isnan(matrix[:, 0]).all()
+        assert not np.isnan(matrix[:, 1]).any()
+
+
+def test_regions_are_weights_over_the_grid_inside_their_box(backbone: Backbone) -> None:
+    for pair in make_scorer("abe", backbone).explain(images(1), THREE)[0].pairs:
+        assert pair.region.weights.shape == (4, 4)
+        assert pair.region.weights.sum() == pytest.approx(1, abs=1e-5)
+        left, top, right, bottom = pair.region.box
+        row, column = np.unravel_index(pair.region.weights.argmax(), (4, 4))
+        assert left <= column / 4 < right
+        assert top <= row / 4 < bottom
+
+
+def test_clip_is_the_plain_cosine(backbone: Backbone) -> None:
+    pictures = images(3)
+    expected = backbone.encode_images(pictures).global_ @ backbone.encode_texts([s.prompt for s in SPECS]).T
+    np.testing.assert_allclose(make_scorer("clip", backbone).score(pictures, SPECS), expected, atol=1e-5)
+
+
+def test_filip_is_loops_over_tokens_and_patches(siglip: Backbone) -> None:
+    features = siglip.encode_images(images(2))
+    states = siglip.encode_tokens([TWO.prompt])[0].states
+    expected = [np.mean([max(float(v @ s) for v in patches) for s in states]) for patches in features.patches]
+    np.testing.assert_allclose(make_scorer("filip", siglip).score(images(2), [TWO])[:, 0], expected, atol=1e-5)
+
+
+def test_stamps_name_settings_and_weights(siglip: Backbone, tmp_path: Path) -> None:
+    one, same = make_scorer("abe", siglip), make_scorer("abe", siglip, AbeSettings())
+    assert one.stamp == same.stamp
+    assert siglip.weights_hash in one.stamp
+    assert make_scorer("abe", siglip, AbeSettings(mu=1.0)).stamp != one.stamp
+    other = load_backbone(save_tiny("CLIPModel", tmp_path), device="cpu")
+    assert make_scorer("abe", other).stamp != one.stamp
+    assert one.explain(images(1), TWO)[0].scorer == one.stamp
+
+
+def test_calibration_beside_the_backbone_gives_probabilities(tmp_path: Path) -> None:
+    backbone = load_backbone(save_tiny("SiglipModel", tmp_path), device="cpu")
+    scorer = make_scorer("abe", backbone)
+    assert all(pair.probability is None for pair in scorer.explain(images(1), TWO)[0].pairs)
+    rng = np.random.default_rng(0)
+    x = rng.normal(0, 0.1, (400, 3))
+    calibration = fit(x, x[:, 0] + rng.normal(0, 0.05, 400) > 0, scorer.calibration_key, {"right": 200})
+    write_calibration(backbone.folder, calibration)
+    score = make_scorer("abe", backbone).explain(images(1), TWO)[0]
+    for pair in score.pairs:
+        noun = scorer_noun(backbone, images(1)[0], pair.object.text, score)
+        assert pair.probability == pytest.approx(calibration.probability(pair.margin, pair.evidence, noun), abs=1e-4)
+    other = make_scorer("abe", backbone, AbeSettings(mu=9.0)).explain(images(1), TWO)[0]
+    assert other.pairs[0].probability is None
+
+
+def scorer_noun(backbone: Backbone, image: object, noun: str, score: object) -> float:
+    """The noun's evidence in the region that the score reports."""
+    pair = next(p for p in score.pairs if p.object.text == noun)
+    patches = backbone.encode_images([image]).patches[0]
+    return float((patches @ backbone.encode_texts([f"a {noun}"])[0]) @ torch.from_numpy(pair.region.weights.ravel()))
+
+
+@pytest.mark.parametrize(
+    ("margin", "absent", "rival", "probability", "expected"),
+    [
+        (0.1, False, True, None, "bound"),
+        (0.1, False, False, 0.8, "bound"),
+        (0.1, False, False, 0.3, "weak"),
+        (-0.1, False, True, None, "swapped"),
+        (-0.1, False, False, None, "weak"),
+        (0.0, False, True, None, "weak"),
+        (0.3, True, False, 0.9, "not found"),
+    ],
+)
+def test_verdicts(margin: float, absent: bool, rival: bool, probability: float | None, expected: str) -> None:
+    assert verdict(margin, absent, rival, probability) == expected
+
+
+def test_box_follows_the_heaviest_patch_and_the_window() -> None:
+    weights = np.zeros((4, 5))
+    weights[1, 1], weights[1, 2], weights[3, 4] = 0.5, 0.3, 0.2
+    assert region_box(weights) == pytest.approx((1 / 5, 1 / 4, 3 / 5, 2 / 4))
+    weights[3, 4] = 0.45  # heavy, but apart from the heaviest
+    assert region_box(weights) == pytest.approx((1 / 5, 1 / 4, 3 / 5, 2 / 4))
+    assert region_box(weights, (0.25, 0, 0.75, 1)) == pytest.approx((0.35, 0.25, 0.55, 0.5))
+
+
+def test_competitors_are_the_other_objects_values_else_the_basic_ones() -> None:
+    def of(spec: Spec, k: int, i: int) -> list[str]:
+        return [text for text, _ in competitors(spec.objects, k, spec.objects[k].attributes[i])]
+
+    assert of(TWO, 0, 0) == ["red"]
+    basics = of(ONE, 0, 0)
+    assert "blue" not in basics
+    assert {"red", "green", "yellow"} <= set(basics)
+    assert of(THREE, 0, 1) == ["dotted", "plain"]
+    both = make_spec(
+        "a red and blue ball and a red car",
+        ((("red", "colour"), ("blue", "colour")), "ball"),
+        ((("red", "colour"),), "car"),
+    )
+    assert "red" not in of(both, 0, 1)
+    assert of(both, 1, 0) == ["blue"]
+    synonym = make_spec("a grey ball and a gray car", ((("grey", "colour"),), "ball"), ((("gray", "colour"),), "car"))
+    assert "gray" not in of(synonym, 0, 0)
+    odd = make_spec("a happy dog", ((("happy", "other"),), "dog"))
+    assert of(odd, 0, 0) == []
+    assert plan(odd, "{article} {phrase}", "any").pairs[0].values == ("happy", "")
+
+
+def test_phrases_are_read_alone_and_in_the_prompt() -> None:
+    first = plan(TWO, "{article} {phrase}", "any").pairs[0]
+    assert [r.text for r in first.readings] == ["a yellow cylinder", "a red cylinder"]
+    assert [r.text[slice(*r.span)] for r in first.readings] == ["yellow", "red"]
+    assert [r.context for r in first.readings] == [TWO.prompt, "a red cylinder and a red cube"]
+    assert all(r.context[slice(*r.context_span)] == r.text[slice(*r.span)] for r in first.readings)
+    plural = make_spec(
+        "two orange cars and an orange ball", ((("orange", "colour"),), "cars"), ((("orange", "colour"),), "ball")
+    )
+    found = plan(plural, "a photo of {article} {phrase}", "phrase")
+    assert [q[0].text for q in found.queries] == ["a photo of orange cars", "a photo of an orange ball"]
+    assert [n.text[slice(*n.span)] for n in found.nouns] == ["cars", "ball"]
+
+
+def test_objects_with_one_noun_are_told_apart_by_their_phrases() -> None:
+    twins = make_spec("a red cube and a blue cube", ((("red", "colour"),), "cube"), ((("blue", "colour"),), "cube"))
+    for query in ("object", "any"):
+        assert [q[0].text for q in plan(twins, "{article} {phrase}", query).queries] == ["a red cube", "a blue cube"]
+
+
+def test_negated_objects_are_left_out(siglip: Backbone) -> None:
+    without = Spec(TWO.prompt, (TWO.objects[0], replace(TWO.objects[1], negated=True)))
+    score = make_scorer("abe", siglip).explain(images(1), without)[0]
+    assert [pair.object.text for pair in score.pairs] == ["cylinder"]
+    assert score.pairs[0].competitor != ""
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"alpha": 1.2}, {"region_share": 0.0}, {"temperature": 0.0}, {"template": "a thing"}],
+)
+def test_settings_out_of_range_are_usage_errors(wrong: dict[str, object]) -> None:
+    with pytest.raises(UsageError):
+        AbeSettings(**wrong)
+
+
+def test_an_unknown_scorer_or_foreign_settings_are_usage_errors(siglip: Backbone) -> None:
+    with pytest.raises(UsageError, match="unknown scorer 'best'"):
+        make_scorer("best", siglip)
+    with pytest.raises(UsageError, match="settings of the scorer 'clip'"):
+        make_scorer("clip", siglip, AbeSettings())
