@@ -15,9 +15,9 @@ from torch.nn import functional as F
 
 from abe_rerank.backbones.features import Box, ImageFeatures, TokenStates
 from abe_rerank.backbones.readers import Reader, pooled, read_global
-from abe_rerank.backbones.texts import token_spans, windows
 from abe_rerank.errors import UsageError
-from abe_rerank.types import Span
+from abe_rerank.parsing.tokens import token_offsets, windows
+from abe_rerank.types import Span, Spec
 
 _CACHED_TEXTS = 100_000
 
@@ -190,7 +190,7 @@ class Backbone:
         """The spans in which ``text`` is encoded: one if it fits the text encoder's window, else cut at phrase ends."""
         if len(text.encode(errors="replace")) + self._special < self._window_length:  # a token is at least one byte
             return [(0, len(text))]
-        return windows(text, lambda part: len(self.tokenizer(part, verbose=False)["input_ids"]) <= self._window_length)
+        return windows(Spec(text), self.tokenizer, self._window_length) or [(0, len(text))]
 
     def unknown_words(self, text: str) -> tuple[str, ...]:
         """The words of ``text`` that the tokenizer has no token for, in order; empty where it has no unknown token."""
@@ -214,11 +214,11 @@ class Backbone:
     def _dimension(self) -> int:
         return int(self._encode_windows(["a"]).shape[-1])
 
-    def _tokenize(self, texts: list[str], **extra: Any) -> Any:
+    def _tokenize(self, texts: list[str]) -> Any:
         padding: dict[str, Any] = {"padding": True}
         if self.reader.pads_to_window:
             padding = {"padding": "max_length", "max_length": self._window_length}
-        return self.tokenizer(texts, return_tensors="pt", **padding, **extra)
+        return self.tokenizer(texts, return_tensors="pt", **padding)
 
     def _text_inputs(self, encoding: Any) -> dict[str, Tensor]:
         names = ("input_ids",) if self.reader.pads_to_window else ("input_ids", "attention_mask")
@@ -229,15 +229,14 @@ class Backbone:
         return F.normalize(features.float(), dim=-1)
 
     def _token_rows(self, rows: list[tuple[str, int]]) -> list[TokenStates]:
-        texts = [text for text, _ in rows]
-        offsets = {"return_offsets_mapping": True} if self.tokenizer.is_fast else {}
-        encoding = self._tokenize(texts, return_special_tokens_mask=True, **offsets)
+        encoding = self._tokenize([text for text, _ in rows])
         hidden = self.model.text_model(**self._text_inputs(encoding)).last_hidden_state
         states = F.normalize(self.reader.project_tokens(self.model, hidden).float(), dim=-1)
         found = []
         for row, (text, start) in enumerate(rows):
-            spans = token_spans(self.tokenizer, text, encoding, row)
-            keep = [i for i, span in enumerate(spans) if span is not None]
-            shifted = tuple((span[0] + start, span[1] + start) for span in spans if span is not None)
-            found.append(TokenStates(states[row, keep], shifted))
+            offsets = token_offsets(self.tokenizer, text)
+            first = states.shape[1] - len(offsets) if self.tokenizer.padding_side == "left" else 0
+            keep = [i for i, (a, b) in enumerate(offsets) if a < b]
+            spans = tuple((offsets[i][0] + start, offsets[i][1] + start) for i in keep)
+            found.append(TokenStates(states[row, [first + i for i in keep]], spans))
         return found
