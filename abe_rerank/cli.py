@@ -114,12 +114,13 @@ def score(
 def best_of_n(
     prompts: Annotated[
         str, typer.Option(help="A suite's name, or a file of prompts (JSONL, or one a line).")
-    ] = "shapes-two-objects",
+    ] = "shapes:colour-2",
     limit: Annotated[int | None, typer.Option(help="Use only the first prompts.", min=1)] = None,
     n: Count = 8,
     seed: Seed = 0,
     model: Model = None,
     backbone: Backbone = None,
+    scorer: Scorer = "abe",
     steps: Steps = None,
     guidance: Guidance = None,
     batch_size: BatchSize = 8,
@@ -128,11 +129,28 @@ def best_of_n(
     as_json: AsJson = False,
 ) -> None:
     """How often the picked image is right by the oracle of the shapes world, against the first and a random one."""
+    from abe_rerank.commands.benchmark import Models
     from abe_rerank.commands.benchmark import best_of_n as run
     from abe_rerank.generation import Sampling
 
     sampling = Sampling(n=n, seed=seed, batch_size=batch_size, steps=steps, guidance=guidance)
-    run(prompts, limit, sampling, (model, backbone, device, dtype), as_json)
+    run(prompts, limit, sampling, Models(model, backbone, scorer, device, dtype), as_json)
+
+
+@benchmark_app.command("parser")
+def parser_benchmark(
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of the gold files.", show_default="../shared/data beside the checkout")
+    ] = None,
+    split: Annotated[str, typer.Option(help="report, or dev.")] = "report",
+    as_json: AsJson = False,
+) -> None:
+    """How well the parser's pairs agree with gold files, and how fast it is."""
+    from abe_rerank.benchmarks.parser import main as run
+
+    if split not in ("report", "dev"):
+        raise UsageError(f"unknown split {split!r}; choose report or dev")
+    run(as_json, data, "dev" if split == "dev" else "report")
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -89,8 +89,8 @@ def load_pipeline(model: str | Path | None = None, device: str | None = None, dt
     """A text-to-image pipeline from a diffusers folder or a hub id; None is the built-in model.
 
     ``device`` is a torch device, by default the GPU if there is one; ``dtype`` one of :data:`DTYPES`, by default
-    float16 on a GPU and float32 on the CPU. Raises UsageError for a model that is not there or does not draw from text alone,
-    AbeRerankError if it cannot be loaded.
+    float16 on a GPU and float32 on the CPU. Raises UsageError for a model that is not there or does not draw from text
+    alone, AbeRerankError if it cannot be loaded.
     """
     import diffusers
     import torch
@@ -102,8 +102,9 @@ def load_pipeline(model: str | Path | None = None, device: str | None = None, dt
     bits = getattr(torch, dtype or ("float32" if place == "cpu" else "float16"))
     keyword = "dtype" if Version(diffusers.__version__) >= Version("0.42") else "torch_dtype"
     name = _model_name(model)
+    loader: Any = diffusers.DiffusionPipeline
     try:
-        pipeline: Pipeline = diffusers.DiffusionPipeline.from_pretrained(name, **{keyword: bits}).to(place)
+        pipeline: Pipeline = loader.from_pretrained(name, **{keyword: bits}).to(place)
     except Exception as error:
         raise AbeRerankError(f"the text-to-image model {name} cannot be loaded: {_first_line(error)}") from error
     _check_text_to_image(pipeline)

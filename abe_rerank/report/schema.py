@@ -13,8 +13,6 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from abe_rerank.types import Kind, Status, Verdict
 
-SCHEMA_VERSION = 1
-
 
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -135,7 +133,7 @@ class Commands(_Record):
 class Report(_Record):
     """One prompt: what was asked, what was drawn, what was picked and why. ``picked`` is a rank, or null."""
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1] = 1
     created: str
     prompt: str
     parse: ParseRecord

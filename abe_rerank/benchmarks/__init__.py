@@ -1,0 +1,1 @@
+"""Measurements of the package, each behind a command ``abe-rerank benchmark ...``."""
