@@ -239,13 +239,13 @@ def _model_name(model: str | Path | None) -> str:
 
 
 def _check_text_to_image(pipeline: Pipeline) -> None:
+    """Raises UsageError for a pipeline that needs more than a prompt: diffusers' editing pipelines take an image but no
+    height, inpainting takes a mask, other tasks take no prompt."""
     parameters = inspect.signature(pipeline.__call__).parameters
-    needed = [
-        name
-        for name, p in parameters.items()
-        if p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
-    ]
-    if "prompt" not in parameters or "generator" not in parameters or set(needed) - {"prompt"}:
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    needed = {name for name, p in parameters.items() if p.default is p.empty and p.kind in kinds}
+    edits = "image" in parameters and ("height" not in parameters or "mask_image" in parameters)
+    if edits or needed - {"prompt"} or not {"prompt", "generator"} <= set(parameters):
         raise UsageError(
             f"{type(pipeline).__name__} is not a text-to-image pipeline; name one that draws from a prompt alone"
         )

@@ -34,35 +34,29 @@ def word_tokenizer(path: Path, length: int = WINDOW):
     return fast
 
 
-def tiny_pipeline(tokenizer, seed: int = 0):
-    """A StableDiffusionPipeline with random weights that draws 16x16 images."""
-    import torch
-    from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
-    from transformers import CLIPTextConfig, CLIPTextModel
+def tiny_text_config(tokenizer, **extra):
+    """A CLIP text encoder of one small layer."""
+    from transformers import CLIPTextConfig
 
-    torch.manual_seed(seed)
-    text = CLIPTextConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=16,
-        intermediate_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        max_position_embeddings=WINDOW,
-        bos_token_id=1,
-        eos_token_id=1,
-        pad_token_id=0,
-    )
-    unet = UNet2DConditionModel(
+    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    tokens = {"bos_token_id": 1, "eos_token_id": 1, "pad_token_id": 0}
+    return CLIPTextConfig(vocab_size=len(tokenizer), max_position_embeddings=WINDOW, **sizes, **tokens, **extra)
+
+
+def tiny_parts(cross_attention: int, **unet) -> dict:
+    """VAE, UNet and scheduler of a latent diffusion model that draws 16x16 images."""
+    from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+
+    network = UNet2DConditionModel(
         sample_size=8,
-        in_channels=4,
-        out_channels=4,
         block_out_channels=(8, 16),
         layers_per_block=1,
         norm_num_groups=4,
         attention_head_dim=4,
-        cross_attention_dim=16,
+        cross_attention_dim=cross_attention,
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        **unet,
     )
     vae = AutoencoderKL(
         block_out_channels=(8, 8),
@@ -72,15 +66,42 @@ def tiny_pipeline(tokenizer, seed: int = 0):
         down_block_types=("DownEncoderBlock2D",) * 2,
         up_block_types=("UpDecoderBlock2D",) * 2,
     )
+    return {"vae": vae, "unet": network.eval(), "scheduler": DDIMScheduler(clip_sample=False, steps_offset=1)}
+
+
+def tiny_pipeline(tokenizer, seed: int = 0):
+    """A StableDiffusionPipeline with random weights."""
+    import torch
+    from diffusers import StableDiffusionPipeline
+    from transformers import CLIPTextModel
+
+    torch.manual_seed(seed)
+    encoder = CLIPTextModel(tiny_text_config(tokenizer)).eval()
     return StableDiffusionPipeline(
-        vae=vae,
-        text_encoder=CLIPTextModel(text).eval(),
+        text_encoder=encoder,
         tokenizer=tokenizer,
-        unet=unet.eval(),
-        scheduler=DDIMScheduler(clip_sample=False, steps_offset=1),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
+        **tiny_parts(16),
+    )
+
+
+def tiny_xl_pipeline(tokenizer, seed: int = 0):
+    """A StableDiffusionXLPipeline with random weights."""
+    import torch
+    from diffusers import StableDiffusionXLPipeline
+    from transformers import CLIPTextModel, CLIPTextModelWithProjection
+
+    torch.manual_seed(seed)
+    config = tiny_text_config(tokenizer, projection_dim=16)
+    added = {"addition_embed_type": "text_time", "addition_time_embed_dim": 8}
+    return StableDiffusionXLPipeline(
+        text_encoder=CLIPTextModel(config).eval(),
+        text_encoder_2=CLIPTextModelWithProjection(config).eval(),
+        tokenizer=tokenizer,
+        tokenizer_2=tokenizer,
+        **tiny_parts(32, **added, projection_class_embeddings_input_dim=16 + 6 * 8),
     )
 
 
