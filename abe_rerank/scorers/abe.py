@@ -15,6 +15,7 @@ from functools import cached_property
 import numpy as np
 import torch
 from PIL.Image import Image
+from torch import Tensor
 
 from abe_rerank.backbones import Backbone, ImageFeatures
 from abe_rerank.calibration import Calibration, read_calibration
@@ -50,6 +51,11 @@ class AbeScorer:
         """What a calibration must have been made for: the weights and the settings."""
         return calibration_key(self.name, self.backbone, asdict(self.settings))
 
+    @property
+    def patch_readout(self) -> str | None:
+        """The dense readout that this scorer reads, None the backbone's default."""
+        return self.settings.patch_readout
+
     def encode(self, images: Sequence[Image]) -> ImageFeatures:
         """What this scorer sees of ``images``: one vision forward each."""
         return self.backbone.encode_images(images, self.settings.patch_readout)
@@ -59,18 +65,22 @@ class AbeScorer:
         plans = [plan(spec, self.settings.template, self.settings.region_query) for spec in specs]
         return plans, tabulate(plans, self._reader, self.settings.beta)
 
+    def prepare(self, specs: Sequence[Spec]) -> list[PromptTable]:
+        """The phrases of ``specs`` in blocks that bound the memory of the tensor part."""
+        return [self.table(specs[i : i + _PROMPTS])[1] for i in range(0, len(specs), _PROMPTS)]
+
     @torch.no_grad()
+    def score_features(self, features: ImageFeatures, prepared: list[PromptTable]) -> Tensor:
+        """Scores [images, prompts] of images encoded with this scorer's patch readout."""
+        return torch.cat([terms(features, block, self.settings).value for block in prepared], dim=1)
+
     def score(self, images: Sequence[Image], specs: Sequence[Spec]) -> np.ndarray:
         """Scores [images, prompts], float32; NaN for an empty prompt. One vision forward per image."""
         if not specs:
             return np.empty((len(images), 0), dtype=np.float32)
-        step = self.backbone.batch_size
-        blocks = [self.table(specs[i : i + _PROMPTS])[1] for i in range(0, len(specs), _PROMPTS)]
-        rows = []
-        for start in range(0, len(images), step):
-            features = self.encode(images[start : start + step])
-            rows.append(torch.cat([terms(features, block, self.settings).value for block in blocks], dim=1))
-        values = torch.cat(rows).float().cpu().numpy()
+        step, prepared = self.backbone.batch_size, self.prepare(specs)
+        chunks = [images[i : i + step] for i in range(0, len(images), step)]
+        values = torch.cat([self.score_features(self.encode(chunk), prepared) for chunk in chunks]).cpu().numpy()
         values[:, [not spec.prompt.strip() for spec in specs]] = np.nan
         return np.asarray(values, dtype=np.float32)
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from abe_rerank.alignment import best_patch_means
-from abe_rerank.backbones import Backbone
+from abe_rerank.backbones import Backbone, ImageFeatures
 from abe_rerank.scorers.stamps import stamp
 from abe_rerank.types import Score, Spec, Status
 
@@ -33,6 +33,7 @@ class ClipScorer:
     """The global cosine of image and prompt."""
 
     name = "clip"
+    patch_readout = None
 
     def __init__(self, backbone: Backbone) -> None:
         self.backbone = backbone
@@ -42,11 +43,17 @@ class ClipScorer:
         """See :class:`abe_rerank.scorers.Scorer`."""
         return stamp(self.name, self.backbone, {})
 
-    @torch.no_grad()
+    def prepare(self, specs: Sequence[Spec]) -> Tensor:
+        """Text embeddings [T, D]."""
+        return self.backbone.encode_texts([spec.prompt for spec in specs])
+
+    def score_features(self, features: ImageFeatures, prepared: Tensor) -> Tensor:
+        """Cosines [images, prompts] of encoded images."""
+        return features.global_ @ prepared.T
+
     def score(self, images: Sequence[Image], specs: Sequence[Spec]) -> np.ndarray:
         """Cosines [images, prompts], float32; NaN for an empty prompt."""
-        texts = self.backbone.encode_texts([spec.prompt for spec in specs])
-        step = self.backbone.batch_size
+        texts, step = self.prepare(specs), self.backbone.batch_size
         parts = [images[i : i + step] for i in range(0, len(images), step)]
         values = torch.cat([self.backbone.encode_global(part) @ texts.T for part in parts]).cpu().numpy()
         values[:, [not spec.prompt.strip() for spec in specs]] = np.nan
@@ -81,16 +88,22 @@ class FilipScorer:
         """See :class:`abe_rerank.scorers.Scorer`."""
         return stamp(self.name, self.backbone, asdict(self.settings))
 
-    @torch.no_grad()
+    @property
+    def patch_readout(self) -> str | None:
+        """The dense readout that this scorer reads, None the backbone's default."""
+        return self.settings.patch_readout
+
+    def score_features(self, features: ImageFeatures, prepared: tuple[Tensor, Tensor]) -> Tensor:
+        """Scores [images, prompts] of images encoded with this scorer's patch readout."""
+        return best_patch_means(features.patches, features.mask, *prepared)
+
     def score(self, images: Sequence[Image], specs: Sequence[Spec]) -> np.ndarray:
         """Scores [images, prompts], float32; NaN for a prompt without tokens."""
-        tokens, mask = self._read([spec.prompt for spec in specs])
-        step = self.backbone.batch_size
-        rows = []
-        for start in range(0, len(images), step):
-            features = self.backbone.encode_images(images[start : start + step], self.settings.patch_readout)
-            rows.append(best_patch_means(features.patches, features.mask, tokens, mask))
-        return np.asarray(torch.cat(rows).float().cpu().numpy(), dtype=np.float32)
+        prepared, step = self.prepare(specs), self.backbone.batch_size
+        chunks = [images[i : i + step] for i in range(0, len(images), step)]
+        encoded = (self.backbone.encode_images(chunk, self.patch_readout) for chunk in chunks)
+        rows = [self.score_features(features, prepared) for features in encoded]
+        return np.asarray(torch.cat(rows).cpu().numpy(), dtype=np.float32)
 
     def explain(self, images: Sequence[Image], spec: Spec) -> list[Score]:
         """One Score per image with the FILIP score as its local term."""
@@ -99,8 +112,9 @@ class FilipScorer:
             return _unscored(images, self.stamp, "the prompt has no tokens")
         return [Score(value, _status(spec), self.stamp, local=value) for value in values]
 
-    def _read(self, prompts: list[str]) -> tuple[Tensor, Tensor]:
+    def prepare(self, specs: Sequence[Spec]) -> tuple[Tensor, Tensor]:
         """Token states [T, L, D] and their mask [T, L]."""
+        prompts = [spec.prompt for spec in specs]
         missing = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self._tokens]
         states = self.backbone.encode_tokens(missing) if missing else []
         self._tokens.update({prompt: s.states for prompt, s in zip(missing, states, strict=True)})
