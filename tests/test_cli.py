@@ -87,7 +87,9 @@ def test_generate_writes_a_run_folder_that_agrees_with_its_pictures(run_folder):
 
 def test_scores_in_the_report_are_those_of_the_written_pictures(run_folder, reranker):
     for candidate in report_in(run_folder).candidates:
-        assert reranker.explain(run_folder / candidate.image, PROMPT).value == pytest.approx(candidate.score.value, abs=1e-5)
+        assert reranker.explain(run_folder / candidate.image, PROMPT).value == pytest.approx(
+            candidate.score.value, abs=1e-5
+        )
 
 
 def test_the_redraw_command_draws_the_winner_to_the_bit(run_folder, cli, tmp_path):
@@ -131,7 +133,9 @@ def test_unknown_words_give_one_line_and_the_run_goes_on(cli, models, tmp_path):
     assert "zebra" in report_in(tmp_path / "run").warnings[0]
 
 
-@pytest.mark.parametrize("prompt", ['<script>alert(1)</script> & "x" red cube', "../../red cube", "-a red cube", "\x1b[31mred cube"])
+@pytest.mark.parametrize(
+    "prompt", ['<script>alert(1)</script> & "x" red cube', "../../red cube", "-a red cube", "\x1b[31mred cube"]
+)
 def test_hostile_prompts_are_only_text(cli, models, tmp_path, monkeypatch, prompt):
     monkeypatch.chdir(tmp_path)
     code, out, err = cli("generate", "--n", 1, "--steps", 1, *models, "--", prompt)

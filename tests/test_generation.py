@@ -111,7 +111,10 @@ def test_steps_and_guidance_come_from_the_caller_then_the_folder_then_the_class(
     import shutil
 
     folder = shutil.copytree(pipeline_folder, tmp_path / "model")
-    assert call_arguments(load_pipeline(folder, "cpu"), Sampling()) == {"num_inference_steps": 50, "guidance_scale": 7.5}
+    assert call_arguments(load_pipeline(folder, "cpu"), Sampling()) == {
+        "num_inference_steps": 50,
+        "guidance_scale": 7.5,
+    }
     (folder / "sampling.json").write_text(json.dumps({"num_inference_steps": 7, "guidance_scale": 3.0}))
     pipeline = load_pipeline(folder, "cpu")
     assert call_arguments(pipeline, Sampling()) == {"num_inference_steps": 7, "guidance_scale": 3.0}

@@ -57,7 +57,9 @@ def ranking_of(prompt, values=(0.5, 0.2, None)):
     for k, value in enumerate(values):
         weights = rng.random((4, 6))
         region = Region(weights / weights.sum(), (0.25, 0.5, 0.75, 1.0))
-        pair = PairScore(red, cube, 0.3, "blue", 0.1 - 0.2 * k, region, ("bound", "swapped", "weak")[k], 0.9 if k else None)
+        pair = PairScore(
+            red, cube, 0.3, "blue", 0.1 - 0.2 * k, region, ("bound", "swapped", "weak")[k], 0.9 if k else None
+        )
         image = Image.fromarray(rng.integers(0, 256, (8, 12, 3), dtype=np.uint8))
         if value is None:
             candidates.append(Candidate(image, Score(None, "unscored", "abe 1", reason="painted over"), seed=k))
@@ -171,7 +173,10 @@ def test_the_pieces_of_a_prompt_join_to_the_prompt_and_mark_its_objects():
         (
             ObjectPhrase("cube", (6, 10), (0, 10), (Attribute("red", (2, 5), "colour"),)),
             ObjectPhrase(
-                "star", (22, 26), (15, 26), (Attribute("blue", (17, 21), "colour"), Attribute("small", (35, 40), "size"))
+                "star",
+                (22, 26),
+                (15, 26),
+                (Attribute("blue", (17, 21), "colour"), Attribute("small", (35, 40), "size")),
             ),
         ),
     )

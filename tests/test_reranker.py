@@ -56,7 +56,9 @@ def test_rank_sorts_by_score_and_keeps_files_as_sources(reranker, tmp_path):
 
 def test_unscored_candidates_come_last_and_ties_keep_their_order():
     values = [0.1, None, 0.3, -2.0, 0.3, None]
-    candidates = [Candidate(image, score_of(v), seed=k) for k, (image, v) in enumerate(zip(pictures(6), values, strict=True))]
+    candidates = [
+        Candidate(image, score_of(v), seed=k) for k, (image, v) in enumerate(zip(pictures(6), values, strict=True))
+    ]
     ranking = ranking_of(Spec("x"), candidates, {})
     assert [c.seed for c in ranking.candidates] == [2, 4, 0, 3, 1, 5]
 
