@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from abe_rerank.parsing.lexicon import lemma
 from abe_rerank.parsing.phrases import Phrase, noun_phrase
+from abe_rerank.parsing.scene_words import PARTITIVES
 from abe_rerank.parsing.words import Word
 
 
@@ -23,7 +25,7 @@ def items_of(words: list[Word]) -> list[Item]:
     at = 0
     while at < len(words):
         tag = words[at].tag
-        phrase = noun_phrase(words, at) if tag in "DJ#NEGR" else None
+        phrase = _whole_phrase(words, at) if tag in "DJ#NEGR" else None
         if phrase is None:
             items.append(Item(at, tag))
             at += 1
@@ -34,3 +36,20 @@ def items_of(words: list[Word]) -> list[Item]:
             phrase.possessive = True
             at += 1
     return items
+
+
+def _whole_phrase(words: list[Word], at: int) -> Phrase | None:
+    """A noun phrase; "a red piece of cake" is one, with the attributes of the piece on the cake."""
+    phrase = noun_phrase(words, at)
+    if phrase is None or phrase.headless or lemma(words[phrase.end - 1].low) not in PARTITIVES:
+        return phrase
+    if phrase.end + 1 >= len(words) or words[phrase.end].low != "of":
+        return phrase
+    inner = noun_phrase(words, phrase.end + 1)
+    if inner is None or inner.headless:
+        return phrase
+    inner.start = phrase.start
+    inner.modifiers = phrase.modifiers + inner.modifiers
+    inner.number = phrase.number if inner.number is None else inner.number
+    inner.determiner = phrase.determiner if inner.determiner is None else inner.determiner
+    return inner

@@ -13,6 +13,7 @@ from importlib.resources import files
 from abe_rerank.parsing.closed_class import CLOSED, IRREGULAR_PARTICIPLES
 from abe_rerank.types import Kind
 
+_SHAPE_VALUES = frozenset("heart star diamond arrow ring cross crescent moon flower leaf cloud".split())
 _CATEGORY = {"ADJ": "J", "NOUN": "N", "PROPN": "N", "VERB": "V", "ADV": "R"}
 _MARKERS: dict[str, Kind] = {
     "shaped": "shape",
@@ -36,6 +37,7 @@ class Lexicon:
     kinds: dict[str, Kind]
     colours: frozenset[str]
     colour_modifiers: frozenset[str]
+    shapes: frozenset[str]
     shape_nouns: frozenset[str]
     materials: frozenset[str]
     phrases: dict[str, tuple[tuple[tuple[str, ...], str], ...]]
@@ -48,8 +50,8 @@ def _entries(name: str) -> list[str]:
     return [entry for entry in (part.strip() for part in body.split(",")) if entry]
 
 
-def _usual_tags() -> dict[str, str]:
-    text = files("abe_rerank.parsing").joinpath("data", "usual_tags.txt").read_text(encoding="utf-8")
+def _tag_list(name: str) -> dict[str, str]:
+    text = files("abe_rerank.parsing").joinpath("data", name).read_text(encoding="utf-8")
     usual: dict[str, str] = {}
     tag = ""
     for line in text.splitlines():
@@ -80,10 +82,11 @@ def lexicon() -> Lexicon:
         kinds=kinds,
         colours=frozenset(_entries("colours.txt")),
         colour_modifiers=frozenset(_entries("colour_modifiers.txt")),
+        shapes=frozenset(_entries("shapes.txt")),
         shape_nouns=frozenset(_entries("shape_nouns.txt")),
         materials=frozenset(_entries("materials.txt")),
         phrases=_phrases(kinds),
-        usual=_usual_tags(),
+        usual=_tag_list("usual_tags.txt") | _tag_list("caption_tags.txt"),
     )
 
 
@@ -138,15 +141,17 @@ def kind_of(text: str) -> Kind:
 
 
 def kind_marker(low: str) -> tuple[str, Kind] | None:
-    """("heart", "shape") for "heart-shaped": the value and the kind that the last part of a hyphenated word names."""
-    stem, _, last = low.rpartition("-")
-    if (
-        stem
-        and last in _MARKERS
-        and stem not in ("multi", "odd", "well", "un", "strange", "oddly", "two", "over", "under")
-    ):
-        return stem, _MARKERS[last]
-    return None
+    """("heart", "shape") for "heart-shaped": the value and the kind that the last part of a hyphenated word only names.
+
+    None if the first part is no value of that kind by itself ("egg-shaped", "life-sized", "multi-coloured").
+    """
+    stem, _, last = low.replace(" ", "-").rpartition("-")
+    kind = _MARKERS.get(last)
+    if not stem or kind is None:
+        return None
+    known = kind_of(stem)
+    itself = known == kind or (kind == "shape" and stem in _SHAPE_VALUES) or (kind == "texture" and known == "material")
+    return (stem, kind) if itself else None
 
 
 @cache
@@ -159,25 +164,25 @@ def _dictionary() -> dict[str, dict[str, tuple[str, ...]]]:
 
 @lru_cache(maxsize=65536)
 def tags_of(low: str) -> str:
-    """The possible tags of a lower-case word, the usual one first (see :mod:`abe_rerank.parsing.tagger` for the letters)."""
+    """The possible tags of a lower-case word, the usual one first (see :mod:`abe_rerank.parsing.tagger`)."""
     if low in CLOSED:
         return CLOSED[low]
     lex = lexicon()
-    if low in lex.kinds:
-        kind = lex.kinds[low]
-        noun = "N" if low in lex.materials or low in lex.shape_nouns or "NOUN" in _dictionary().get(low, {}) else ""
-        if kind in ("colour", "size") or not noun:
-            return "J" + noun
-        usual = lex.usual.get(low, "N")
-        return "NJ" if usual == "N" and (low in lex.materials or low in lex.shape_nouns) else "JN"
-    entry = _dictionary().get(low)
+    entry = _dictionary().get(low, {})
     usual = lex.usual.get(low, "")
-    if entry is None:
-        return _verb_form(low, usual) if usual else _guess(low)
-    options = dict.fromkeys(_CATEGORY[pos] for pos in entry if pos in _CATEGORY)
-    order = [usual] if usual else []
-    order += [tag for tag in "NJVR" if tag in options and tag != usual]
-    return "".join(_verb_form(low, tag) for tag in order) or "N"
+    options = dict.fromkeys([usual] if usual else [])
+    if low in lex.kinds:
+        options = dict.fromkeys("NJ" if _is_substance(low, usual) else "J")
+    options |= dict.fromkeys(tag for tag in "NJVR" if tag in {_CATEGORY.get(pos) for pos in entry})
+    return "".join(dict.fromkeys(_verb_form(low, tag) for tag in options)) or _guess(low)
+
+
+def _is_substance(low: str, usual: str) -> bool:
+    """Is a listed value first of all a noun: a material or a shape ("glass", "square")?"""
+    lex = lexicon()
+    if low in lex.shape_nouns:
+        return low not in lex.shapes
+    return low in lex.materials and usual != "J" and "NOUN" in _dictionary().get(low, {"NOUN": ()})
 
 
 def _verb_form(low: str, tag: str) -> str:
@@ -200,12 +205,14 @@ def _guess(low: str) -> str:
         return "EJ"
     if low.endswith(("ish", "less", "ful", "ous", "like", "esque", "ical")) and len(low) > 5:
         return "J"
+    if low.endswith(("ian", "ean", "ese", "ic", "ive", "able", "ible", "al", "ary", "ern")) and len(low) > 5:
+        return "JN"
     return "N"
 
 
 def _guess_hyphenated(low: str) -> str:
     stem, _, last = low.rpartition("-")
-    if kind_marker(low) or last in ("like", "free", "style", "themed", "inspired", "looking"):
+    if last in _MARKERS or last in ("like", "free", "style", "themed", "inspired", "looking"):
         return "J"
     if lexicon().kinds.get(last) == "colour" or last in ("old", "tall", "high", "long", "wide", "colored", "coloured"):
         return "J"

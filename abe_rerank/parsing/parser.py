@@ -5,10 +5,11 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
-from abe_rerank.parsing.binding import Binder, Thing
-from abe_rerank.parsing.closed_class import NUMBER_VALUES
+from abe_rerank.parsing.binding import Binder
+from abe_rerank.parsing.lexicon import kind_marker
 from abe_rerank.parsing.phrases import number_value
 from abe_rerank.parsing.tagger import tag
+from abe_rerank.parsing.things import Scene, Thing
 from abe_rerank.parsing.words import Word, words_of
 from abe_rerank.types import Attribute, Count, Ignored, ObjectPhrase, Relation, Spec
 
@@ -31,22 +32,20 @@ def parse(prompt: str, model: str | None = None) -> Spec:
     doc = _tokenizer().make_doc(prompt)
     words = words_of(doc)
     tag(words)
-    binder = Binder(words)
-    binder.run()
-    return _spec(prompt, words, binder)
+    return _spec(prompt, words, Binder(words).run())
 
 
-def _spec(prompt: str, words: list[Word], binder: Binder) -> Spec:
-    order = {id(thing): k for k, thing in enumerate(binder.things)}
+def _spec(prompt: str, words: list[Word], scene: Scene) -> Spec:
+    order = {id(thing): k for k, thing in enumerate(scene.things)}
     used: set[int] = set()
-    objects = tuple(_object(prompt, words, thing, used) for thing in binder.things)
+    objects = tuple(_object(prompt, words, thing, used) for thing in scene.things)
     relations = []
-    for subject, at, target in binder.relations:
+    for subject, at, target in scene.relations:
         word = words[at]
         used.add(at)
         relations.append(Relation(order[id(subject)], word.text, (word.start, word.end), order[id(target)]))
     ignored = tuple(
-        Ignored(word.text, (word.start, word.end), binder.reasons.get(at, _reason(word)))
+        Ignored(word.text, (word.start, word.end), scene.reasons.get(at, _reason(word)))
         for at, word in enumerate(words)
         if at not in used and word.tag not in ",.:'"
     )
@@ -58,7 +57,8 @@ def _object(prompt: str, words: list[Word], thing: Thing, used: set[int]) -> Obj
     used.update(range(thing.head, thing.end))
     attributes = []
     for first, last, kind in sorted(thing.attributes):
-        place = (words[first].start, words[last].end)
+        marker = kind_marker(words[last].low)
+        place = (words[first].start, words[last].start + len(marker[0]) if marker else words[last].end)
         attributes.append(Attribute(prompt[place[0] : place[1]], place, kind))
         used.update(range(first, last + 1))
     count = None

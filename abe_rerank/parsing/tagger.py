@@ -9,98 +9,148 @@ from __future__ import annotations
 
 import re
 
-from abe_rerank.parsing.lexicon import kind_of, lexicon, tags_of
+from abe_rerank.parsing.lexicon import kind_of, lemma, lexicon, tags_of
+from abe_rerank.parsing.scene_words import PAINTED, STATED
 from abe_rerank.parsing.words import Word
 
 _DIGITS = re.compile(r"[0-9][0-9.,]*")
-_LATIN = re.compile(r"[A-Za-zÀ-ɏ]")
-_NOMINAL = frozenset("NJ#GE")
+_LATIN = re.compile(r"[A-Za-z\u00c0-\u024f]")
+_SENTENCE = frozenset([".", "!", "?", ";", "...", "\u2026", "\u3002", "\n", "|"])
+_COMMAS = frozenset([",", "\uff0c", "\u3001"])
+_FIXED = frozenset("DIWSC#BHMOTX'.,:Y")
+_LOOKAHEAD = 8
 
 
 def tag(words: list[Word]) -> None:
     """Set the tag of every word in place."""
     options = [word.tag or _options(word) for word in words]
-    previous, before = ".", "."
-    count = len(words)
+    previous, last = ".", None
     for at, word in enumerate(words):
         choices = options[at]
-        if len(choices) > 1:
-            following = options[at + 1] if at + 1 < count else "."
-            beyond = options[at + 2] if at + 2 < count else "."
-            word.tag = _choose(word, choices, previous, before, following, beyond)
-        else:
-            word.tag = choices
+        word.tag = choices if len(choices) == 1 else _choose(words, options, at, previous, last)
         if word.tag != "R":
-            before, previous = previous, word.tag
+            previous, last = word.tag, word
 
 
 def _options(word: Word) -> str:
     low = word.low
     first = low[0]
     if first.isalpha():
-        if not _LATIN.search(low):
-            return "Y"
-        if word.text[0].isupper() and low not in lexicon().kinds and tags_of(low)[0] in "GE":
-            return tags_of(low)
-        return tags_of(low)
+        return tags_of(low) if _LATIN.search(low) else "Y"
     if first.isdigit():
         return "#" if _DIGITS.fullmatch(low) else ("J" if "-" in low else "N")
-    if low in (",", "，", "、"):  # noqa: RUF001 - full-width commas
+    if low in _COMMAS:
         return ","
-    if low in (".", "!", "?", ";", "...", "…", "。", "\n", "|"):
+    if low in _SENTENCE:
         return "."
-    if low in ("'s", "’s", "'", "’"):  # noqa: RUF001 - typographic apostrophes
-        return "'"
     if low in ("&", "+"):
         return "C"
     if low.startswith(("'", "n'")):
-        return tags_of(low)
-    return ":" if not low.isalnum() and low.isascii() else "Y"
+        return tags_of(low) if low in ("'s", "'", "n't", "'re") else ":"
+    return ":" if low.isascii() else "Y"
 
 
-def _choose(word: Word, choices: str, previous: str, before: str, following: str, beyond: str) -> str:
-    nominal_next = following[0] in _NOMINAL and not (
-        following[0] in "GE" and "J" not in following and beyond[0] in "IDT"
-    )
-    in_phrase = previous in "DJ#'"
+def _choose(words: list[Word], options: list[str], at: int, previous: str, last: Word | None) -> str:
+    """The tag of an ambiguous word, from the tag before it (adverbs skipped) and what may follow."""
+    word, choices = words[at], options[at]
     usual = choices[0]
-    if usual in "DIWSRC#":
+    if usual in _FIXED:
         return usual
-    if previous in "MT" and "V" in choices and previous == "M":
+    noun_follows = _noun_follows(options, at)
+    following = options[at + 1] if at + 1 < len(words) else "."
+    if previous == "M" and "V" in choices:
         return "V"
-    if (
-        "J" in choices
-        and (following[0] in "NJ" or (following[0] == "C" and beyond[0] in "J"))
-        and previous in "DJ#',IC.:VGRB"
-    ):
-        if usual != "N" or kind_of(word.low) != "other" or in_phrase and word.low not in lexicon().usual:
-            return "J"
-    if previous == "B":
-        if "J" in choices and not (usual == "N" and following[0] in "NG"):
-            return "J"
-        if usual in "EG":
-            return usual
-    if in_phrase or previous == "I":
-        if usual in "EG":
-            return usual if nominal_next or previous in "JI" or "N" not in choices else "N"
-        if usual == "J" and nominal_next:
-            return "J"
-        if usual == "V" or (usual == "J" and not nominal_next and in_phrase):
-            return "N" if "N" in choices else usual
-        return usual
-    if previous in "OW" and "V" in choices:
-        return "V"
+    if "R" in choices and following[0] in "J" and previous in "BHVNI.," and usual == "R":
+        return "R"
+    if previous in "DJ#'":
+        return _inside_phrase(word, choices, noun_follows, following)
+    if previous in "BH":
+        return _after_be(word, choices, noun_follows, following)
+    if previous in "OW":
+        return next((tag for tag in "VE" if tag in choices), usual)
     if previous == "N":
-        if usual == "N" and "V" in choices and _verbal(word, following, before):
-            return "V"
-        if usual == "E" and "V" not in choices:
-            return "E"
-        return usual
-    if usual == "V" and "N" in choices and previous in ".,:C" and following[0] not in "DO":
-        return "V" if previous == "C" and word.low.endswith("s") else "N"
+        return _after_noun(word, choices, following, last)
+    return _opening(word, choices, previous, noun_follows, following)
+
+
+def _noun_follows(options: list[str], at: int) -> bool:
+    """May premodifiers from the next word on lead to a noun ("red, shiny cube")?"""
+    for k in range(at + 1, min(at + 1 + _LOOKAHEAD, len(options))):
+        choices = options[k]
+        if "N" in choices and choices[0] not in "DIC":
+            return True
+        if choices[0] not in "JEGRC,":
+            return False
+    return False
+
+
+def _inside_phrase(word: Word, choices: str, noun_follows: bool, following: str) -> str:
+    """After a determiner, number, adjective or possessive: a noun, or an adjective if a noun can follow."""
+    usual = choices[0]
+    listed = kind_of(word.low) != "other"
+    touching = noun_follows and following[0] not in "C,"
+    if "J" in choices and (listed or usual == "J") and (noun_follows or "N" not in choices):
+        if usual == "N" and not touching:
+            return "N"
+        return "J" if touching or usual == "J" else "N"
+    if usual in "EG":
+        return usual if noun_follows or "N" not in choices else "N"
+    if usual == "J":
+        return "J" if word.low in lexicon().kinds else "N" if "N" in choices else usual
+    if usual in "VR":
+        return "N" if "N" in choices else usual
     return usual
 
 
-def _verbal(word: Word, following: str, before: str) -> bool:
-    """Is a word that is usually a noun a verb here, after a noun: "a chef cooks a meal"."""
-    return word.low.endswith("s") and following[0] == "D" and before in "DJ#"
+def _after_be(word: Word, choices: str, noun_follows: bool, following: str) -> str:
+    """After "is": a participle that says what is done ("is placed on"), else an adjective ("is striped")."""
+    participle = next((tag for tag in "EG" if tag in choices), "")
+    if word.low in PAINTED and participle:
+        return participle
+    if participle == "G":
+        return "J" if kind_of(word.low) != "other" and following[0] in ".,C" and choices[0] == "J" else "G"
+    if participle:
+        stated = word.low in STATED or following[0] in "IT" or (following[0] == "R" and choices[0] != "J")
+        return "E" if stated or noun_follows and following[0] not in "C," else "J"
+    if "J" in choices and not (choices[0] == "N" and following[0] == "N"):
+        return "J"
+    return choices[0]
+
+
+def _after_noun(word: Word, choices: str, following: str, last: Word | None) -> str:
+    """After a noun: a verb that agrees with it, a participle, or one more noun of a compound."""
+    usual, low = choices[0], word.low
+    participle = next((tag for tag in "EG" if tag in choices), "")
+    if participle and usual != "N":
+        return participle
+    if "V" in choices:
+        base = lemma(low, "VERB") == low
+        plural = last is not None and last.low.endswith("s") and not last.low.endswith("ss")
+        if base and plural and following[0] in "DIRT" and low not in ("top", "back", "front", "side"):
+            return "V"
+        if base and not plural and "N" in choices:
+            return "N"
+        if usual == "V":
+            return "V"
+        return "V" if low.endswith("s") and following[0] == "D" and not plural and low not in _TWO_NOUNS else usual
+    if usual == "J" and "N" in choices and following[0] in ".,I" and low not in lexicon().kinds:
+        return "N"
+    return usual
+
+
+_TWO_NOUNS = frozenset("glasses leaves trees".split())
+
+
+def _opening(word: Word, choices: str, previous: str, noun_follows: bool, following: str) -> str:
+    """At the start of a phrase: after a preposition, verb, comma, "and" or the start of a sentence."""
+    usual = choices[0]
+    if usual == "N" and "J" in choices and kind_of(word.low) != "other" and noun_follows and following[0] in "NJE":
+        return "J"
+    if usual == "V" and "N" in choices:
+        if previous in "I":
+            return "N"
+        if previous in ".,:C":
+            return "V" if following[0] in "DO" or (previous == "C" and word.low.endswith("s")) else "N"
+    if usual == "J" and "N" in choices and not noun_follows and previous == "I":
+        return "N" if word.low not in lexicon().kinds else "J"
+    return usual

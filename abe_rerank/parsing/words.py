@@ -77,4 +77,24 @@ def _merge_phrases(words: list[Word], text: str) -> list[Word]:
         else:
             merged.append(word)
             at += 1
+    return _merge_colours(merged, text)
+
+
+def _merge_colours(words: list[Word], text: str) -> list[Word]:
+    """Join "light" + "blue", "cobalt" + "blue", "very pale" excluded: a colour and the word that shades it are one."""
+    lex = lexicon()
+    merged: list[Word] = []
+    for word in words:
+        last = merged[-1] if merged else None
+        if last is not None and last.low in lex.colour_modifiers and _is_plain_colour(word.low) and last.tag in ("", "J"):
+            merged[-1] = Word(text[last.start : word.end], f"{last.low} {word.low}", last.start, word.end, "J")
+        else:
+            merged.append(word)
     return merged
+
+
+def _is_plain_colour(low: str) -> bool:
+    return lexicon().kinds.get(low) == "colour" and low not in _SHINY
+
+
+_SHINY = frozenset("gold golden silver bronze copper colorful colourful multicolored multicoloured rainbow pastel neon iridescent orchid".split())

@@ -1,0 +1,138 @@
+"""Noun phrases that are no objects: the picture, its style, places in it, properties, shapes and substances of other things.
+
+Each function is asked about one phrase at one place of the walk and says whether it took the phrase.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from abe_rerank.parsing.lexicon import kind_of, lemma, lexicon
+from abe_rerank.parsing.scene_words import FRAME_OPENERS, FRAMES, MADE, PLACES, PROPERTY_KINDS, STYLES
+
+if TYPE_CHECKING:
+    from abe_rerank.parsing.binding import Binder
+    from abe_rerank.parsing.phrases import Phrase
+    from abe_rerank.parsing.things import Thing
+
+_PLACE_LINKS = frozenset("in on at to from into near toward towards".split())
+_PICTURE_LINKS = frozenset("in of within throughout across".split())
+_POSSESSIVES = frozenset("its their his her".split())
+
+
+def is_frame(binder: Binder, at: int, phrase: Phrase) -> bool:
+    """ "A photo of", "The image shows", "in the picture": the picture itself."""
+    words = binder.words
+    base = lemma(words[phrase.end - 1].low)
+    if base not in FRAMES or base == "background" and phrase.modifiers:
+        return False
+    opens = binder.tag(at - 1) in ".:" or (binder.tag(at - 1) in ",C" and not binder.since_verb) or at == 0
+    opens = opens or (binder.tag(at - 1) == "," and binder.tag(at + 1) in ".,")  # "..., digital painting, ..."
+    opener = (binder.low(at + 1) or ".") in FRAME_OPENERS or binder.tag(at + 1) in "VBHGE."
+    inside = binder.link_low in _PICTURE_LINKS and (binder.framed or _definite(binder, phrase))
+    if (opens and opener) or inside or (binder.framed and _definite(binder, phrase)):
+        binder.scene.ignore(phrase.start, phrase.end, "the picture itself")
+        return True
+    return False
+
+
+def _definite(binder: Binder, phrase: Phrase) -> bool:
+    return phrase.determiner is not None and binder.words[phrase.determiner].low in ("the", "this")
+
+
+def is_style_or_place(binder: Binder, at: int, phrase: Phrase) -> bool:
+    """ "in the style of cubism", "soft lighting", "by Hokusai"; "on the left", "in the background"."""
+    words = binder.words
+    head = words[phrase.end - 1].low
+    link = binder.link_low
+    bare = phrase.determiner is None and not phrase.modifiers
+    named = words[phrase.head].text[:1].isupper() and bare
+    if head in STYLES or link in ("in the style of", "in style of") or (link == "by" and named):
+        binder.scene.ignore(phrase.start, phrase.end, "style")
+        return True
+    placed = link in _PLACE_LINKS and (head != "background" or not phrase.modifiers) and binder.low(at + 1) != "of"
+    if head in PLACES and placed:
+        binder.scene.ignore(phrase.start, phrase.end, "place")
+        return True
+    return False
+
+
+def shape_like(binder: Binder, at: int, phrase: Phrase) -> bool:
+    """ "shaped like a heart", "in the shape of a heart": the noun is the shape of the thing before it."""
+    shaped = binder.link_low in ("like", "as") and binder.low(at - 2) == "shaped"
+    form = binder.low(at - 1) == "of" and binder.tag(at - 2) == "P" and binder.low(at - 3) == "in"
+    if form:
+        before = binder.items[at - 2].phrase
+        form = before is not None and lemma(binder.words[before.end - 1].low) in ("shape", "form") and not before.modifiers
+    targets = _described(binder)
+    if not targets or not (shaped or form):
+        return False
+    for thing in targets:
+        thing.add(phrase.head, phrase.end - 1, "shape")
+    return True
+
+
+def _described(binder: Binder) -> list[Thing]:
+    """What a phrase after "with", "of" or "made of" speaks of: the subject after a verb, else the last thing."""
+    if binder.verb_seen and binder.subject and not binder.since_verb:
+        return binder.subject
+    return [binder.last] if binder.last is not None else []
+
+
+def property_phrase(binder: Binder, at: int, phrase: Phrase) -> bool:
+    """ "with a glass texture", "has a red colour", "its colour is red": the values go to the owner of the property."""
+    words = binder.words
+    kind = PROPERTY_KINDS.get(lemma(words[phrase.end - 1].low))
+    if kind is None or words[phrase.end - 1].tag == "V":
+        return False
+    values = phrase.modifiers + list(range(phrase.head, phrase.end - 1))
+    owners = _owners(binder, phrase)
+    if not values:
+        binder.scene.ignore(phrase.start, phrase.end, "property")
+        binder.described = owners if binder.link is None else []
+        binder.owner = None
+        return True
+    if not owners:
+        return False
+    for k in values:
+        low = words[k].low
+        value_kind = kind if kind_of(low) in ("other", "material") and kind in ("texture", "shape") else kind_of(low)
+        binder.scene.bind(owners, k, value_kind)
+    binder.scene.ignore(phrase.end - 1, phrase.end, "property")
+    binder.owner = None
+    return True
+
+
+def _owners(binder: Binder, phrase: Phrase) -> list[Thing]:
+    """Whose property it is: the possessor, the subject of "has" and "is", else the last thing."""
+    if binder.owner is not None:
+        return [binder.owner]
+    determiner = binder.words[phrase.determiner].low if phrase.determiner is not None else ""
+    if determiner in _POSSESSIVES:
+        return binder.subject or binder.topic or ([binder.last] if binder.last is not None else [])
+    if binder.link is None and determiner != "" and binder.topic and not binder.since_verb:
+        return binder.topic
+    return _described(binder)
+
+
+def substance(binder: Binder, at: int, phrase: Phrase) -> bool:
+    """ "made of dark wood and glass", "a vase of glass": the material, and its colours, go to the thing."""
+    words = binder.words
+    low = words[phrase.end - 1].low
+    if low not in lexicon().materials or phrase.end - phrase.head != 1 or phrase.number is not None:
+        binder.substance = []
+        return False
+    k = at - 2
+    while binder.tag(k) in "RI" and k > 0:
+        k -= 1
+    made = binder.tag(at - 1) == "I" and binder.low(k) in MADE
+    joined = binder.tag(at - 1) in "C," and bool(binder.substance)
+    of = binder.link_low == "of" and binder.tag(at - 1) == "I" and phrase.determiner is None
+    targets = binder.substance if joined else _described(binder)
+    if not targets or phrase.determiner is not None or not (made or joined or of):
+        binder.substance = []
+        return False
+    for at_word in (*phrase.modifiers, phrase.head):
+        binder.scene.bind(targets, at_word, "material" if at_word == phrase.head else None)
+    binder.substance = list(targets)
+    return True
