@@ -11,8 +11,8 @@
     output.images[0], output.seeds[0], output.ranking.best.score.pairs
 
 It needs ``pip install abe-rerank``. Another CLIP-like model scores with ``backbone="owner/name"`` as a further argument
-of ``from_pretrained``, another scorer with ``scorer="clip"``. Pipelines of other classes (SDXL, SD3, Flux, ...) need no file:
-``Reranker.from_pretrained().generate(pipeline, prompt)`` takes any of them.
+of ``from_pretrained``, another scorer with ``scorer="clip"``. Pipelines of other classes (SDXL, SD3, Flux, ...) need no
+file: ``Reranker.from_pretrained().generate(pipeline, prompt)`` takes any of them.
 """
 
 from __future__ import annotations
@@ -91,8 +91,8 @@ class AbeBestOfNPipeline(StableDiffusionPipeline):
     ) -> AbeBestOfNOutput:
         """Draw ``n`` images with the seeds ``seed``, ``seed + 1``, ... and return the ``top_k`` best (default: all).
 
-        ``call`` goes to ``StableDiffusionPipeline.__call__`` (num_inference_steps, guidance_scale, negative_prompt, ...).
-        Raises ``abe_rerank.UsageError`` for an empty prompt or ``n`` below 1.
+        ``call`` goes to ``StableDiffusionPipeline.__call__`` (num_inference_steps, guidance_scale, height,
+        ...). Raises ``abe_rerank.UsageError`` for an empty prompt or ``n`` below 1.
         """
         # 1. Draw with the core pipeline, on the same components, one generator per seed
         core = StableDiffusionPipeline(**self.components, requires_safety_checker=self.config.requires_safety_checker)

@@ -19,7 +19,9 @@ from abe_rerank.suites.shapes import suite
 def outcome(values, right, global_scores=None):
     values = np.array(values, dtype=float)
     global_scores = values if global_scores is None else np.array(global_scores, dtype=float)
-    return Outcome(SuitePrompt("1", "x"), tuple(range(len(values))), values, global_scores, np.array(right), None, 1.0, 0.1)
+    return Outcome(
+        SuitePrompt("1", "x"), tuple(range(len(values))), values, global_scores, np.array(right), None, 1.0, 0.1
+    )
 
 
 def test_the_shapes_suite_is_what_its_generator_makes():
@@ -53,7 +55,8 @@ def test_prompts_come_from_suites_categories_and_files(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"), [("", "no prompts"), ("{", "line 1: not JSON"), ('{"a": 1}', "line 1"), ('{"prompt": "x", "pairs": [1]}', "pairs")]
+    ("text", "said"),
+    [("", "no prompts"), ("{", "line 1: not JSON"), ('{"a": 1}', "line 1"), ('{"prompt": "x", "pairs": [1]}', "pairs")],
 )
 def test_files_of_prompts_that_cannot_be_read_are_refused(tmp_path, text, said):
     (tmp_path / "mine.jsonl").write_text(text)
@@ -128,7 +131,11 @@ def test_a_run_draws_scores_and_judges_each_prompt_with_seeds_of_its_own(pipelin
 
     torch.manual_seed(0)
     oracle = Oracle(Detector(), threshold=0.5, apart=0.7)
-    prompts = [SuitePrompt("a", "a red cube", (("red", "cube"),)), SuitePrompt("b", "a red zebra"), SuitePrompt("c", "a blue star")]
+    prompts = [
+        SuitePrompt("a", "a red cube", (("red", "cube"),)),
+        SuitePrompt("b", "a red zebra"),
+        SuitePrompt("c", "a blue star"),
+    ]
     sampling = Sampling(n=2, seed=10, steps=1)
     first, second, third = run(prompts, pipeline, reranker, oracle, sampling)
     assert isinstance(second, NotJudged)

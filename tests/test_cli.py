@@ -116,7 +116,6 @@ def test_generate_prints_a_table_and_the_pick(cli, models, tmp_path):
     code, text, _ = cli("generate", PROMPT, "-n", 2, "--steps", 1, "--out", out, *models)
     lines = text.splitlines()
     assert code == 0
-    assert lines[0].split("  ") == [w for w in lines[0].split("  ")]
     assert all(word in lines[0] for word in ("rank", "seed", "score", "yellow cylinder", "red cube"))
     best = report_in(out).candidates[0]
     assert lines[1].split()[:3] == ["1", str(best.seed), f"{best.score.value:+.3f}"]
@@ -208,10 +207,15 @@ def test_debug_shows_the_traceback(cli, tmp_path, monkeypatch):
 
 def test_a_run_folder_is_whole_or_not_there(tmp_path):
     out = tmp_path / "a" / "b"
-    with pytest.raises(RuntimeError), new_run_folder(out) as folder:
-        (folder / "half.txt").write_text("x")
-        assert not out.exists()
-        raise RuntimeError
+
+    def fail_halfway():
+        with new_run_folder(out) as folder:
+            (folder / "half.txt").write_text("x")
+            assert not out.exists()
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_halfway()
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "empty").mkdir()
     with new_run_folder(tmp_path / "empty") as folder:
@@ -221,7 +225,7 @@ def test_a_run_folder_is_whole_or_not_there(tmp_path):
 
 
 def test_default_folders_hold_time_and_words_and_never_collide(tmp_path):
-    now = datetime(2026, 1, 2, 3, 4, 5)  # noqa: DTZ001
+    now = datetime(2026, 1, 2, 3, 4, 5)
     first = default_folder("A Red/..\\ cube!", now, tmp_path)
     assert first == tmp_path / "20260102-030405-a-red-cube"
     first.mkdir()

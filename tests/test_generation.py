@@ -142,9 +142,9 @@ def test_arguments_that_the_pipeline_does_not_take_are_named(pipeline):
 
 
 def test_a_model_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(UsageError, match="no text-to-image model at .*nowhere"):
+    with pytest.raises(UsageError, match=r"no text-to-image model at .*nowhere"):
         load_pipeline(tmp_path / "nowhere")
-    with pytest.raises(UsageError, match="no text-to-image model at ./nowhere"):
+    with pytest.raises(UsageError, match=r"no text-to-image model at \./nowhere"):
         load_pipeline("./nowhere")
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match=r"model_index\.json"):
