@@ -1,0 +1,157 @@
+"""The judge of generated shapes images: a supervised detector that shares no weights, data or code with the scorers.
+
+It is for benchmarks and tests; nothing that picks an image may use it. What it can say about a prompt is defined here:
+our own rules, stated in :func:`is_right`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from abe_rerank import builtin
+from abe_rerank.errors import AbeRerankError
+from abe_rerank.shapes.asked import Wanted, asked_of
+
+if TYPE_CHECKING:
+    import torch
+    from PIL.Image import Image
+
+    from abe_rerank.shapes.detector import Detector, Found
+    from abe_rerank.types import Spec
+
+SIDE = 128
+"""Images are resized to this width and height before they are looked at."""
+
+
+@dataclass(frozen=True)
+class Detection:
+    """One object in an image.
+
+    ``box`` is (left, top, right, bottom) as fractions of the image's width and height: the square that holds the
+    object. ``confidence`` in [0, 1] is the product of the probabilities of its colour, shape and pattern.
+    """
+
+    colour: str
+    shape: str
+    pattern: str
+    box: tuple[float, float, float, float]
+    confidence: float
+
+    @property
+    def diameter(self) -> float:
+        """The side of the box, the mean of width and height, as the world's size words mean it."""
+        return (self.box[2] - self.box[0] + self.box[3] - self.box[1]) / 2
+
+
+class Oracle:
+    """Finds the objects of shapes images and judges them by a prompt's Spec."""
+
+    def __init__(self, model: Detector, threshold: float, apart: float) -> None:
+        self._model = model.eval()
+        self._threshold = threshold
+        self._apart = apart
+
+    @classmethod
+    def load(cls, device: str | torch.device | None = None, folder: Path | None = None) -> Oracle:
+        """The built-in oracle, or that of another folder, on ``device`` (default: the CPU; it takes a few ms an image).
+
+        Raises AbeRerankError if the folder holds no oracle.
+        """
+        from safetensors.torch import load_file
+
+        from abe_rerank.shapes.detector import Detector, DetectorConfig
+
+        folder = folder or builtin.path("oracle")
+        try:
+            config = json.loads((folder / "config.json").read_text())
+            weights = load_file(folder / "model.safetensors")
+        except OSError as error:
+            raise AbeRerankError(
+                f"no oracle in {folder} ({error}); train one with: python -m abe_rerank.shapes.train oracle"
+            ) from error
+        model = Detector(DetectorConfig(tuple(config["channels"]), tuple(config["blocks"])))
+        missing, unknown = model.load_state_dict(weights, strict=False)
+        if unknown or any(not name.endswith("num_batches_tracked") for name in missing):
+            raise AbeRerankError(f"{folder / 'model.safetensors'} does not fit its config.json; train the oracle again")
+        return cls(model.to(device or "cpu"), config["threshold"], config["apart"])
+
+    def detect(self, images: Sequence[Image], batch: int = 32) -> list[list[Detection]]:
+        """The objects of each image, the most certainly present first. Any size and mode of image will do."""
+        from abe_rerank.shapes.detector import decode
+
+        found: list[list[Found]] = []
+        for start in range(0, len(images), batch):
+            cells = self._cells(images[start : start + batch])
+            found += decode(cells, self._threshold, self._apart)
+        return [[_detection(thing) for thing in things] for things in found]
+
+    def is_right(self, image: Image, spec: Spec) -> bool:
+        """Whether the image shows exactly what the spec asks for; see :func:`is_right`."""
+        asked = asked_of(spec)  # first, so that a spec that cannot be judged costs no detection
+        return _fits(self.detect([image])[0], asked)
+
+    def _cells(self, images: Sequence[Image]) -> torch.Tensor:
+        import numpy as np
+        import torch
+        from PIL.Image import Resampling
+
+        pixels = [i.convert("RGB") if i.size == (SIDE, SIDE) else _resized(i, Resampling.BICUBIC) for i in images]
+        batch = torch.from_numpy(np.stack([np.asarray(i) for i in pixels])).permute(0, 3, 1, 2)
+        device = next(self._model.parameters()).device
+        with torch.inference_mode():
+            cells: torch.Tensor = self._model((batch.to(device).float() / 255).contiguous()).cpu()
+        return cells
+
+
+def is_right(detections: Sequence[Detection], spec: Spec) -> bool:
+    """Whether exactly the asked objects are there, each with its attributes, and nothing extra.
+
+    An object of the spec is matched by a detection of its shape that has each of its attributes; what is not asked for
+    is free: a striped cube is a right answer to "a cube", as a red one is. Every detection must be accounted for. "Two
+    cubes" needs two, "cubes" two or more, "no cube" and "zero cubes" none. A size word is checked against the world's
+    own limits with one pixel of grace (:data:`abe_rerank.shapes.asked.GRACE`). Relations ("left of") are not judged.
+
+    Raises UsageError for a spec with a noun or an attribute that is not of the shapes world, or without objects.
+    """
+    return _fits(detections, asked_of(spec))
+
+
+def _fits(detections: Sequence[Detection], asked: Sequence[Wanted]) -> bool:
+    if any(w.most == 0 and w.matches(d) for w in asked for d in detections):
+        return False
+    wanted = [w for w in asked if w.most != 0]
+    return _assign(list(detections), wanted, [0] * len(wanted))
+
+
+def _assign(detections: list[Detection], wanted: list[Wanted], given: list[int]) -> bool:
+    """Whether the detections can be shared out so that each wanted thing gets as many as it asks for."""
+    if not detections:
+        return all(n >= w.least for n, w in zip(given, wanted, strict=True))
+    first, *others = detections
+    for k, thing in enumerate(wanted):
+        if (thing.most is None or given[k] < thing.most) and thing.matches(first):
+            taken = [n + (j == k) for j, n in enumerate(given)]
+            if _assign(others, wanted, taken):
+                return True
+    return False
+
+
+def _resized(image: Image, how: int) -> Image:
+    return image.convert("RGB").resize((SIDE, SIDE), how)
+
+
+def _detection(thing: Found) -> Detection:
+    from abe_rerank.shapes.world import COLOURS, PATTERNS, SHAPES
+
+    r = thing.diameter / 2
+    return Detection(
+        colour=COLOURS[int(thing.colour.argmax())],
+        shape=SHAPES[int(thing.shape.argmax())],
+        pattern=PATTERNS[int(thing.pattern.argmax())],
+        box=(thing.x - r, thing.y - r, thing.x + r, thing.y + r),
+        confidence=float(thing.colour.max() * thing.shape.max() * thing.pattern.max()),
+    )
