@@ -6,7 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tiny_models import images, save_tiny
 
+from abe_rerank.backbones import load_backbone
+from abe_rerank.calibrate import LabelledRow, calibrate_on_rows, read_rows
+from abe_rerank.calibrate import main as calibrate_main
 from abe_rerank.calibration import (
     FILE,
     Calibration,
@@ -16,6 +20,7 @@ from abe_rerank.calibration import (
     write_calibration,
 )
 from abe_rerank.errors import AbeRerankError, UsageError
+from abe_rerank.scorers.abe import AbeScorer
 
 
 def pairs(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -90,3 +95,48 @@ def test_a_broken_file_is_named(tmp_path: Path) -> None:
     (tmp_path / FILE).write_text('[{"weights": 3}]')
     with pytest.raises(AbeRerankError, match=r"calibration\.json is not a calibration file"):
         read_calibration(tmp_path, "key")
+
+
+@pytest.fixture
+def scorer(tmp_path: Path) -> AbeScorer:
+    return AbeScorer(load_backbone(save_tiny("SiglipModel", tmp_path / "model"), device="cpu"))
+
+
+def write_rows(folder: Path, count: int) -> Path:
+    lines = ["image,prompt,bound,pair,kind"]
+    for k, picture in enumerate(images(count)):
+        picture.save(folder / f"{k}.png")
+        pair, kind = ("red cube", "swapped") if k % 4 == 1 else ("", "")
+        lines.append(f"{k}.png,a red cube and a blue ring,{'true' if k % 2 == 0 else 'no'},{pair},{kind}")
+    (folder / "rows.csv").write_text("\n".join(lines) + "\n")
+    return folder / "rows.csv"
+
+
+def test_rows_of_the_user_become_a_calibration(tmp_path: Path, scorer: AbeScorer) -> None:
+    rows = read_rows(write_rows(tmp_path, 48))
+    assert [r.bound for r in rows[:2]] == [True, False]
+    calibration = calibrate_on_rows(scorer, rows)
+    # 24 bound rows of two pairs each; 24 unbound rows, one pair each, of which every other one is named and a swap
+    assert calibration.mix == {"right": 48, "swapped": 12, "wrong": 12}
+    assert calibration.key == scorer.calibration_key
+    text = calibrate_main(scorer.backbone.folder, tmp_path / "rows.csv", device="cpu")
+    assert "12 swapped" in text
+    fresh = AbeScorer(load_backbone(scorer.backbone.folder, device="cpu"))
+    assert fresh.calibration == calibration
+
+
+def test_wrong_rows_are_named(tmp_path: Path, scorer: AbeScorer) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"image": "a.png", "prompt": "a red cube", "bound": "maybe"}\n')
+    with pytest.raises(UsageError, match="row 1: bound is 'maybe'"):
+        read_rows(path)
+    path.write_text('{"image": "a.png", "prompt": "a red cube"}\n')
+    with pytest.raises(UsageError, match="row 1: needs image, prompt and bound"):
+        read_rows(path)
+    path.write_text("")
+    with pytest.raises(UsageError, match="no labelled rows"):
+        read_rows(path)
+    images(1)[0].save(tmp_path / "a.png")
+    for prompt, pair, message in (("a dog", "", "nothing to bind"), ("a red cube", "blue cube", "no pair 'blue cube'")):
+        with pytest.raises(UsageError, match=message):
+            calibrate_on_rows(scorer, [LabelledRow(tmp_path / "a.png", prompt, True, pair)])

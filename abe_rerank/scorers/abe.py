@@ -97,6 +97,19 @@ class AbeScorer:
             scores.extend(self._score(features, plans[0], found, n) for n in range(len(features)))
         return scores
 
+    @torch.no_grad()
+    def pair_features(self, features: ImageFeatures, specs: Sequence[Spec]) -> list[np.ndarray]:
+        """What a calibration sees: for each prompt [images, pairs, 3] of margin, evidence and noun evidence."""
+        plans, table = self.table(specs)
+        found = terms(features, table, self.settings)
+        numbers = []
+        for t, p in enumerate(plans):
+            owners = [pair.object for pair in p.pairs]
+            j = len(owners)
+            rows = (found.margins[:, t, :j], found.evidence[:, t, :j, 0], found.nouns[:, t, owners])
+            numbers.append(torch.stack(rows, dim=-1).cpu().numpy())
+        return numbers
+
     def _score(self, features: ImageFeatures, plan: PromptPlan, found: Terms, n: int) -> Score:
         if not plan.pairs:
             value = float(found.value[n, 0])

@@ -59,7 +59,7 @@ def verdict(margin: float, absent: bool, rival: bool, probability: float | None)
 def _region(found: Terms, features: ImageFeatures, n: int, k: int) -> Region:
     rows, columns = features.grids[n]
     weights = found.regions[n, : rows * columns, 0, k].float().cpu().numpy().reshape(rows, columns)
-    return Region(weights=weights, box=region_box(weights, features.windows[n]))
+    return Region(weights, region_box(weights, features.windows[n]), features.windows[n])
 
 
 def region_box(weights: np.ndarray, window: Box = (0.0, 0.0, 1.0, 1.0)) -> Box:

@@ -1,0 +1,135 @@
+"""Public benchmarks in their own files, as cases: ARO, SugarCrepe, Winoground, ABC-6K. Nothing is downloaded."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from abe_rerank.benchmarks.cases import Case, Crop
+from abe_rerank.errors import UsageError
+
+log = logging.getLogger(__name__)
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+
+
+def read_cases(name: str, folder: Path) -> Iterator[Case]:
+    """The cases of a benchmark in ``folder``, laid out as its authors give it; pictures are read when they are scored.
+
+    ``aro`` (arXiv 2210.01936): visual_genome_attribution.json and visual_genome_relation.json, or one of them, with
+    images/; the pictures are cropped to the file's boxes as there. ``sugarcrepe`` (arXiv 2306.14610): swap_att.json and
+    its like, with COCO's pictures in val2017/, images/ or the folder itself. ``winoground`` (arXiv 2204.03162):
+    examples.jsonl with images/. ``abc6k`` (arXiv 2212.05032): ABC-6K.txt, whose lines 2k and 2k+1 are a caption and the
+    same with two colours exchanged; it has no pictures of its own, so that of pair k is images/k with any suffix.
+    Raises UsageError for an unknown name, or files that are not there or cannot be read.
+    """
+    if name not in _READERS:
+        raise UsageError(f"unknown benchmark format {name!r}; choose from {', '.join(_READERS)}")
+    if not folder.is_dir():
+        raise UsageError(f"no such folder: {folder}")
+    return _READERS[name](folder)
+
+
+def _aro(folder: Path) -> Iterator[Case]:
+    files = _some(folder, ("visual_genome_attribution.json", "visual_genome_relation.json"))
+    for file in files:
+        for number, row in enumerate(_json(file)):
+            with _naming(file, number):
+                left, top = row["bbox_x"], row["bbox_y"]
+                box = (left, top, left + row["bbox_w"], top + row["bbox_h"])
+                image = Crop(folder / "images" / row["image_path"], box)
+                captions = (row["true_caption"], row["false_caption"])
+            yield Case((image,), captions, file.stem)
+
+
+def _sugarcrepe(folder: Path) -> Iterator[Case]:
+    names = [f"{kind}_{part}.json" for kind in ("swap", "replace", "add") for part in ("att", "obj", "rel")]
+    files = _some(folder, tuple(names))
+    places = [folder / place for place in ("val2017", "images", ".") if (folder / place).is_dir()]
+    for file in files:
+        rows = _json(file)
+        for key, row in rows.items() if isinstance(rows, dict) else enumerate(rows):
+            with _naming(file, key):
+                captions = (row["caption"], row["negative_caption"])
+                found = [place / row["filename"] for place in places if (place / row["filename"]).is_file()]
+            yield Case((found[0] if found else places[0] / row["filename"],), captions, file.stem)
+
+
+def _winoground(folder: Path) -> Iterator[Case]:
+    (file,) = _some(folder, ("examples.jsonl",))
+    for number, line in enumerate(_lines(file)):
+        with _naming(file, number):
+            row = json.loads(line)
+            images = tuple(_picture(folder / "images", str(row[f"image_{i}"])) for i in (0, 1))
+            captions = (row["caption_0"], row["caption_1"])
+        yield Case(images, captions, str(row.get("collapsed_tag") or row.get("tag") or "winoground"))
+
+
+def _abc6k(folder: Path) -> Iterator[Case]:
+    (file,) = _some(folder, ("ABC-6K.txt",))
+    lines = [line.strip() for line in _lines(file)]
+    pairs = list(zip(lines[::2], lines[1::2], strict=len(lines) % 2 == 0))
+    same = sum(_letters(a) == _letters(b) for a, b in pairs)
+    if same:
+        log.warning("ABC-6K: %d pairs of equal captions are left out", same)
+    for number, (caption, swapped) in enumerate(pairs):
+        if _letters(caption) != _letters(swapped):
+            yield Case((_picture(folder / "images", str(number)),), (caption, swapped), "ABC-6K")
+
+
+_READERS: dict[str, Callable[[Path], Iterator[Case]]] = {
+    "aro": _aro,
+    "sugarcrepe": _sugarcrepe,
+    "winoground": _winoground,
+    "abc6k": _abc6k,
+}
+FORMATS = tuple(_READERS)
+
+
+def _letters(text: str) -> str:
+    return "".join(character for character in text.lower() if character.isalnum())
+
+
+def _picture(folder: Path, stem: str) -> Path:
+    """The picture called ``stem``, with its suffix in the name or any usual one on disk."""
+    names = [stem, *(stem + suffix for suffix in IMAGE_SUFFIXES)]
+    found = [folder / name for name in names if (folder / name).is_file()]
+    if not found:
+        raise UsageError(f"no picture {stem} in {folder}")
+    return found[0]
+
+
+def _some(folder: Path, names: tuple[str, ...]) -> list[Path]:
+    files = [folder / name for name in names if (folder / name).is_file()]
+    if not files:
+        raise UsageError(f"none of {', '.join(names)} in {folder}")
+    return files
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file} cannot be read: {error}") from error
+
+
+def _json(file: Path) -> Any:
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{file} cannot be read as JSON: {error}") from error
+
+
+@contextmanager
+def _naming(file: Path, row: object) -> Iterator[None]:
+    """Turns a missing key or a wrong type of a row into a UsageError that names file and row."""
+    try:
+        yield
+    except UsageError:
+        raise
+    except (KeyError, TypeError, ValueError) as error:
+        raise UsageError(f"{file}, row {row}: {type(error).__name__} {error}") from error

@@ -1,0 +1,99 @@
+"""Labelled (attribute, object) pairs of the shapes world, to fit a calibration and to measure it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from abe_rerank.benchmarks.binding_scenes import (
+    Things,
+    caption,
+    picture,
+    replace_colour,
+    replace_shape,
+    scenes,
+    swap_colours,
+)
+from abe_rerank.calibration import Calibration, expected_calibration_error, fit
+from abe_rerank.parsing import parse
+from abe_rerank.scorers.abe import AbeScorer
+from abe_rerank.shapes.world import Split
+
+
+@dataclass(frozen=True)
+class LabelledPairs:
+    """Pairs as a calibration sees them: ``features`` [M, 3] (margin, evidence, noun), ``bound`` and ``found`` [M],
+    and how many are right, swapped, replaced or missing.
+    """
+
+    features: np.ndarray
+    bound: np.ndarray
+    found: np.ndarray
+    mix: dict[str, int]
+
+
+def labelled_pairs(scorer: AbeScorer, split: Split, count: int) -> LabelledPairs:
+    """The pairs of ``count`` scenes of each of 1 to 4 objects under true and false captions.
+
+    Each scene is asked with its own caption, with two colours swapped (from 2 objects on), with a colour replaced and
+    with a shape replaced; every pair of these captions is a row.
+    """
+    features, labels = [], []
+    for image, asked in _asked(split, count):
+        specs = [parse(prompt) for prompt, _ in asked]
+        numbers = scorer.pair_features(scorer.encode([image]), specs)
+        for spec, (_, kinds), rows in zip(specs, asked, numbers, strict=True):
+            for (_, noun), row in zip(spec.pairs, rows[0], strict=True):
+                if noun in kinds:
+                    features.append(row)
+                    labels.append(kinds[noun])
+    return LabelledPairs(
+        features=np.array(features, dtype=np.float64),
+        bound=np.array([kind == "right" for kind in labels]),
+        found=np.array([kind != "missing" for kind in labels]),
+        mix=dict(Counter(labels)),
+    )
+
+
+Asked = tuple[str, dict[str, str]]
+"""A prompt, and what is true of the pair of each shape that it names."""
+
+
+def _asked(split: Split, count: int) -> Iterator[tuple[Image.Image, list[Asked]]]:
+    """Pictures with what they are asked about."""
+    rng = np.random.default_rng(7)
+    for objects in (1, 2, 3, 4):
+        for _, scene in zip(range(count), scenes(objects, split), strict=False):
+            prompts = [scene.objects, replace_colour(scene.objects, rng), replace_shape(scene.objects, rng)]
+            if objects > 1:
+                prompts.append(swap_colours(scene.objects, rng))
+            yield picture(scene), [(caption(things), _truth(scene.objects, things)) for things in prompts]
+
+
+def _truth(seen: Things, asked: Things) -> dict[str, str]:
+    colours = {thing.shape: thing.colour for thing in seen}
+    truth = {}
+    for thing in asked:
+        if thing.shape not in colours:
+            truth[thing.shape] = "missing"
+        elif colours[thing.shape] == thing.colour:
+            truth[thing.shape] = "right"
+        else:
+            truth[thing.shape] = "swapped" if thing.colour in colours.values() else "replaced"
+    return truth
+
+
+def calibrate_on_shapes(scorer: AbeScorer, count: int = 150) -> Calibration:
+    """A calibration for ``scorer`` from the choosing split."""
+    pairs = labelled_pairs(scorer, "choose", count)
+    return fit(pairs.features, pairs.bound, scorer.calibration_key, pairs.mix, pairs.found)
+
+
+def calibration_error(scorer: AbeScorer, calibration: Calibration, count: int = 100) -> tuple[float, dict[str, int]]:
+    """(expected calibration error, mix of the pairs) on the reporting split."""
+    pairs = labelled_pairs(scorer, "report", count)
+    return expected_calibration_error(calibration.probabilities(pairs.features), pairs.bound), pairs.mix

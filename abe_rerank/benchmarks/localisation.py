@@ -1,0 +1,60 @@
+"""Does the scorer look where the object is? Pointing, and the share of its heat that lies on the object's mask."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from abe_rerank.benchmarks.binding_scenes import IMAGE_SIZE, caption
+from abe_rerank.parsing import parse
+from abe_rerank.scorers.abe import AbeScorer
+from abe_rerank.shapes.render import render
+from abe_rerank.shapes.world import Scene
+from abe_rerank.types import Region
+
+
+@dataclass(frozen=True)
+class Localisation:
+    """Per object: ``pointing``, 1 if the centre of its heaviest patch lies in its box; ``heat``, the share of the
+    region's weight on the object's mask; ``chance``, the share of the image that the mask covers.
+    """
+
+    pointing: np.ndarray
+    heat: np.ndarray
+    chance: np.ndarray
+
+
+def localise(scorer: AbeScorer, scenes: Sequence[Scene]) -> Localisation:
+    """Where the scorer finds each object of each scene, asked with the scene's own caption."""
+    rows = []
+    for scene in scenes:
+        image, masks = render(scene, IMAGE_SIZE)
+        score = scorer.explain([Image.fromarray(image)], parse(caption(scene.objects)))[0]
+        regions = {pair.object.text: pair.region for pair in score.pairs}
+        for thing, mask in zip(scene.objects, masks, strict=True):
+            if thing.shape in regions:
+                region = regions[thing.shape]
+                rows.append((pointed_at(region, thing.box), heat_on(region, mask), float(mask.mean())))
+    pointing, heat, chance = np.array(rows, dtype=np.float64).reshape(-1, 3).T
+    return Localisation(pointing, heat, chance)
+
+
+def pointed_at(region: Region, box: tuple[float, float, float, float]) -> float:
+    """1.0 if the centre of the heaviest patch lies in the box (fractions of the image), else 0.0."""
+    rows, columns = region.weights.shape
+    row, column = np.unravel_index(int(region.weights.argmax()), region.weights.shape)
+    x, y = (column + 0.5) / columns, (row + 0.5) / rows
+    return float(box[0] <= x <= box[2] and box[1] <= y <= box[3])
+
+
+def heat_on(region: Region, mask: np.ndarray) -> float:
+    """The share of the region's weight on ``mask`` [h, w] in [0, 1], each weight spread evenly over its patch."""
+    rows, columns = region.weights.shape
+    height, width = mask.shape
+    of_row = (np.arange(height) * rows) // height
+    of_column = (np.arange(width) * columns) // width
+    spread = region.weights[of_row[:, None], of_column[None, :]]
+    return float((spread * mask).sum() / spread.sum())
