@@ -36,6 +36,7 @@ class Binder:
         self.fronted: tuple[int, Thing] | None = None  # "on the table" of "on the table is a cup"
         self.owner: Thing | None = None  # the woman of "a woman's dress"
         self.described: list[Thing] = []  # whose colour is of "its colour is red"
+        self.property_of = False  # "the colour of" has been read
         self.substance: list[Thing] = []  # what "made of" speaks of, for "of wood and glass"
         self.predicates: list[int] = []  # adjectives of the last predicate, for "respectively"
 
@@ -70,7 +71,7 @@ class Binder:
             self._verb(item, word, self.tag(at - 1) != "O" or word.low != "'s")
             self.copula = list(self.subject) if tag != "H" else []
             self.only_colours = False
-        elif tag == "J" or (tag in "EG" and self._is_value(word)):
+        elif tag == "J" or (tag in "EG" and self._is_value(at, word)):
             self._bare(at, item)
         elif tag == "V":
             self._verb(item, word, True)
@@ -93,8 +94,9 @@ class Binder:
             self.link = None
         return at + 1
 
-    def _is_value(self, word: Word) -> bool:
-        return kind_of(word.low) != "other" and word.low not in PAINTED
+    def _is_value(self, at: int, word: Word) -> bool:
+        """Is a participle an attribute by itself ("rusted"), not the link to what follows ("carved from")?"""
+        return kind_of(word.low) != "other" and word.low not in PAINTED and self.tag(at + 1) != "I"
 
     def _end_sentence(self) -> None:
         self.topic = self.subject or self.since_verb[:1] or self.topic
@@ -124,6 +126,9 @@ class Binder:
             self.subject = list(self.since_verb) if joined else [self.last]
         elif tag == "O" and word.low in _PRONOUNS and (self.topic or self.subject) and self.tag(at - 1) not in "IVG":
             self.subject = list(self.subject if self.verb_seen and self.subject else self.topic or self.subject)
+        elif tag == "S" and self.tag(at + 1) in "JR" and self.copula:  # "not red but blue"
+            self.negate = False
+            return
         elif tag == "S":
             self.topic = self.subject or self.topic
         self.since_verb = []
@@ -154,7 +159,7 @@ class Binder:
         if kind == "other":
             return []
         k = at - 1
-        while self.tag(k) in "RJ,C" and k >= 0:
+        while self.tag(k) in "RJ,C:" and k >= 0:
             k -= 1
         return last if self.tag(k) == "P" else []
 
@@ -198,8 +203,7 @@ class Binder:
             for k in phrase.modifiers:
                 self.scene.bind([self.last], k)
             return
-        following = self.items[at + 2].phrase if at + 2 < len(self.items) else None
-        if phrase.modifiers and self.tag(at + 1) in "C," and following is not None:
+        if phrase.modifiers and self._noun_comes(at):
             self.elliptic.append(phrase)
             return
         if self.last is None:
@@ -213,11 +217,25 @@ class Binder:
             self.last = antecedent
             self.link = None
 
+    def _noun_comes(self, at: int) -> bool:
+        """Does "and" with a whole phrase end the list of phrases without a noun that starts here?"""
+        while self.tag(at + 1) in "C," and at + 2 < len(self.items):
+            phrase = self.items[at + 2].phrase
+            if phrase is None:
+                return False
+            if not phrase.headless:
+                opened = phrase.determiner is not None or phrase.number is not None
+                return self.tag(at + 1) == "C" and opened and bool(phrase.modifiers)
+            at += 2
+        return False
+
     def _place(self, at: int, phrase: Phrase, thing: Thing) -> None:
         """Give the thing of a phrase its role, its relation to what stands before it, and make it the last one."""
         self._share_noun(phrase)
         before = self.tag(at - 1)
-        if self.link is not None and before not in "C,":
+        if self._is_whose(phrase):
+            self.since_verb = []
+        elif self.link is not None and before not in "C,":
             self._linked(thing)
         elif before in "C," and self.last is not None and at > 1:
             thing.role = "joined" if self.last.role in ("object", "joined") else "subject"
@@ -229,13 +247,17 @@ class Binder:
         if self.fronted is not None and thing is not self.fronted[1] and before in "BVP,":
             self.scene.relate(thing, *self.fronted)
             self.fronted = None
-        self.negate = False
+        self.described = [thing] if self.property_of else self.described
+        self.negate = self.property_of = False
         self.copula = []
         self.last = thing
         self.owner = thing if phrase.possessive else None
         if not phrase.possessive:
             self.since_verb.append(thing)
             self.link = None
+
+    def _is_whose(self, phrase: Phrase) -> bool:
+        return phrase.determiner is not None and self.words[phrase.determiner].low == "whose"
 
     def _linked(self, thing: Thing) -> None:
         assert self.link is not None

@@ -85,11 +85,14 @@ def property_phrase(binder: Binder, at: int, phrase: Phrase) -> bool:
     kind = PROPERTY_KINDS.get(lemma(words[phrase.end - 1].low))
     if kind is None or words[phrase.end - 1].tag == "V":
         return False
+    if words[phrase.end - 1].low in ("shade", "shades", "tint", "tints") and binder.low(at + 1) != "of":
+        return False  # "a lamp with a red shade"
     values = phrase.modifiers + list(range(phrase.head, phrase.end - 1))
     owners = _owners(binder, phrase)
     if not values:
         binder.scene.ignore(phrase.start, phrase.end, "property")
-        binder.described = owners if binder.link is None else []
+        binder.property_of = binder.link is None and binder.low(at + 1) == "of"
+        binder.described = owners if binder.link is None and not binder.property_of else []
         binder.owner = None
         return True
     if not owners:

@@ -13,9 +13,15 @@ from importlib.resources import files
 from abe_rerank.parsing.closed_class import CLOSED, IRREGULAR_PARTICIPLES
 from abe_rerank.types import Kind
 
+COUNTABLE_COLOURS = frozenset(
+    """orange oranges rose roses peach peaches plum plums cherry cherries violet violets lime limes apricot apricots
+    olive olives chestnut chestnuts salmon lemon lemons pearl pearls""".split()
+)
+"""Colour words that are also things one can count."""
+_UNMARKED_PLURALS = frozenset("sheep fish deer people cattle police jeans pants trousers shorts glasses scissors goggles".split())
 _SHAPE_VALUES = frozenset("heart star diamond arrow ring cross crescent moon flower leaf cloud".split())
 _CATEGORY = {"ADJ": "J", "NOUN": "N", "PROPN": "N", "VERB": "V", "ADV": "R"}
-_MARKERS: dict[str, Kind] = {
+MARKERS: dict[str, Kind] = {
     "shaped": "shape",
     "sized": "size",
     "textured": "texture",
@@ -42,6 +48,7 @@ class Lexicon:
     materials: frozenset[str]
     phrases: dict[str, tuple[tuple[tuple[str, ...], str], ...]]
     usual: dict[str, str]
+    captions: dict[str, str]
 
 
 def _entries(name: str) -> list[str]:
@@ -77,7 +84,9 @@ def lexicon() -> Lexicon:
     for name, kind in lists:
         for entry in _entries(name):
             kinds[entry] = kind
-            kinds[entry.replace("-", " ")] = kind
+            if entry.rpartition("-")[2] not in COUNTABLE_COLOURS:
+                kinds[entry.replace("-", " ")] = kind
+    captions = _tag_list("caption_tags.txt")
     return Lexicon(
         kinds=kinds,
         colours=frozenset(_entries("colours.txt")),
@@ -86,7 +95,8 @@ def lexicon() -> Lexicon:
         shape_nouns=frozenset(_entries("shape_nouns.txt")),
         materials=frozenset(_entries("materials.txt")),
         phrases=_phrases(kinds),
-        usual=_tag_list("usual_tags.txt") | _tag_list("caption_tags.txt"),
+        usual=_tag_list("usual_tags.txt") | captions,
+        captions=captions,
     )
 
 
@@ -129,8 +139,8 @@ def kind_of(text: str) -> Kind:
     parts = low.replace("-", " ").split()
     if not parts:
         return "other"
-    if parts[-1] in _MARKERS:
-        return _MARKERS[parts[-1]]
+    if len(parts) > 1 and parts[-1] in MARKERS:
+        return MARKERS[parts[-1]]
     joined = " ".join(parts)
     if joined in kinds:
         return kinds[joined]
@@ -146,7 +156,7 @@ def kind_marker(low: str) -> tuple[str, Kind] | None:
     None if the first part is no value of that kind by itself ("egg-shaped", "life-sized", "multi-coloured").
     """
     stem, _, last = low.replace(" ", "-").rpartition("-")
-    kind = _MARKERS.get(last)
+    kind = MARKERS.get(last)
     if not stem or kind is None:
         return None
     known = kind_of(stem)
@@ -182,7 +192,8 @@ def _is_substance(low: str, usual: str) -> bool:
     lex = lexicon()
     if low in lex.shape_nouns:
         return low not in lex.shapes
-    return low in lex.materials and usual != "J" and "NOUN" in _dictionary().get(low, {"NOUN": ()})
+    noun = usual == "N" or "NOUN" in _dictionary().get(low, {"NOUN": ()})
+    return low in lex.materials and usual != "J" and noun
 
 
 def _verb_form(low: str, tag: str) -> str:
@@ -212,7 +223,7 @@ def _guess(low: str) -> str:
 
 def _guess_hyphenated(low: str) -> str:
     stem, _, last = low.rpartition("-")
-    if last in _MARKERS or last in ("like", "free", "style", "themed", "inspired", "looking"):
+    if last in MARKERS or last in ("like", "free", "style", "themed", "inspired", "looking"):
         return "J"
     if lexicon().kinds.get(last) == "colour" or last in ("old", "tall", "high", "long", "wide", "colored", "coloured"):
         return "J"
@@ -231,6 +242,11 @@ def lemma(low: str, tag: str = "NOUN") -> str:
         return low
     if forms:
         return first + space + forms[0]
-    if tag == "NOUN" and len(last) > 3 and last.endswith("s") and not last.endswith(("ss", "us", "is")):
-        return first + space + last[:-1]
+    if tag == "NOUN" and len(last) > 3 and last.endswith("s") and not last.endswith(("ss", "us")):
+        return first + space + last[:-1] if not last.endswith("is") or last[:-1] in _dictionary() else low
     return low
+
+
+def is_plural(low: str) -> bool:
+    """Is a lower-case noun a plural ("dogs", "men"), or one that may be ("sheep")?"""
+    return lemma(low) != low or low in _UNMARKED_PLURALS

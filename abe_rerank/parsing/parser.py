@@ -75,7 +75,7 @@ def _object(prompt: str, words: list[Word], thing: Thing, used: set[int]) -> Obj
 
 _REASONS = {
     "D": "determiner", "I": "preposition", "V": "verb", "B": "verb", "H": "verb", "M": "verb", "G": "verb", "E": "verb", "R": "adverb",
-    "C": "conjunction", "S": "conjunction", "O": "pronoun", "W": "pronoun", "T": "function word", "X": "negation", "Y": "not English",
+    "C": "conjunction", "S": "conjunction", "O": "pronoun", "W": "pronoun", "T": "function word", "Q": "quoted text", "X": "negation", "Y": "not English",
     "#": "number", "J": "no object", "N": "no object",
 }  # fmt: skip
 

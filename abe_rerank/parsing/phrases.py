@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from abe_rerank.parsing.closed_class import NEGATORS, NUMBER_VALUES
-from abe_rerank.parsing.lexicon import kind_of, lexicon, tags_of
+from abe_rerank.parsing.lexicon import COUNTABLE_COLOURS, kind_of, lexicon, tags_of
+from abe_rerank.parsing.scene_words import UNBOUND
 from abe_rerank.parsing.words import Word
 
 _LOOKAHEAD = 12
-_COUNTABLE_COLOURS = frozenset(
-    "orange oranges rose roses peach peaches plum plums cherry cherries violet violets lime limes".split()
-)
 
 
 @dataclass
@@ -88,20 +86,27 @@ def attribute_noun(word: Word) -> bool:
 
 
 def leads_to_noun(words: list[Word], at: int) -> bool:
-    """Do premodifiers from ``at`` on end in a noun, with no determiner or number between?"""
+    """Do premodifiers from ``at`` on end in a noun ("red, shiny cube", "fluffy orange"), with no determiner between?"""
     for k in range(at, min(at + _LOOKAHEAD, len(words))):
         tag = words[k].tag
         if tag == "N":
             return True
         if tag not in "JEGR,C":
-            return False
+            return k > at and countable_value(words[k - 1])
     return False
+
+
+def countable_value(word: Word) -> bool:
+    """Is an adjective also a noun for a thing: "an orange", "a square"?"""
+    return word.low in COUNTABLE_COLOURS or (word.tag == "J" and word.low in lexicon().shape_nouns)
 
 
 def _with_head(words: list[Word], phrase: Phrase, at: int) -> Phrase:
     """Complete a phrase whose nouns start at ``at``: leading materials and shapes are attributes, the rest is the head."""
     end = at
     while end < len(words) and words[end].tag == "N":
+        end += 1
+    if end < len(words) and words[end].low in COUNTABLE_COLOURS and all(map(attribute_noun, words[at:end])):
         end += 1
     head = at
     while head < end - 1 and attribute_noun(words[head]):
@@ -133,11 +138,9 @@ def _without_noun(words: list[Word], phrase: Phrase) -> Phrase | None:
     opened = phrase.determiner is not None or phrase.number is not None
     if not opened and not phrase.modifiers:
         return None
-    if phrase.modifiers and (opened or len(phrase.modifiers) > 1):
-        last = phrase.modifiers[-1]
-        low = words[last].low
-        if "N" in tags_of(low) and (low in _COUNTABLE_COLOURS or kind_of(low) != "colour") and opened:
-            phrase.modifiers.pop()
+    for last in reversed(phrase.modifiers if opened else []):
+        if countable_value(words[last]) or (last == phrase.modifiers[-1] and _noun_like(words[last].low)):
+            phrase.modifiers = [k for k in phrase.modifiers if k < last]
             phrase.head, phrase.end = last, last + 1
             return phrase
     if not opened:
@@ -145,6 +148,10 @@ def _without_noun(words: list[Word], phrase: Phrase) -> Phrase | None:
     last = max([phrase.determiner or phrase.start, phrase.number or phrase.start, *phrase.modifiers])
     phrase.head = phrase.end = last + 1
     return phrase
+
+
+def _noun_like(low: str) -> bool:
+    return "N" in tags_of(low) and kind_of(low) not in ("colour", "size") and low not in UNBOUND
 
 
 def negated(words: list[Word], phrase: Phrase) -> bool:

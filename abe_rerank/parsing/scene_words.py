@@ -83,3 +83,10 @@ UNBOUND = frozenset(
     subject distinct separate individual total possible reminiscent suggestive alone""".split()
 )
 """Adjectives that say nothing one could see on an object: order, identity, place."""
+
+WRITING = frozenset(
+    """says say saying said reads reading read text texts word words letter letters lettering title titled label labels labeled
+    labelled written writing writes spells spelling spelled sign signs logo caption slogan phrase message inscription inscribed quote
+    called named printed print displaying banner poster shirt t-shirt""".split()
+)
+"""Words that announce writing in the picture; what is quoted after them is no object."""

@@ -2,27 +2,32 @@
 
 Tags are single letters: D determiner, # number, J adjective, N noun, V finite or base verb, G participle in -ing, E past
 participle, B form of be, H form of have, M modal, R adverb, I preposition or relation, C coordination, O pronoun, W relative
-word, S subordinator, T to, X not, ' possessive, "," "." ":" punctuation, Y symbols and scripts other than Latin.
+word, S subordinator, T to, X not, ' possessive, "," "." ":" punctuation, Q quoted writing, Y symbols and
+scripts other than Latin.
 """
 
 from __future__ import annotations
 
 import re
+from functools import cache
 
-from abe_rerank.parsing.lexicon import kind_of, lemma, lexicon, tags_of
-from abe_rerank.parsing.scene_words import PAINTED, STATED
+from abe_rerank.parsing.lexicon import is_plural, kind_of, lemma, lexicon, tags_of
+from abe_rerank.parsing.scene_words import PAINTED, STATED, WRITING
 from abe_rerank.parsing.words import Word
 
 _DIGITS = re.compile(r"[0-9][0-9.,]*")
 _LATIN = re.compile(r"[A-Za-z\u00c0-\u024f]")
 _SENTENCE = frozenset([".", "!", "?", ";", "...", "\u2026", "\u3002", "\n", "|"])
 _COMMAS = frozenset([",", "\uff0c", "\u3001"])
-_FIXED = frozenset("DIWSC#BHMOTX'.,:Y")
+_FIXED = frozenset("DIWSC#BHMOTX'.,:YQ")
+_QUOTES = frozenset(['"', "\u201c", "\u201d", "''", "``"])
 _LOOKAHEAD = 8
+_NEAR = 5
 
 
 def tag(words: list[Word]) -> None:
     """Set the tag of every word in place."""
+    _mark_quotes(words)
     options = [word.tag or _options(word) for word in words]
     previous, last = ".", None
     for at, word in enumerate(words):
@@ -30,6 +35,22 @@ def tag(words: list[Word]) -> None:
         word.tag = choices if len(choices) == 1 else _choose(words, options, at, previous, last)
         if word.tag != "R":
             previous, last = word.tag, word
+
+
+def _mark_quotes(words: list[Word]) -> None:
+    """Tag what stands between quotation marks after a word of writing ("a sign that says ...") as Q."""
+    opened = -1
+    for at, word in enumerate(words):
+        if word.low not in _QUOTES:
+            continue
+        if opened < 0:
+            opened = at
+            continue
+        before = {other.low for other in words[max(opened - _NEAR, 0) : opened]}
+        if before & WRITING:
+            for inner in words[opened + 1 : at]:
+                inner.tag = "Q"
+        opened = -1
 
 
 def _options(word: Word) -> str:
@@ -54,6 +75,8 @@ def _choose(words: list[Word], options: list[str], at: int, previous: str, last:
     """The tag of an ambiguous word, from the tag before it (adverbs skipped) and what may follow."""
     word, choices = words[at], options[at]
     usual = choices[0]
+    if usual == "M" and "N" in choices:  # "a soda can", "it can fly"
+        return "N" if previous in "DJ#N" and options[at + 1 : at + 2] != ["B"] and "V" not in options[at + 1 : at + 2] else "M"
     if usual in _FIXED:
         return usual
     noun_follows = _noun_follows(options, at)
@@ -69,7 +92,8 @@ def _choose(words: list[Word], options: list[str], at: int, previous: str, last:
     if previous in "OW":
         return next((tag for tag in "VE" if tag in choices), usual)
     if previous == "N":
-        return _after_noun(word, choices, following, last)
+        joined = any(word.tag == "C" for word in words[max(at - _LOOKAHEAD, 0) : at])
+        return _after_noun(word, choices, following, last, joined)
     return _opening(word, choices, previous, noun_follows, following)
 
 
@@ -94,7 +118,7 @@ def _inside_phrase(word: Word, choices: str, noun_follows: bool, following: str)
             return "N"
         return "J" if touching or usual == "J" else "N"
     if usual in "EG":
-        return usual if noun_follows or "N" not in choices else "N"
+        return usual if noun_follows or "N" not in choices or (usual == "G" and following[0] in "IRD") else "N"
     if usual == "J":
         return "J" if word.low in lexicon().kinds else "N" if "N" in choices else usual
     if usual in "VR":
@@ -117,25 +141,33 @@ def _after_be(word: Word, choices: str, noun_follows: bool, following: str) -> s
     return choices[0]
 
 
-def _after_noun(word: Word, choices: str, following: str, last: Word | None) -> str:
+def _after_noun(word: Word, choices: str, following: str, last: Word | None, joined: bool) -> str:
     """After a noun: a verb that agrees with it, a participle, or one more noun of a compound."""
     usual, low = choices[0], word.low
     participle = next((tag for tag in "EG" if tag in choices), "")
     if participle and usual != "N":
         return participle
+    if usual == "J" and low in lexicon().kinds:
+        return "J"
     if "V" in choices:
         base = lemma(low, "VERB") == low
-        plural = last is not None and last.low.endswith("s") and not last.low.endswith("ss")
+        plural = last is not None and is_plural(last.low)
         if base and plural and following[0] in "DIRT" and low not in ("top", "back", "front", "side"):
+            return "V"
+        if base and joined and low in _acting() and following[0] in "DIRT":
             return "V"
         if base and not plural and "N" in choices:
             return "N"
         if usual == "V":
             return "V"
         return "V" if low.endswith("s") and following[0] == "D" and not plural and low not in _TWO_NOUNS else usual
-    if usual == "J" and "N" in choices and following[0] in ".,I" and low not in lexicon().kinds:
-        return "N"
     return usual
+
+
+@cache
+def _acting() -> frozenset[str]:
+    """The base forms of the verbs that are usual in captions ("stands" gives "stand")."""
+    return frozenset(lemma(word, "VERB") for word, tag in lexicon().captions.items() if tag == "V")
 
 
 _TWO_NOUNS = frozenset("glasses leaves trees".split())

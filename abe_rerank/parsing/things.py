@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from abe_rerank.parsing.lexicon import kind_of, lemma
+from abe_rerank.parsing.lexicon import kind_marker, kind_of, lemma
 from abe_rerank.parsing.phrases import Phrase, negated, number_value
 from abe_rerank.parsing.scene_words import STYLE_WORDS, UNBOUND
 from abe_rerank.parsing.words import Word
@@ -63,7 +63,9 @@ class Scene:
     def _with_adverb(self, at: int) -> int:
         """The first word of an attribute: a participle takes its adverb along ("brightly coloured")."""
         before = self.words[at - 1] if at else None
-        takes = self.words[at].tag in "EG" and before is not None and before.tag == "R" and before.low.endswith("ly")
+        low = self.words[at].low
+        participle = low.endswith(("ed", "ing", "en")) and kind_marker(low) is None
+        takes = participle and before is not None and before.tag == "R" and before.low.endswith("ly")
         return at - 1 if takes else at
 
     def add(self, phrase: Phrase) -> Thing:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from abe_rerank.parsing.lexicon import lexicon
+from abe_rerank.parsing.lexicon import COUNTABLE_COLOURS, MARKERS, kind_marker, lexicon, tags_of
 
 if TYPE_CHECKING:
     from spacy.tokens import Doc
@@ -81,20 +81,38 @@ def _merge_phrases(words: list[Word], text: str) -> list[Word]:
 
 
 def _merge_colours(words: list[Word], text: str) -> list[Word]:
-    """Join "light" + "blue", "cobalt" + "blue", "very pale" excluded: a colour and the word that shades it are one."""
+    """Join a colour with the word that shades it ("light blue", "cobalt blue"), a value with its marker ("heart shaped")."""
     lex = lexicon()
     merged: list[Word] = []
-    for word in words:
+    for at, word in enumerate(words):
         last = merged[-1] if merged else None
-        if last is not None and last.low in lex.colour_modifiers and _is_plain_colour(word.low) and last.tag in ("", "J"):
+        if last is None:
+            merged.append(word)
+        elif last.low in lex.colour_modifiers and last.tag in ("", "J") and _shaded(words, at):
+            merged[-1] = Word(text[last.start : word.end], f"{last.low} {word.low}", last.start, word.end, "J")
+        elif word.low in MARKERS and kind_marker(f"{last.low}-{word.low}") and _next(words, at) not in ("like", "as"):
             merged[-1] = Word(text[last.start : word.end], f"{last.low} {word.low}", last.start, word.end, "J")
         else:
             merged.append(word)
     return merged
 
 
-def _is_plain_colour(low: str) -> bool:
-    return lexicon().kinds.get(low) == "colour" and low not in _SHINY
+def _next(words: list[Word], at: int) -> str:
+    return words[at + 1].low if at + 1 < len(words) else ""
 
 
-_SHINY = frozenset("gold golden silver bronze copper colorful colourful multicolored multicoloured rainbow pastel neon iridescent orchid".split())
+def _shaded(words: list[Word], at: int) -> bool:
+    """Is the word at ``at`` a plain colour that the word before it may shade; "orange" only where it is no fruit?"""
+    low = words[at].low
+    if lexicon().kinds.get(low) != "colour" or low in _SHINY:
+        return False
+    if low not in COUNTABLE_COLOURS:
+        return True
+    following = _next(words, at)
+    return following[:1].isalpha() and tags_of(following)[0] in "NJ"
+
+
+_SHINY = frozenset(
+    """gold golden silver bronze copper colorful colourful multicolored multicoloured rainbow pastel neon iridescent
+    orchid""".split()
+)
