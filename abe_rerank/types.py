@@ -106,12 +106,13 @@ class Spec:
 class Region:
     """Where an object was found.
 
-    ``weights`` is a float array [rows, columns] over the patch grid that sums to 1;
-    ``box`` is (left, top, right, bottom) as fractions of the image's width and height.
+    ``weights`` is a float array [rows, columns] over the patch grid that sums to 1; ``box`` is the region's and ``window``
+    the grid's (left, top, right, bottom) as fractions of the image's width and height: backbones that crop see a part.
     """
 
     weights: np.ndarray
     box: tuple[float, float, float, float]
+    window: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,7 @@ def _pair_record(pair: PairScore) -> PairRecord:
         margin=float(pair.margin),
         verdict=pair.verdict,
         probability=None if pair.probability is None else float(pair.probability),
-        region=RegionRecord(weights=weights, box=tuple(float(x) for x in pair.region.box)),  # type: ignore[arg-type]
+        region=RegionRecord(weights=weights, box=pair.region.box, window=pair.region.window),
     )
 
 

@@ -33,6 +33,7 @@ def _stage(candidate: CandidateRecord, image: Image) -> dict[str, object]:
         "image": data_uri(image),
         "ratio": f"{image.width} / {image.height}",
         "heat": [data_uri(heatmap(pair.region.weights)) for pair in candidate.score.pairs],
+        "windows": [_box_style(pair.region.window) for pair in candidate.score.pairs],
         "boxes": [_box_style(pair.region.box) for pair in candidate.score.pairs],
     }
 

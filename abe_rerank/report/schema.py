@@ -73,10 +73,11 @@ class ParseRecord(_Record):
 
 
 class RegionRecord(_Record):
-    """Where an object was found: weights [rows][columns] over the image, and their box."""
+    """Where an object was found: weights [rows][columns] over ``window``, the part of the image that was seen; their box."""
 
     weights: tuple[tuple[float, ...], ...]
     box: tuple[float, float, float, float]
+    window: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
 
 
 class PairRecord(_Record):
