@@ -106,8 +106,8 @@ class Spec:
 class Region:
     """Where an object was found.
 
-    ``weights`` is a float array [rows, columns] over the patch grid that sums to 1; ``box`` is the region's and ``window``
-    the grid's (left, top, right, bottom) as fractions of the image's width and height: backbones that crop see a part.
+    ``weights`` is a float array [rows, columns] over the patch grid that sums to 1; ``box`` is the region's and
+    ``window`` the grid's (left, top, right, bottom) as fractions of the image's width and height: some backbones crop.
     """
 
     weights: np.ndarray

@@ -73,7 +73,7 @@ class ParseRecord(_Record):
 
 
 class RegionRecord(_Record):
-    """Where an object was found: weights [rows][columns] over ``window``, the part of the image that was seen; their box."""
+    """Where an object was found: weights [rows][columns] over ``window``, the part of the image seen; their box."""
 
     weights: tuple[tuple[float, ...], ...]
     box: tuple[float, float, float, float]
