@@ -119,8 +119,8 @@ class Region:
 class PairScore:
     """How well one attribute sits on its object.
 
-    ``evidence`` and ``margin`` are cosines (differences of cosines); ``competitor`` is the attribute
-    with the highest evidence among the competitors; ``probability`` is None when the scorer is not calibrated for its backbone.
+    ``evidence`` and ``margin`` are cosines (differences of cosines); ``competitor`` is the attribute with the
+    highest evidence among the competitors; ``probability`` is None when the scorer is not calibrated for its backbone.
     """
 
     attribute: Attribute
