@@ -14,6 +14,21 @@ from typing import Annotated
 import typer
 
 from abe_rerank import __version__
+from abe_rerank.cli_benchmarks import app as benchmarks
+from abe_rerank.cli_options import (
+    AsJson,
+    Backbone,
+    BatchSize,
+    Count,
+    Device,
+    Dtype,
+    Guidance,
+    Model,
+    Prompt,
+    Scorer,
+    Seed,
+    Steps,
+)
 from abe_rerank.errors import AbeRerankError, UsageError
 
 app = typer.Typer(
@@ -22,26 +37,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-benchmark_app = typer.Typer(help="Measure the parts of the package.", rich_markup_mode=None)
-app.add_typer(benchmark_app, name="benchmark")
-
-Model = Annotated[
-    str | None, typer.Option(help="Text-to-image model: a diffusers folder or hub id.", show_default="the built-in one")
-]
-Backbone = Annotated[
-    str | None, typer.Option(help="CLIP-like model: a transformers folder or hub id.", show_default="the built-in one")
-]
-Scorer = Annotated[str, typer.Option(help="abe (attribute binding) or clip (global score).")]
-Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...", show_default="the GPU if there is one")]
-Dtype = Annotated[
-    str | None, typer.Option(help="float32, float16 or bfloat16.", show_default="float16 on a GPU, else float32")
-]
-Count = Annotated[int, typer.Option("--n", "-n", help="How many images to draw for a prompt.")]
-Seed = Annotated[int, typer.Option(help="Seed of the first image; image k has seed + k.")]
-BatchSize = Annotated[int, typer.Option(help="Images drawn at once.")]
-Steps = Annotated[int | None, typer.Option(help="Denoising steps.", show_default="the model's own")]
-Guidance = Annotated[float | None, typer.Option(help="Guidance scale.", show_default="the model's own")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+app.add_typer(benchmarks, name="benchmark")
 
 
 @app.callback(invoke_without_command=True)
@@ -57,7 +53,7 @@ def options(
 
 @app.command()
 def generate(
-    prompt: str,
+    prompt: Prompt,
     n: Count = 8,
     seed: Seed = 0,
     model: Model = None,
@@ -82,7 +78,7 @@ def generate(
 
 
 @app.command()
-def parse(prompt: str, as_json: AsJson = False) -> None:
+def parse(prompt: Prompt, as_json: AsJson = False) -> None:
     """Show the objects, attributes, counts and relations that are read in PROMPT."""
     from abe_rerank.commands.parse import parse as run
 
@@ -108,49 +104,6 @@ def score(
 
     rows = rows_of(images or [], prompt, manifest)
     run(load_reranker(backbone, scorer, device, dtype), rows, top_k, as_json)
-
-
-@benchmark_app.command("best-of-n")
-def best_of_n(
-    prompts: Annotated[
-        str, typer.Option(help="A suite's name, or a file of prompts (JSONL, or one a line).")
-    ] = "shapes:colour-2",
-    limit: Annotated[int | None, typer.Option(help="Use only the first prompts.", min=1)] = None,
-    n: Count = 8,
-    seed: Seed = 0,
-    model: Model = None,
-    backbone: Backbone = None,
-    scorer: Scorer = "abe",
-    steps: Steps = None,
-    guidance: Guidance = None,
-    batch_size: BatchSize = 8,
-    device: Device = None,
-    dtype: Dtype = None,
-    as_json: AsJson = False,
-) -> None:
-    """How often the picked image is right by the oracle of the shapes world, against the first and a random one."""
-    from abe_rerank.commands.benchmark import Models
-    from abe_rerank.commands.benchmark import best_of_n as run
-    from abe_rerank.generation import Sampling
-
-    sampling = Sampling(n=n, seed=seed, batch_size=batch_size, steps=steps, guidance=guidance)
-    run(prompts, limit, sampling, Models(model, backbone, scorer, device, dtype), as_json)
-
-
-@benchmark_app.command("parser")
-def parser_benchmark(
-    data: Annotated[
-        Path | None, typer.Option(help="Folder of the gold files.", show_default="../shared/data beside the checkout")
-    ] = None,
-    split: Annotated[str, typer.Option(help="report, or dev.")] = "report",
-    as_json: AsJson = False,
-) -> None:
-    """How well the parser's pairs agree with gold files, and how fast it is."""
-    from abe_rerank.benchmarks.parser import main as run
-
-    if split not in ("report", "dev"):
-        raise UsageError(f"unknown split {split!r}; choose report or dev")
-    run(as_json, data, "dev" if split == "dev" else "report")
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -45,9 +45,11 @@ def quiet_libraries() -> None:
     if logging.getLogger("abe_rerank").isEnabledFor(logging.DEBUG):
         return
     import diffusers
+    import huggingface_hub
     import transformers
 
     warnings.filterwarnings("ignore", category=FutureWarning)
+    huggingface_hub.utils.logging.set_verbosity_error()
     for library in (diffusers, transformers):
         library.utils.logging.set_verbosity_error()
         library.utils.logging.disable_progress_bar()
