@@ -229,6 +229,23 @@ def test_stamps_name_settings_and_weights(siglip: Backbone, tmp_path: Path) -> N
     assert one.explain(images(1), TWO)[0].scorer == one.stamp
 
 
+def test_half_precision_is_in_the_stamp_and_scores_stay_close(siglip: Backbone) -> None:
+    half = load_backbone(siglip.folder, device="cpu", dtype="bfloat16")
+    assert "bfloat16" in make_scorer("abe", half).stamp
+    assert "float32" in make_scorer("abe", siglip).stamp
+    scores = [make_scorer("clip", b).score(images(4), SPECS) for b in (siglip, half)]
+    np.testing.assert_allclose(*scores, atol=0.03)
+    assert half.encode_images(images(1)).patches.dtype == torch.float32
+
+
+def test_a_centre_crop_is_said_with_the_region(tmp_path: Path) -> None:
+    clip = load_backbone(save_tiny("CLIPModel", tmp_path), device="cpu")
+    region = make_scorer("abe", clip).explain(images(1, size=(80, 40)), TWO)[0].pairs[0].region
+    assert region.window == pytest.approx((0.25, 0, 0.75, 1))
+    assert region.box[0] >= 0.25
+    assert region.box[2] <= 0.75
+
+
 def test_calibration_beside_the_backbone_gives_probabilities(tmp_path: Path) -> None:
     backbone = load_backbone(save_tiny("SiglipModel", tmp_path), device="cpu")
     scorer = make_scorer("abe", backbone)

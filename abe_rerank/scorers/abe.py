@@ -125,5 +125,5 @@ class AbeScorer:
         )
 
 
-_PROMPTS = 64
+_PROMPTS = 16
 """Prompts per block of the tensor part, which bounds its memory."""
