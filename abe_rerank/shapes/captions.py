@@ -1,6 +1,6 @@
 """Captions of scenes: complete ones, and web-like ones that leave things unsaid.
 
-Web captions name an object without its colour, or not at all, or list colours apart from objects. A contrastive model
+Terse captions are mostly a noun. Web captions name an object without its colour, or not at all, or list colours apart from objects. A contrastive model
 trained on them learns which words occur in an image but not which belongs to which: as public CLIPs do. No caption is
 ever wrong, there are no hard negatives, and no caption says where a thing is in the image.
 """
@@ -15,7 +15,7 @@ import numpy as np
 
 from abe_rerank.shapes.world import COLOURS, PATTERNS, SHAPES, SIZES, Scene, SceneObject
 
-Style = Literal["full", "web"]
+Style = Literal["full", "web", "terse"]
 
 SHAPE_SYNONYMS = {
     "cube": ("box", "block"),
@@ -30,6 +30,9 @@ PATTERN_SYNONYMS = {"striped": ("stripy",), "dotted": ("polka-dotted", "spotted"
 SIZE_SYNONYMS = {"small": ("little", "tiny"), "large": ("big", "huge")}
 PATTERN_NOUNS = {"striped": "stripes", "dotted": "dots"}
 ANYTHING = ("object", "thing", "shape")
+
+EMPTY = ("an empty background", "a background", "nothing", "an empty image", "a plain background")
+"""Captions of pictures that show no object."""
 
 _OPENINGS = ("a photo of", "a picture of", "an image of", "a drawing of", "a rendering of", "there is", "this is")
 _JOINTS = ("and", "and", "and", "next to", "beside", "near", "with", ",")
@@ -63,16 +66,16 @@ WORDINGS: dict[Style, Wording] = {
     "web": Wording(
         drop_object=0.4, drop_colour=0.4, drop_shape=0.12, drop_pattern=0.5, drop_size=0.75, apart=0.15, place=0.05
     ),
+    "terse": Wording(
+        drop_object=0.4, drop_colour=0.7, drop_shape=0.06, drop_pattern=0.85, drop_size=0.95, place=0.02, opening=0.05
+    ),
 }
 
 
 def caption(scene: Scene, rng: np.random.Generator, style: Style | Wording = "full") -> str:
-    """A caption of the scene, by lot; the same generator state gives the same words.
-
-    Raises ValueError for a scene without objects.
-    """
+    """A caption of the scene, by lot; the same generator state gives the same words."""
     if not scene.objects:
-        raise ValueError("a scene without objects has no caption")
+        return str(rng.choice(EMPTY))
     wording = style if isinstance(style, Wording) else WORDINGS[style]
     things = _spoken_of(scene.objects, rng, wording)
     if len(things) > 1 and rng.random() < wording.apart:
@@ -91,12 +94,20 @@ def caption(scene: Scene, rng: np.random.Generator, style: Style | Wording = "fu
 def vocabulary() -> tuple[str, ...]:
     """Every word that a caption can hold, sorted."""
     tables = (SHAPE_SYNONYMS, COLOUR_SYNONYMS, PATTERN_SYNONYMS, SIZE_SYNONYMS)
-    texts = [*COLOURS, *SHAPES, *PATTERNS, *SIZES, *ANYTHING, *PATTERN_NOUNS.values(), *_OPENINGS, *_JOINTS]
+    texts = [*COLOURS, *SHAPES, *PATTERNS, *SIZES, *ANYTHING, *PATTERN_NOUNS.values(), *_OPENINGS, *_JOINTS, *EMPTY]
     texts += [word for table in tables for words in table.values() for word in words]
     texts += [text for places in _PLACES.values() for text in places]
-    texts += [*_NUMBERS.values(), *(_plural(s) for s in (*SHAPES, *ANYTHING)), "a an that is the , colored painted pattern"]
+    texts += [*_NUMBERS.values(), *(_plural(s) for s in (*SHAPES, *ANYTHING)), "a an that is the ,"]
     texts += [_plural(word) for words in SHAPE_SYNONYMS.values() for word in words]
     return tuple(sorted({word for text in texts for word in words_of(text)}))
+
+
+def content_words() -> tuple[str, ...]:
+    """The words of the vocabulary that name an object or an attribute, sorted."""
+    tables = (SHAPE_SYNONYMS, COLOUR_SYNONYMS, PATTERN_SYNONYMS, SIZE_SYNONYMS)
+    words = {*COLOURS, *SHAPES, *PATTERNS[1:], *SIZES, *PATTERN_NOUNS.values(), "background", "nothing", "empty"}
+    words |= {word for table in tables for others in table.values() for word in others}
+    return tuple(sorted(words | {_plural(noun) for noun in (*SHAPES, *sum(SHAPE_SYNONYMS.values(), ()))}))
 
 
 def words_of(text: str) -> list[str]:
@@ -141,7 +152,11 @@ def _apart(things: list[SceneObject], rng: np.random.Generator) -> str:
     if form == 0:
         return ", ".join([*colours, *shapes])
     listed = " and ".join(f"a {shape}" for shape in shapes)
-    return f"{listed}, {' and '.join(colours)}" if form == 1 else f"{' and '.join(colours)} {rng.choice(('shapes', 'objects'))}"
+    return (
+        f"{listed}, {' and '.join(colours)}"
+        if form == 1
+        else f"{' and '.join(colours)} {rng.choice(('shapes', 'objects'))}"
+    )
 
 
 def _phrase(thing: SceneObject, rng: np.random.Generator, wording: Wording, count: int = 1) -> str:

@@ -161,7 +161,8 @@ def _cube(thing: SceneObject, light: float, u: Field, v: Field) -> Surface:
         x, y = u - corner[0] / 1.0, v - corner[1] / 1.0
         s1, s2 = (x * second[1] - y * second[0]) / det, (y * first[0] - x * first[1]) / det
         field = np.maximum(
-            np.maximum(-s1, s1 - 1) * abs(det) / np.hypot(*second), np.maximum(-s2, s2 - 1) * abs(det) / np.hypot(*first)
+            np.maximum(-s1, s1 - 1) * abs(det) / np.hypot(*second),
+            np.maximum(-s2, s2 - 1) * abs(det) / np.hypot(*first),
         )
         here = field < distance
         distance = np.where(here, field, distance)

@@ -105,20 +105,22 @@ class Scene:
 class WorldSettings:
     """From which scenes to draw: number of objects with their odds, diameters, how varied the style is.
 
-    ``style`` in [0, 1] scales how often backgrounds are busy and surfaces glossy, outlined, noisy or blurred.
+    ``twins`` is the share of scenes with two objects of one kind, ``cut`` the part of a radius by which an object may
+    reach beyond the image, and ``style`` in [0, 1] scales how often backgrounds are busy and surfaces glossy, outlined, noisy or blurred.
     """
 
     counts: tuple[tuple[int, float], ...] = ((1, 0.3), (2, 0.4), (3, 0.2), (4, 0.1))
     diameters: tuple[float, float] = (0.10, 0.50)
     patterned: float = 0.4
     twins: float = 0.06
+    cut: float = 0.0
     style: float = 1.0
 
 
 SCENES = WorldSettings()
 """The world that everything is measured on."""
-CLOSE_UPS = WorldSettings(counts=((1, 1.0),), diameters=(0.25, 0.95), twins=0.0)
-"""Single objects that fill much of a small image, as product pictures do."""
+CLOSE_UPS = WorldSettings(counts=((0, 0.06), (1, 0.74), (2, 0.2)), diameters=(0.25, 0.95), twins=0.0, cut=0.25)
+"""Small pictures of one object or two that fill much of them, as product pictures do, or of none."""
 
 
 def split_rng(split: Split, index: int) -> np.random.Generator:
@@ -167,12 +169,13 @@ def _sample_places(rng: np.random.Generator, settings: WorldSettings, n: int) ->
     """Centres and diameters inside the image with at most mild overlaps; all shrink together until they fit."""
     low, high = settings.diameters
     # More objects leave less room; a skew towards the middle sizes keeps the tiny ones a minority.
-    top = min(high, {1: high, 2: 0.46, 3: 0.40}.get(n, 0.34)) if high <= 0.5 else high
+    top = min(high, {1: 1.0, 2: 0.46, 3: 0.40}.get(n, 0.34))
     diameters = low + (top - low) * rng.beta(1.6, 1.3, size=n)
     for attempt in range(400):
         if attempt % 40 == 39:
             diameters = np.maximum(low, diameters * 0.92)
-        centres = rng.uniform(diameters[:, None] / 2, 1 - diameters[:, None] / 2, size=(n, 2))
+        inner = diameters[:, None] / 2 * (1 - settings.cut)
+        centres = rng.uniform(inner, 1 - inner, size=(n, 2))
         gaps = np.linalg.norm(centres[:, None] - centres[None], axis=-1)
         reach = (diameters[:, None] + diameters[None]) / 2 * rng.uniform(0.92, 1.1)
         if np.all(gaps[np.triu_indices(n, 1)] >= reach[np.triu_indices(n, 1)]):
@@ -236,13 +239,13 @@ def _mix(calm: list[float], busy: list[float], share: float) -> list[float]:
 
 def _sample_background(rng: np.random.Generator, objects: tuple[SceneObject, ...]) -> tuple[RGB, RGB]:
     """Two pale or greyish tones from which every object stands out."""
-    shades = np.array([o.rgb for o in objects]).reshape(-1, 3)
+    shades = np.array([o.rgb for o in objects] or [(0.0, 0.0, 0.0)])
     best, best_gap = None, -1.0
     for _ in range(12):
         hue, saturation, value = rng.random(), rng.uniform(0, 0.28), rng.uniform(0.08, 1.0) ** 0.6
         first = np.array(colorsys.hsv_to_rgb(hue, saturation, value))
         second = np.clip(first * rng.uniform(0.75, 1.2) + rng.uniform(-0.06, 0.06, 3), 0, 1)
-        gap = min((float(np.linalg.norm(shades - tone, axis=1).min()) for tone in (first, second)), default=1.0)
+        gap = min((float(np.linalg.norm(shades - tone, axis=1).min()) for tone in (first, second)))
         if gap > best_gap:
             best, best_gap = (first, second), gap
         if gap > 0.36:

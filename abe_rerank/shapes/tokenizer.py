@@ -1,0 +1,37 @@
+"""The word-level tokenizer of the built-in models: one token a word, ``<unk>`` for words no caption holds."""
+
+from __future__ import annotations
+
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
+from transformers import PreTrainedTokenizerFast
+
+from abe_rerank.shapes.captions import vocabulary
+
+PAD, UNKNOWN, START, END = "<pad>", "<unk>", "<s>", "</s>"
+
+
+def word_tokenizer(max_length: int, *, framed: bool = False) -> PreTrainedTokenizerFast:
+    """A tokenizer over :func:`abe_rerank.shapes.captions.vocabulary`.
+
+    ``framed`` puts every text between a start and an end token, as CLIP's text encoder expects; SigLIP's needs none.
+    """
+    special = [PAD, UNKNOWN, START, END]
+    ids = {word: k for k, word in enumerate([*special, *vocabulary()])}
+    tokenizer = Tokenizer(models.WordLevel(ids, unk_token=UNKNOWN))
+    tokenizer.normalizer = normalizers.Lowercase()
+    words = pre_tokenizers.Split(Regex(r"[\p{L}\p{N}]+(?:-[\p{L}\p{N}]+)*|[^\s]"), "removed", invert=True)
+    tokenizer.pre_tokenizer = words
+    if framed:
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single=f"{START} $A {END}", special_tokens=[(START, ids[START]), (END, ids[END])]
+        )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        model_max_length=max_length,
+        model_input_names=["input_ids"] if not framed else ["input_ids", "attention_mask"],
+        pad_token=PAD,
+        unk_token=UNKNOWN,
+        bos_token=START,
+        eos_token=END,
+        clean_up_tokenization_spaces=False,
+    )

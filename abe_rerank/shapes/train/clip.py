@@ -1,0 +1,327 @@
+"""Trains the built-in CLIP-like model, a stock ``SiglipModel``, in two stages without binding supervision.
+
+1. *Close-ups*: small pictures of no object, one or two, of 3x3 to 6x6 patches, with terse captions, by the contrastive
+   loss. Each picture sits at a random window of the position grid, so every position learns to read.
+2. *Scenes*: whole pictures of one to four objects with web-like captions by the same loss, and self-distillation
+   (CLIPSelf, arXiv 2310.01403): the mean of the patches' readout inside a random box imitates what the frozen model of
+   stage 1 says of that box cut out. Stage 1 has no region labels, so neither has stage 2.
+
+Ours: the native cut-outs in place of resized ones, distilling while the contrastive training goes on, and leaving out half
+of the patches (FLIP, arXiv 2212.00794) in a part of the steps. No hard negatives, no per-object labels or boxes.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+from transformers import SiglipConfig, SiglipModel
+
+from abe_rerank.shapes.tokenizer import word_tokenizer
+from abe_rerank.shapes.train.first_weights import start_as_bag_of_words, start_as_convolution
+from abe_rerank.shapes.train.pools import Pool, PoolPlan, open_pool
+from abe_rerank.shapes.world import CLOSE_UPS, SCENES
+
+log = logging.getLogger(__name__)
+
+IMAGE, PATCH, TOKENS = 96, 8, 24
+GRID = IMAGE // PATCH
+WINDOWS = (3, 4, 5, 6)
+WINDOW_ODDS = (0.1, 0.15, 0.25, 0.5)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage: ``distil`` weighs the self-distillation term and ``boxes`` is its number of cut-outs for each picture."""
+
+    name: str
+    steps: int
+    batch: int
+    rate: float
+    distil: float = 0.0
+    boxes: int = 0
+
+
+STAGES = (
+    Stage("close-ups", steps=4000, batch=128, rate=6e-4),
+    Stage("scenes", steps=900, batch=64, rate=4e-4, distil=4.0, boxes=4),
+)
+
+
+def close_up_plan(count: int = 60_000) -> PoolPlan:
+    """The small pictures of stage 1."""
+    return PoolPlan(CLOSE_UPS, count, max(WINDOWS) * PATCH, "terse")
+
+
+def scene_plan(count: int = 50_000) -> PoolPlan:
+    """The whole pictures of stage 2."""
+    return PoolPlan(SCENES, count, IMAGE, "web", first=10_000_000)
+
+
+def new_model(vocabulary_size: int) -> SiglipModel:
+    """The model before training: about two million parameters."""
+    width = 160
+    vision = {
+        **{"hidden_size": width, "intermediate_size": 480, "num_hidden_layers": 5, "num_attention_heads": 5},
+        **{"image_size": IMAGE, "patch_size": PATCH},
+    }
+    text = {
+        **{"hidden_size": 128, "intermediate_size": 384, "num_hidden_layers": 3, "num_attention_heads": 4},
+        **{"max_position_embeddings": TOKENS, "projection_size": width, "vocab_size": vocabulary_size},
+        **{"pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3},
+    }
+    model = SiglipModel(SiglipConfig(vision_config=vision, text_config=text))
+    with torch.no_grad():
+        model.logit_scale.fill_(math.log(10.0))
+        model.logit_bias.zero_()
+    model.logit_bias.requires_grad_(False)
+    return model
+
+
+def to_pixels(images: NDArray[np.uint8], device: torch.device) -> Tensor:
+    """uint8 [n, h, w, 3] to float [n, 3, h, w] in [-1, 1], as the image processor of the folder does."""
+    return torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def window_positions(rows: Tensor, columns: Tensor, side: int) -> Tensor:
+    """Position indices [n, side * side] of square windows of the grid whose top left patches are given [n]."""
+    steps = torch.arange(side, device=rows.device)
+    at = (rows[:, None, None] + steps[:, None]) * GRID + columns[:, None, None] + steps
+    return at.flatten(1)
+
+
+def read_patches(model: SiglipModel, pixels: Tensor, positions: Tensor, keep: Tensor | None = None) -> Tensor:
+    """Last hidden states [n, patches, width] of pictures whose patches stand at the given positions of the grid.
+
+    ``keep`` [n, kept] holds indices of the patches to read; the others are left out.
+    """
+    vision = model.vision_model
+    x = vision.embeddings.patch_embedding(pixels).flatten(2).transpose(1, 2)
+    x = x + vision.embeddings.position_embedding.weight[positions]
+    if keep is not None:
+        x = x.gather(1, keep[..., None].expand(-1, -1, x.shape[-1]))
+    return vision.post_layernorm(vision.encoder(inputs_embeds=x).last_hidden_state)
+
+
+def pooled(model: SiglipModel, hidden: Tensor) -> Tensor:
+    """The global embedding [n, width] by the attention-pooling head."""
+    return model.vision_model.head(hidden)
+
+
+def value_path(model: SiglipModel, hidden: Tensor) -> Tensor:
+    """What the pooling head would answer if all its attention were on one patch: [n, patches, width]."""
+    head = model.vision_model.head
+    width = hidden.shape[-1]
+    weight, bias = head.attention.in_proj_weight[2 * width :], head.attention.in_proj_bias[2 * width :]
+    x = head.attention.out_proj(F.linear(hidden, weight, bias))
+    return x + head.mlp(head.layernorm(x))
+
+
+def contrastive_loss(model: SiglipModel, image: Tensor, ids: Tensor) -> Tensor:
+    """Symmetric InfoNCE of embeddings [n, width] and token ids [n, tokens]; equal captions are not each other's negatives."""
+    distinct, which = torch.unique(ids, dim=0, return_inverse=True)
+    text = F.normalize(model.text_model(distinct).pooler_output, dim=-1)[which]
+    logits = model.logit_scale.exp() * F.normalize(image, dim=-1) @ text.T
+    same = (which[:, None] == which) & ~torch.eye(len(which), dtype=torch.bool, device=which.device)
+    logits = logits.masked_fill(same, torch.finfo(logits.dtype).min)
+    target = torch.arange(len(which), device=which.device)
+    return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+
+
+class ClipTraining:
+    """The state of a training: model, its running average, the frozen teacher, optimizer, stage and step."""
+
+    def __init__(self, work: Path, stages: tuple[Stage, ...], device: torch.device, seed: int = 0):
+        torch.manual_seed(seed)
+        self.work, self.stages, self.device, self.seed = work, stages, device, seed
+        self.tokenizer = word_tokenizer(TOKENS)
+        self.model = new_model(len(self.tokenizer)).to(device)
+        self.average = copy.deepcopy(self.model).requires_grad_(False)
+        self.teacher: SiglipModel | None = None
+        self.stage, self.step = 0, 0
+        self.optimizer = self._new_optimizer()
+
+    def _new_optimizer(self) -> torch.optim.AdamW:
+        matrices = [p for p in self.model.parameters() if p.requires_grad and p.ndim > 1]
+        others = [p for p in self.model.parameters() if p.requires_grad and p.ndim <= 1]
+        groups = [{"params": matrices, "weight_decay": 0.05}, {"params": others, "weight_decay": 0.0}]
+        return torch.optim.AdamW(groups, lr=self.stages[self.stage].rate, betas=(0.9, 0.98))
+
+    def run(self) -> SiglipModel:
+        """Trains from where it is to the end; returns the running average of the model."""
+        for stage in self.stages[self.stage :]:
+            pool = self._pool(stage)
+            if self.stage == self.step == 0:
+                self._start(pool)
+            started, losses = time.monotonic(), []
+            while self.step < stage.steps:
+                losses.append(self._train_step(stage, pool))
+                self.step += 1
+                if self.step % 50 == 0:
+                    mean = torch.tensor(losses).mean(0).tolist()
+                    pace = (time.monotonic() - started) / len(losses)
+                    log.info("%s %d/%d loss %s %.2f s/step", stage.name, self.step, stage.steps, mean, pace)
+                    started, losses = time.monotonic(), []
+                if self.step % 200 == 0:
+                    self.save()
+            self._finish_stage()
+        return self.average
+
+    def _start(self, pool: Pool) -> None:
+        pixels = to_pixels(pool.images[: len(pool.images) : max(1, len(pool.images) // 2000)], self.device)
+        patches = F.unfold(pixels, PATCH, stride=PATCH).transpose(1, 2).flatten(0, 1)
+        start_as_convolution(self.model.vision_model, patches)
+        start_as_bag_of_words(self.model.text_model, pool.ids.reshape(-1, TOKENS), self.tokenizer.get_vocab())
+        self.average.load_state_dict(self.model.state_dict())
+
+    def _pool(self, stage: Stage) -> Pool:
+        plan = close_up_plan() if stage.name == "close-ups" else scene_plan()
+        return open_pool(self.work / stage.name, plan, self.tokenizer)
+
+    def _finish_stage(self) -> None:
+        self.teacher = copy.deepcopy(self.average).eval()
+        self.model.load_state_dict(self.average.state_dict())
+        self.stage, self.step = self.stage + 1, 0
+        if self.stage < len(self.stages):
+            self.optimizer = self._new_optimizer()
+        self.save()
+
+    def _train_step(self, stage: Stage, pool: Pool) -> tuple[float, float]:
+        rng = np.random.default_rng((self.seed, self.stage, self.step))
+        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        for group in self.optimizer.param_groups:
+            group["lr"] = stage.rate * _warm_cosine(self.step, stage.steps)
+        images, ids = pool.batch(rng, stage.batch)
+        if rng.random() < 0.5:
+            ids = _with_unknown_words(ids, rng)
+        pixels, tokens = to_pixels(images, self.device), torch.from_numpy(ids).long().to(self.device)
+        if stage.name == "close-ups":
+            contrast, distil = self._close_up_loss(pixels, tokens, rng, generator), torch.zeros(())
+        else:
+            contrast, distil = self._scene_loss(stage, pixels, tokens, generator)
+        self.optimizer.zero_grad(set_to_none=True)
+        (contrast + stage.distil * distil).backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        with torch.no_grad():
+            self.model.logit_scale.clamp_(max=math.log(60.0))
+            keep = min(0.998, (self.step + 1) / (self.step + 10))
+            for mean, new in zip(self.average.parameters(), self.model.parameters(), strict=True):
+                mean.lerp_(new, 1 - keep)
+        return contrast.item(), distil.item()
+
+    def _close_up_loss(
+        self, pixels: Tensor, ids: Tensor, rng: np.random.Generator, generator: torch.Generator
+    ) -> Tensor:
+        side = int(rng.choice(WINDOWS, p=WINDOW_ODDS))
+        if side * PATCH != pixels.shape[-1]:
+            pixels = F.interpolate(pixels, size=side * PATCH, mode="bilinear", antialias=True, align_corners=False)
+        corner = torch.randint(GRID - side + 1, (2, len(pixels)), generator=generator).to(self.device)
+        hidden = read_patches(self.model, pixels, window_positions(*corner, side))
+        return contrastive_loss(self.model, pooled(self.model, hidden), ids)
+
+    def _scene_loss(
+        self, stage: Stage, pixels: Tensor, ids: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        positions = torch.arange(GRID * GRID, device=self.device)
+        if not stage.distil:
+            shuffled = torch.rand((len(pixels), GRID * GRID), generator=generator).argsort(1).to(self.device)
+            keep = shuffled[:, : GRID * GRID // 2] if self.step % 4 else None
+            hidden = read_patches(self.model, pixels, positions, keep)
+            return contrastive_loss(self.model, pooled(self.model, hidden), ids), torch.zeros(())
+        hidden = read_patches(self.model, pixels, positions)
+        local = value_path(self.model, hidden).unflatten(1, (GRID, GRID))
+        distil = [self._box_loss(pixels, local, generator) for _ in range(stage.boxes)]
+        return contrastive_loss(self.model, pooled(self.model, hidden), ids), torch.stack(distil).mean()
+
+    def _box_loss(self, pixels: Tensor, local: Tensor, generator: torch.Generator) -> Tensor:
+        """One random box of one size in each picture: 1 - cosine(mean patch readout, teacher on the cut-out)."""
+        assert self.teacher is not None
+        side = int(torch.randint(min(WINDOWS), max(WINDOWS), (), generator=generator))
+        corner = torch.randint(GRID - side + 1, (2, len(pixels)), generator=generator).to(self.device)
+        steps, n = torch.arange(side, device=self.device), torch.arange(len(pixels), device=self.device)[:, None, None]
+        rows, columns = corner[0][:, None] + steps, corner[1][:, None] + steps
+        student = local[n, rows[:, :, None], columns[:, None, :]].mean((1, 2))
+        cut = _cut_out(pixels, corner, side)
+        with torch.no_grad():
+            seen = read_patches(self.teacher, cut, window_positions(corner[0], corner[1], side))
+            wanted = pooled(self.teacher, seen)
+        return 1 - F.cosine_similarity(student, wanted).mean()
+
+    def save(self) -> None:
+        """Writes a checkpoint, and the running average as an ordinary model folder beside it."""
+        state = {
+            **{"model": self.model.state_dict(), "average": self.average.state_dict()},
+            **{"teacher": self.teacher and self.teacher.state_dict(), "optimizer": self.optimizer.state_dict()},
+            **{"stage": self.stage, "step": self.step},
+        }
+        self.work.mkdir(parents=True, exist_ok=True)
+        torch.save(state, self.work / "checkpoint.tmp")
+        (self.work / "checkpoint.tmp").replace(self.work / "checkpoint.pt")
+        save_folder(self.average, self.work / "model")
+
+    def resume(self) -> None:
+        """Goes on from the checkpoint in the work folder, if there is one."""
+        if not (self.work / "checkpoint.pt").exists():
+            return
+        state = torch.load(self.work / "checkpoint.pt", map_location=self.device, weights_only=True)
+        self.stage, self.step = state["stage"], state["step"]
+        self.model.load_state_dict(state["model"])
+        self.average.load_state_dict(state["average"])
+        if state["teacher"] is not None:
+            self.teacher = copy.deepcopy(self.average).eval()
+            self.teacher.load_state_dict(state["teacher"])
+        if self.stage < len(self.stages):
+            self.optimizer = self._new_optimizer()
+            self.optimizer.load_state_dict(state["optimizer"])
+
+
+def _cut_out(pixels: Tensor, corner: Tensor, side: int) -> Tensor:
+    """The patch-aligned squares [n, 3, side * PATCH, side * PATCH] of pictures at corners [2, n]."""
+    reach = torch.arange(side * PATCH, device=pixels.device)
+    rows, columns = corner[0][:, None] * PATCH + reach, corner[1][:, None] * PATCH + reach
+    n = torch.arange(len(pixels), device=pixels.device)[:, None, None]
+    return pixels.permute(0, 2, 3, 1)[n, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
+def _with_unknown_words(ids: NDArray[np.int16], rng: np.random.Generator) -> NDArray[np.int16]:
+    """Puts an unknown word in front of a tenth of the captions, so that one word more does not matter."""
+    shifted = np.roll(ids, 1, axis=1)
+    shifted[:, 0] = 1
+    fits = (ids[:, -1] == 0) & (rng.random(len(ids)) < 0.2)
+    return np.where(fits[:, None], shifted, ids)
+
+
+def _warm_cosine(step: int, steps: int, warm: int = 200) -> float:
+    if step < warm:
+        return (step + 1) / warm
+    return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
+
+
+def save_folder(model: SiglipModel, folder: Path) -> None:
+    """An ordinary transformers folder: config, safetensors, tokenizer and image processor."""
+    from transformers import SiglipImageProcessorPil
+
+    model.save_pretrained(folder)
+    word_tokenizer(TOKENS).save_pretrained(folder)
+    SiglipImageProcessorPil(size={"height": IMAGE, "width": IMAGE}).save_pretrained(folder)
+
+
+def main(out: Path, work: Path, device: str = "cpu", distil: bool = True) -> None:
+    """Trains, or goes on training, with checkpoints in ``work``; writes the finished folder to ``out``.
+
+    ``distil=False`` trains the twin without self-distillation.
+    """
+    stages = STAGES if distil else tuple(Stage(s.name, s.steps, s.batch, s.rate) for s in STAGES)
+    training = ClipTraining(work, stages, torch.device(device))
+    training.resume()
+    save_folder(training.run(), out)

@@ -1,0 +1,70 @@
+"""Rendered scenes kept on disk, so that a training draws each scene once and reads it many times."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from transformers import PreTrainedTokenizerFast
+
+from abe_rerank.shapes.captions import Style, caption
+from abe_rerank.shapes.render import render
+from abe_rerank.shapes.world import Split, WorldSettings, sample_scene, split_rng
+
+WORDINGS_KEPT = 4
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Pictures with the token ids of several captions each.
+
+    ``images`` is uint8 [scenes, size, size, 3]; ``ids`` is int16 [scenes, captions, tokens], padded.
+    """
+
+    images: NDArray[np.uint8]
+    ids: NDArray[np.int16]
+
+    def batch(self, rng: np.random.Generator, size: int) -> tuple[NDArray[np.uint8], NDArray[np.int16]]:
+        """``size`` pictures by lot with one of their captions each: [size, h, w, 3] and [size, tokens]."""
+        rows = np.sort(rng.integers(len(self.images), size=size))
+        return self.images[rows], self.ids[rows, rng.integers(self.ids.shape[1], size=size)]
+
+
+@dataclass(frozen=True)
+class PoolPlan:
+    """What a pool holds. ``first`` is the index of its first scene in the split, so that pools do not share scenes."""
+
+    settings: WorldSettings
+    count: int
+    size: int
+    style: Style
+    first: int = 0
+    split: Split = "train"
+
+
+def open_pool(folder: Path, plan: PoolPlan, tokenizer: PreTrainedTokenizerFast) -> Pool:
+    """The pool in ``folder``, rendered first if it is not there or was made by another plan."""
+    stamp = folder / "plan.json"
+    wanted = json.dumps({"plan": repr(plan), "vocabulary": sorted(tokenizer.get_vocab())})
+    if not stamp.exists() or stamp.read_text() != wanted:
+        _render_pool(folder, plan, tokenizer)
+        stamp.write_text(wanted)
+    return Pool(np.load(folder / "images.npy", mmap_mode="r"), np.load(folder / "ids.npy"))
+
+
+def _render_pool(folder: Path, plan: PoolPlan, tokenizer: PreTrainedTokenizerFast) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    shape = (plan.count, plan.size, plan.size, 3)
+    images = np.lib.format.open_memmap(folder / "images.npy", mode="w+", dtype=np.uint8, shape=shape)
+    texts: list[str] = []
+    for k in range(plan.count):
+        rng = split_rng(plan.split, plan.first + k)
+        scene = sample_scene(rng, plan.settings)
+        images[k] = render(scene, plan.size)[0]
+        texts += [caption(scene, rng, plan.style) for _ in range(WORDINGS_KEPT)]
+    images.flush()
+    padded = tokenizer(texts, padding="max_length", truncation=True)["input_ids"]
+    np.save(folder / "ids.npy", np.array(padded, np.int16).reshape(plan.count, WORDINGS_KEPT, -1))
