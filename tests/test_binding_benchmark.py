@@ -12,7 +12,8 @@ from PIL import Image
 from tiny_models import images, save_tiny
 
 from abe_rerank.backbones import Backbone, load_backbone
-from abe_rerank.benchmarks.binding import ABE, GLOBAL, as_json, as_text, run, run_cases, variants
+from abe_rerank.benchmarks import tuning
+from abe_rerank.benchmarks.binding import ABE, GLOBAL, as_json, as_markdown, as_text, run, run_cases, variants
 from abe_rerank.benchmarks.binding_scenes import TASKS, Task, scenes, twins
 from abe_rerank.benchmarks.cases import Case, Crop, judge, verdicts
 from abe_rerank.benchmarks.formats import read_cases
@@ -101,6 +102,23 @@ def test_the_report_holds_every_scorer_on_every_task(backbone: Backbone) -> None
     assert "colours swapped, 2" in text
     assert "uncalibrated" in text
     assert json.loads(as_json(report))["stamp"] == report.stamp
+    rows = as_markdown(report).splitlines()
+    assert len({row.count("|") for row in rows}) == 1
+    assert len(rows) == 2 + len(variants(backbone, None, False)) + 2
+
+
+def test_tuning_finds_what_the_benchmark_measures(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, few in (("TEMPERATURES", (0.05,)), ("COMPETITIONS", (1.0,)), ("QUERIES", ("any",)), ("LAMBDAS", (0.5,))):
+        monkeypatch.setattr(tuning, name, few)
+    monkeypatch.setattr(tuning, "MUS", (0.0, 2.0))
+    trials = tuning.search(backbone, 3, ("value",))
+    assert len(trials) == 2
+    assert trials[0].mean >= trials[1].mean
+    for trial in trials:
+        scorer = {ABE: AbeScorer(backbone, trial.settings)}
+        for task, accuracy in zip(TASKS, trial.accuracy, strict=True):
+            judged = judge(backbone, scorer, (pair.case() for pair in twins(task, "choose", 3)))[ABE]
+            assert np.mean(judged.right) == pytest.approx(accuracy)
 
 
 def test_pointing_and_heat_by_hand() -> None:

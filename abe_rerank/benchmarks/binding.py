@@ -192,6 +192,20 @@ def as_json(report: BindingReport) -> str:
     return json.dumps(asdict(report), indent=1)
 
 
+def as_markdown(report: BindingReport) -> str:
+    """The accuracies as a Markdown table, for the scorers' README."""
+    tasks = list(dict.fromkeys(cell.task for cell in report.cells))
+    lines = [f"| | {' | '.join(tasks)} |", "|---" * (len(tasks) + 1) + "|"]
+    for name in dict.fromkeys(cell.scorer for cell in report.cells):
+        row = [_percent(cell.accuracy) for cell in report.cells if cell.scorer == name]
+        lines.append(f"| {name} | {' | '.join(row)} |")
+    differences = " | ".join(_percent(report.abe_minus_global[task]) for task in tasks)
+    ratios = " | ".join(f"{report.error_ratio[task]:.2f}" for task in tasks)
+    return (
+        "\n".join([*lines, f"| ABE minus global | {differences} |", f"| errors of ABE / of global | {ratios} |"]) + "\n"
+    )
+
+
 def as_text(report: BindingReport) -> str:
     """The report as tables for a terminal."""
     from abe_rerank.commands.terminal import table

@@ -1,0 +1,132 @@
+"""Which settings of the ABE scorer suit a backbone: a search on the shapes world's choosing split.
+
+``python -m abe_rerank.benchmarks.tuning --backbone FOLDER`` prints the best settings; the scorer's defaults are those
+found for the built-in backbone. Pictures are encoded once for each patch readout, regions once for each setting of
+them, and the weights of the terms are then searched on the terms alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from abe_rerank.benchmarks.binding_scenes import TASKS, twins
+from abe_rerank.benchmarks.cases import Case
+from abe_rerank.parsing import parse
+from abe_rerank.scorers.abe import AbeScorer
+from abe_rerank.scorers.terms import AbeSettings, terms
+
+if TYPE_CHECKING:
+    from abe_rerank.backbones import Backbone, ImageFeatures
+
+TEMPERATURES = (0.01, 0.02, 0.04, 0.08)
+COMPETITIONS = (0.0, 1.0, 2.0)
+QUERIES = ("object", "any", "phrase")
+LAMBDAS = (0.0, 0.5, 1.0, 2.0, 4.0)
+MUS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
+BLOCK = 8
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Settings with their accuracy on each task, in the order of TASKS."""
+
+    settings: AbeSettings
+    accuracy: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        """Mean accuracy over the tasks, each counting the same."""
+        return float(np.mean(self.accuracy))
+
+
+@dataclass(frozen=True)
+class _Encoded:
+    """One task's cases in blocks, with their features for one patch readout."""
+
+    blocks: list[tuple[list[Case], ImageFeatures]]
+
+
+def search(backbone: Backbone, scenes: int, readouts: Sequence[str], base: AbeSettings | None = None) -> list[Trial]:
+    """All trials, the best first; ties keep the order in which they were tried."""
+    base = base or AbeSettings()
+    trials: list[Trial] = []
+    cases = [[pair.case() for pair in twins(task, "choose", scenes)] for task in TASKS]
+    for readout in readouts:
+        tasks = [_encode(backbone, found, readout) for found in cases]
+        for settings in _region_settings(replace(base, patch_readout=readout)):
+            scorer = AbeScorer(backbone, settings)
+            trials.extend(_weigh(settings, [_terms(scorer, task) for task in tasks]))
+    return sorted(trials, key=lambda trial: -trial.mean)
+
+
+def _region_settings(base: AbeSettings) -> Iterator[AbeSettings]:
+    for temperature, competition, query in product(TEMPERATURES, COMPETITIONS, QUERIES):
+        yield replace(base, temperature=temperature, competition=competition, region_query=query)  # type: ignore[arg-type]
+
+
+def _encode(backbone: Backbone, cases: list[Case], readout: str) -> _Encoded:
+    blocks = []
+    for start in range(0, len(cases), BLOCK):
+        block = cases[start : start + BLOCK]
+        blocks.append((block, backbone.encode_images([i for case in block for i in case.images], readout)))  # type: ignore[misc]
+    return _Encoded(blocks)
+
+
+def _terms(scorer: AbeScorer, task: _Encoded) -> np.ndarray:
+    """(global, local, difference) of each case: [3, cases, pictures, captions]."""
+    found = []
+    for block, features in task.blocks:
+        _, table = scorer.table([parse(caption) for case in block for caption in case.captions])
+        t = terms(features, table, scorer.settings)
+        stacked = np.stack([x.cpu().numpy() for x in (t.global_, t.local, t.difference)])
+        found += [stacked[:, 2 * k : 2 * k + 2, 2 * k : 2 * k + 2] for k in range(len(block))]
+    return np.asarray(np.nan_to_num(np.stack(found, axis=1)))
+
+
+def _weigh(settings: AbeSettings, tasks: list[np.ndarray]) -> Iterator[Trial]:
+    for lambda_, mu in product(LAMBDAS, MUS):
+        weights = np.array([settings.global_weight, lambda_, mu])
+        accuracy = []
+        for found in tasks:
+            value = np.einsum("w,wcit->cit", weights, found)
+            right = (value[:, 0, 0] > value[:, 0, 1]).mean() + (value[:, 1, 1] > value[:, 1, 0]).mean()
+            accuracy.append(float(right) / 2)
+        yield Trial(replace(settings, lambda_=lambda_, mu=mu), tuple(accuracy))
+
+
+def as_text(trials: Sequence[Trial], count: int = 15) -> str:
+    """The best trials as a table, with the best one at mu = 0 and lambda = 0 (the global score) below."""
+    from abe_rerank.commands.terminal import table
+
+    plain = next(t for t in trials if t.settings.lambda_ == 0 and t.settings.mu == 0)
+    header = ["readout", "temperature", "competition", "query", "lambda", "mu", "mean", *(t.name for t in TASKS)]
+    rows = []
+    for trial in (*trials[:count], plain):
+        s = trial.settings
+        chosen = [str(x) for x in (s.patch_readout, s.temperature, s.competition, s.region_query, s.lambda_, s.mu)]
+        rows.append([*chosen, f"{trial.mean:.4f}", *(f"{a:.3f}" for a in trial.accuracy)])
+    return table(header, rows)
+
+
+def main() -> None:
+    """The command line of the search."""
+    from abe_rerank.backbones import load_backbone
+    from abe_rerank.commands.terminal import say
+
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--backbone", default=None, help="a transformers folder; nothing for the built-in one")
+    parser.add_argument("--scenes", type=int, default=100, help="scenes of each task")
+    parser.add_argument("--readouts", nargs="*", default=None, help="patch readouts to try; nothing for the default")
+    chosen = parser.parse_args()
+    backbone = load_backbone(chosen.backbone)
+    say(as_text(search(backbone, chosen.scenes, chosen.readouts or backbone.readouts[:1])))
+
+
+if __name__ == "__main__":
+    main()
