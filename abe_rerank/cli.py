@@ -106,6 +106,24 @@ def score(
     run(load_reranker(backbone, scorer, device, dtype), rows, top_k, as_json)
 
 
+@app.command()
+def calibrate(
+    backbone: Backbone = None,
+    rows: Annotated[
+        Path | None,
+        typer.Option(help="CSV or JSONL of image, prompt, bound.", show_default="scenes of the shapes world"),
+    ] = None,
+    device: Device = None,
+) -> None:
+    """Fit the probabilities of a backbone to labelled rows, and keep them beside it."""
+    from abe_rerank.calibrate import main as run
+    from abe_rerank.commands.loading import quiet_libraries
+    from abe_rerank.commands.terminal import say
+
+    quiet_libraries()
+    say(run(backbone, rows, device))
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     words = list(sys.argv[1:] if argv is None else argv) or ["--help"]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -165,16 +165,21 @@ def call_arguments(pipeline: Pipeline, sampling: Sampling) -> dict[str, Any]:
     return defaults | _folder_defaults(pipeline) | asked
 
 
-def unknown_words(pipeline: Pipeline, prompt: str) -> tuple[str, ...]:
-    """The words of the prompt for which some text encoder of the pipeline has no token, in order, each once."""
+def unknown_words(tokenizers: Iterable[Any], prompt: str) -> tuple[str, ...]:
+    """The words of the prompt for which some of the tokenizers has no token, in order, each once."""
     words = dict.fromkeys(re.findall(r"[^\W_]+|[^\x00-\x7f\w\s]", prompt))
-    tokenizers = _tokenizers(pipeline)
-    return tuple(word for word in words if any(_is_unknown(tokenizer, word) for tokenizer in tokenizers))
+    known = list(tokenizers)
+    return tuple(word for word in words if any(_is_unknown(tokenizer, word) for tokenizer in known))
+
+
+def tokenizers_of(pipeline: Pipeline) -> list[Any]:
+    """The tokenizers of the pipeline's text encoders."""
+    return [part for name, part in pipeline.components.items() if name.startswith("tokenizer") and part is not None]
 
 
 def cut_off(pipeline: Pipeline, prompt: str) -> tuple[int, int] | None:
     """(tokens of the prompt, tokens read) if even the pipeline's longest text encoder cuts the prompt, else None."""
-    tokenizers = _tokenizers(pipeline)
+    tokenizers = tokenizers_of(pipeline)
     if not tokenizers:
         return None
     longest = max(tokenizers, key=lambda tokenizer: tokenizer.model_max_length)
@@ -256,10 +261,6 @@ def _folder_defaults(pipeline: Pipeline) -> dict[str, Any]:
     name = pipeline.config.get("_name_or_path")
     file = Path(str(name)) / "sampling.json"
     return dict(json.loads(file.read_text(encoding="utf-8"))) if name and file.is_file() else {}
-
-
-def _tokenizers(pipeline: Pipeline) -> list[Any]:
-    return [part for name, part in pipeline.components.items() if name.startswith("tokenizer") and part is not None]
 
 
 def _is_unknown(tokenizer: Any, word: str) -> bool:

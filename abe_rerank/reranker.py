@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from PIL.Image import Image
 
+    from abe_rerank.backbones import Backbone
     from abe_rerank.generation import Pipeline, Sample, Sampling
     from abe_rerank.images import ImageLike
     from abe_rerank.scorers import Scorer
@@ -90,7 +91,7 @@ class Reranker:
 
     def generate(
         self,
-        pipeline: Pipeline | str | Path,
+        pipeline: Pipeline | str | Path | None,
         prompt: str | Spec,
         n: int = 8,
         seed: int = 0,
@@ -101,16 +102,17 @@ class Reranker:
     ) -> Ranking:
         """Draw ``n`` images with a diffusers text-to-image pipeline and rank them; candidate k has seed ``seed + k``.
 
-        ``pipeline`` is a loaded pipeline, a folder or a hub id; ``call`` goes to its ``__call__`` (num_inference_steps,
-        guidance_scale, height, ...). Warns (UserWarning) about words that the pipeline's tokenizer does not know.
-        Raises UsageError and AbeRerankError as :func:`abe_rerank.generation.sample` does.
+        ``pipeline`` is a loaded pipeline, a folder, a hub id, or None for the built-in one; ``call`` goes to its
+        ``__call__`` (num_inference_steps, guidance_scale, height, ...). Warns (UserWarning) about words for which the
+        pipeline or the backbone has no token. Raises UsageError and AbeRerankError as
+        :func:`abe_rerank.generation.sample` does.
         """
         from abe_rerank.generation import Sampling, load_pipeline
 
         sampling = Sampling(n=n, seed=seed, batch_size=batch_size, call=call)
         spec = as_spec(prompt)
-        loaded = load_pipeline(pipeline) if isinstance(pipeline, (str, Path)) else pipeline
-        for warning in prompt_warnings(loaded, spec.prompt):
+        loaded = load_pipeline(pipeline) if pipeline is None or isinstance(pipeline, (str, Path)) else pipeline
+        for warning in prompt_warnings(spec.prompt, self.scorer.backbone, loaded):
             warnings.warn(warning, UserWarning, stacklevel=2)
         return self.generate_from(loaded, spec, sampling, progress)
 
@@ -165,16 +167,24 @@ def ranking_of(spec: Spec, candidates: Iterable[Candidate], settings: dict[str, 
     return Ranking(spec.prompt, spec, tuple(ordered), settings)
 
 
-def prompt_warnings(pipeline: Pipeline, prompt: str) -> list[str]:
-    """One line each for words that the model does not know and for a prompt that is longer than it reads."""
-    from abe_rerank.generation import cut_off, unknown_words
+def prompt_warnings(prompt: str, backbone: Backbone, pipeline: Pipeline | None = None) -> list[str]:
+    """One line for the words that a model has no token for, and one for a prompt that is longer than is drawn from."""
+    from abe_rerank.generation import cut_off, tokenizers_of, unknown_words
 
+    unscored = unknown_words([backbone.tokenizer], prompt)
+    undrawn = unknown_words(tokenizers_of(pipeline), prompt) if pipeline is not None else ()
+    drawer = "the text-to-image model", "--model, a diffusers folder or hub id"
+    reader = "the backbone", "--backbone, a transformers folder or hub id"
     found = []
-    if words := unknown_words(pipeline, prompt):
-        found.append(
-            f"the text-to-image model has no token for {', '.join(words)} and draws as if they were not there; "
-            "name a model that knows them (a diffusers folder or a hub id; --model on the command line)"
-        )
-    if cut := cut_off(pipeline, prompt):
+    if undrawn and undrawn == unscored:
+        found.append(_no_token(undrawn, f"{drawer[0]} and {reader[0]} have", f"{drawer[1]}; {reader[1]}"))
+    else:
+        found += [_no_token(undrawn, f"{drawer[0]} has", drawer[1])] if undrawn else []
+        found += [_no_token(unscored, f"{reader[0]} has", reader[1])] if unscored else []
+    if pipeline is not None and (cut := cut_off(pipeline, prompt)):
         found.append(f"the prompt has {cut[0]} tokens, and the text-to-image model reads the first {cut[1]} only")
     return found
+
+
+def _no_token(words: tuple[str, ...], who: str, way_out: str) -> str:
+    return f"{who} no token for {', '.join(words)}, which goes by unseen; name a model that knows more ({way_out})"

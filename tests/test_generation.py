@@ -9,7 +9,7 @@ import pytest
 from conftest import tiny_pipeline, tiny_xl_pipeline, word_tokenizer
 
 from abe_rerank.errors import AbeRerankError, UsageError
-from abe_rerank.generation import Sampling, call_arguments, cut_off, load_pipeline, sample, unknown_words
+from abe_rerank.generation import Sampling, call_arguments, cut_off, load_pipeline, sample, tokenizers_of, unknown_words
 
 PROMPT = "a red cube and a blue star"
 
@@ -94,8 +94,9 @@ def test_progress_bar_settings_of_the_caller_are_kept(pipeline):
 
 
 def test_unknown_words_are_those_without_a_token(pipeline):
-    assert unknown_words(pipeline, PROMPT) == ()
-    assert unknown_words(pipeline, "a red zebra, a Red-cube and an astronaut\N{GAME DIE}; zebra") == (
+    tokenizers = tokenizers_of(pipeline)
+    assert unknown_words(tokenizers, PROMPT) == ()
+    assert unknown_words(tokenizers, "a red zebra, a Red-cube and an astronaut\N{GAME DIE}; zebra") == (
         "zebra",
         "astronaut",
         "\N{GAME DIE}",

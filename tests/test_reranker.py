@@ -77,7 +77,7 @@ def test_generate_ranks_what_the_pipeline_draws_and_names_seeds(reranker, pipeli
 
 
 def test_generate_warns_about_words_without_a_token(reranker, pipeline):
-    with pytest.warns(UserWarning, match="no token for wooden, chair"):
+    with pytest.warns(UserWarning, match="model and the backbone have no token for wooden, chair"):
         reranker.generate(pipeline, "a red wooden chair", n=1, num_inference_steps=1)
 
 

@@ -53,7 +53,7 @@ def generate(request: Request) -> None:
             pipeline, reranker = load_models(
                 request.model, request.backbone, request.scorer, request.device, request.dtype
             )
-        warnings = prompt_warnings(pipeline, spec.prompt)
+        warnings = prompt_warnings(spec.prompt, reranker.scorer.backbone, pipeline)
         for warning in warnings:
             note(f"warning: {warning}")
         with _timed(seconds, "sampling and scoring"):

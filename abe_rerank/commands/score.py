@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from abe_rerank.commands.terminal import cosine, say, table
+from abe_rerank.commands.terminal import cosine, note, say, table
 from abe_rerank.errors import AbeRerankError, UsageError
 
 if TYPE_CHECKING:
@@ -99,6 +99,11 @@ def score(reranker: Reranker, rows: Sequence[Row], top_k: int | None, as_json: b
     """Score, rank within each prompt and print. Raises AbeRerankError at the end if some row failed."""
     from tqdm import tqdm
 
+    from abe_rerank.reranker import prompt_warnings
+
+    prompts = " ".join(dict.fromkeys(row.prompt for row in rows))
+    for warning in prompt_warnings(prompts, reranker.scorer.backbone):
+        note(f"warning: {warning}")
     scored = list(tqdm(score_rows(reranker, rows), total=len(rows), desc="scoring", unit="image", leave=False))
     by_prompt: dict[str, list[Scored]] = defaultdict(list)
     for result in scored:
