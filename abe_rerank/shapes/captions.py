@@ -1,8 +1,8 @@
 """Captions of scenes: complete ones, and web-like ones that leave things unsaid.
 
-Terse captions are mostly a noun. Web captions name an object without its colour, or not at all, or list colours apart from objects. A contrastive model
-trained on them learns which words occur in an image but not which belongs to which: as public CLIPs do. No caption is
-ever wrong, there are no hard negatives, and no caption says where a thing is in the image.
+Terse captions are mostly a noun. Web captions name an object without its colour, or not at all, or list colours apart
+from objects. A contrastive model trained on them learns which words occur in an image but not which belongs to
+which: as public CLIPs do. No caption is ever wrong and there are no hard negatives.
 """
 
 from __future__ import annotations

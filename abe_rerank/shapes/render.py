@@ -21,7 +21,8 @@ def render(scene: Scene, size: int = 128) -> tuple[NDArray[np.uint8], NDArray[np
     """Draws a scene.
 
     Returns the image, uint8 [size, size, 3], and the masks, float32 [objects, size, size] in [0, 1]: the share of each
-    pixel that shows the object, after those in front of it have been drawn. The same scene and size give the same bytes.
+    pixel that shows the object, after those in front of it have been drawn. The same scene and size give the same
+    bytes.
     """
     rng = np.random.default_rng(scene.texture_seed)
     canvas = _background(scene, size, rng)

@@ -106,7 +106,8 @@ class WorldSettings:
     """From which scenes to draw: number of objects with their odds, diameters, how varied the style is.
 
     ``twins`` is the share of scenes with two objects of one kind, ``cut`` the part of a radius by which an object may
-    reach beyond the image, and ``style`` in [0, 1] scales how often backgrounds are busy and surfaces glossy, outlined, noisy or blurred.
+    reach beyond the image, and ``style`` in [0, 1] scales how often backgrounds are busy and surfaces glossy,
+    outlined, noisy or blurred.
     """
 
     counts: tuple[tuple[int, float], ...] = ((1, 0.3), (2, 0.4), (3, 0.2), (4, 0.1))
@@ -140,7 +141,7 @@ def sample_scene(
     """A scene by lot.
 
     ``count`` fixes the number of objects and ``fixed`` an attribute of all of them (``pattern="plain"``).
-    Except for deliberate twins ("two red cubes"), no two objects share shape, so that a scene names each of its objects.
+    No two objects share their shape, except for deliberate twins ("two red cubes").
     """
     numbers, odds = zip(*settings.counts, strict=True)
     n = count if count is not None else int(rng.choice(numbers, p=np.array(odds) / sum(odds)))
@@ -245,7 +246,7 @@ def _sample_background(rng: np.random.Generator, objects: tuple[SceneObject, ...
         hue, saturation, value = rng.random(), rng.uniform(0, 0.28), rng.uniform(0.08, 1.0) ** 0.6
         first = np.array(colorsys.hsv_to_rgb(hue, saturation, value))
         second = np.clip(first * rng.uniform(0.75, 1.2) + rng.uniform(-0.06, 0.06, 3), 0, 1)
-        gap = min((float(np.linalg.norm(shades - tone, axis=1).min()) for tone in (first, second)))
+        gap = min(float(np.linalg.norm(shades - tone, axis=1).min()) for tone in (first, second))
         if gap > best_gap:
             best, best_gap = (first, second), gap
         if gap > 0.36:

@@ -6,8 +6,8 @@
    (CLIPSelf, arXiv 2310.01403): the mean of the patches' readout inside a random box imitates what the frozen model of
    stage 1 says of that box cut out. Stage 1 has no region labels, so neither has stage 2.
 
-Ours: the native cut-outs in place of resized ones, distilling while the contrastive training goes on, and leaving out half
-of the patches (FLIP, arXiv 2212.00794) in a part of the steps. No hard negatives, no per-object labels or boxes.
+Ours: the native cut-outs in place of resized ones, distilling while the contrastive training goes on, and leaving out
+half of the patches (FLIP, arXiv 2212.00794) in a part of the steps. No hard negatives, no per-object labels or boxes.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ WINDOW_ODDS = (0.1, 0.15, 0.25, 0.5)
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage: ``distil`` weighs the self-distillation term and ``boxes`` is its number of cut-outs for each picture."""
+    """One stage: ``distil`` weighs the self-distillation term, ``boxes`` is its number of cut-outs per picture."""
 
     name: str
     steps: int
@@ -127,7 +127,10 @@ def value_path(model: SiglipModel, hidden: Tensor) -> Tensor:
 
 
 def contrastive_loss(model: SiglipModel, image: Tensor, ids: Tensor) -> Tensor:
-    """Symmetric InfoNCE of embeddings [n, width] and token ids [n, tokens]; equal captions are not each other's negatives."""
+    """Symmetric InfoNCE of embeddings [n, width] and token ids [n, tokens].
+
+    Equal captions are not each other's negatives.
+    """
     distinct, which = torch.unique(ids, dim=0, return_inverse=True)
     text = F.normalize(model.text_model(distinct).pooler_output, dim=-1)[which]
     logits = model.logit_scale.exp() * F.normalize(image, dim=-1) @ text.T
