@@ -148,7 +148,7 @@ def test_hostile_prompts_are_only_text(cli, models, tmp_path, monkeypatch, promp
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["generate"], 2, "prompt"),
+        (["generate"], 2, "PROMPT"),
         (["generate", ""], 2, "the prompt is empty"),
         (["generate", "  "], 2, "the prompt is empty"),
         (["generate", PROMPT, "--n", "0"], 2, "n must be at least 1"),
