@@ -1,7 +1,9 @@
 """How often the parser binds as annotators did: pair F1 on gold files, and speed. ``abe-rerank benchmark parser``.
 
-A pair counts as found if the lemma of its attribute and the lemma of its object (head noun or compound) are exactly the gold
-ones; "triangle-shaped" and "triangle" are one value. Even lines were used to develop the rules, odd lines (counted from 1) report.
+A pair counts as found if the lemma of its attribute and the lemma of its object (head noun or compound) are
+exactly the gold
+ones; "triangle-shaped" and "triangle" are one value. Even lines were used to develop the rules, odd lines
+(counted from 1) report.
 """
 
 from __future__ import annotations
@@ -61,7 +63,9 @@ class FileResult:
 
 @dataclass(frozen=True)
 class Speed:
-    """Prompts a second on one core over the gold prompts, by the parser and by spaCy's blank tokenizer alone, in one run."""
+    """Prompts a second on one core over the gold prompts, by the parser and by spaCy's blank tokenizer alone, in
+    one run.
+    """
 
     prompts: int
     parser: float
@@ -127,7 +131,9 @@ def measure(name: str, gold: list[tuple[str, set[Pair]]]) -> FileResult:
 
 
 def measure_speed(prompts: list[str], repeats: int = 3) -> Speed:
-    """The best of ``repeats`` passes over the prompts for the parser and for ``spacy.blank("en")``, after one warm-up."""
+    """The best of ``repeats`` passes over the prompts for the parser and for ``spacy.blank("en")``, after one
+    warm-up.
+    """
     import spacy
 
     blank = spacy.blank("en")
@@ -170,7 +176,9 @@ def as_dict(result: ParserResult) -> dict[str, object]:
 
 def format_table(result: ParserResult) -> str:
     """A plain table: a row for each gold file, then the speed."""
-    lines = [f"{'gold file':<20}{'prompts':>8}{'right':>8}{'extra':>8}{'missed':>8}{'precision':>11}{'recall':>9}{'F1':>9}"]
+    lines = [
+        f"{'gold file':<20}{'prompts':>8}{'right':>8}{'extra':>8}{'missed':>8}{'precision':>11}{'recall':>9}{'F1':>9}"
+    ]
     lines += [
         f"{f.name:<20}{f.prompts:>8}{f.right:>8}{f.extra:>8}{f.missed:>8}{f.precision:>11.4f}{f.recall:>9.4f}{f.f1:>9.4f}"
         for f in result.files

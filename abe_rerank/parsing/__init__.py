@@ -1,4 +1,6 @@
-"""From a prompt to a :class:`~abe_rerank.types.Spec`: which attribute belongs to which object, without any download."""
+"""From a prompt to a :class:`~abe_rerank.types.Spec`: which attribute belongs to which object, without any
+download.
+"""
 
 from __future__ import annotations
 

@@ -9,14 +9,18 @@ from abe_rerank.parsing.phrases import Phrase
 from abe_rerank.parsing.scene_words import LINKING, PAINTED, STATED
 from abe_rerank.parsing.things import Scene, Thing
 from abe_rerank.parsing.words import Word
+from abe_rerank.types import Kind
 
 _PLURAL_BE = frozenset({"are", "were", "'re"})
 _PRONOUNS = frozenset({"it", "they", "he", "she"})
 _ANAPHORS = frozenset({"one", "other", "another", "others", "both", "each", "two", "three", "all", "some"})
+_NEAR = 12  # how far attributes and ellipses reach, in items; keeps the walk linear
 
 
 class Binder:
-    """Walks over a tagged prompt once, keeping the clause's subject, the last thing and the word that links to the next."""
+    """Walks over a tagged prompt once, keeping the clause's subject, the last thing and the word that links to
+    the next.
+    """
 
     def __init__(self, words: list[Word]) -> None:
         self.words = words
@@ -37,6 +41,7 @@ class Binder:
         self.owner: Thing | None = None  # the woman of "a woman's dress"
         self.described: list[Thing] = []  # whose colour is of "its colour is red"
         self.property_of = False  # "the colour of" has been read
+        self.coming: list[tuple[int, Kind]] = []  # values of "the soft texture of", for what comes
         self.substance: list[Thing] = []  # what "made of" speaks of, for "of wood and glass"
         self.predicates: list[int] = []  # adjectives of the last predicate, for "respectively"
 
@@ -55,6 +60,10 @@ class Binder:
     def tag(self, at: int) -> str:
         """The tag of the item at ``at``, "." beyond the ends."""
         return self.items[at].tag if 0 <= at < len(self.items) else "."
+
+    def low_follows(self, at: int) -> str:
+        """The lower-case word after the word (not the item) at ``at``."""
+        return self.words[at + 1].low if at + 1 < len(self.words) else ""
 
     @property
     def link_low(self) -> str:
@@ -159,7 +168,7 @@ class Binder:
         if kind == "other":
             return []
         k = at - 1
-        while self.tag(k) in "RJ,C:" and k >= 0:
+        while self.tag(k) in "RJ,C:" and k > max(at - _NEAR, 0):
             k -= 1
         return last if self.tag(k) == "P" else []
 
@@ -217,20 +226,24 @@ class Binder:
             self.last = antecedent
             self.link = None
 
-    def _noun_comes(self, at: int) -> bool:
+    def _noun_comes(self, start: int) -> bool:
         """Does "and" with a whole phrase end the list of phrases without a noun that starts here?"""
-        while self.tag(at + 1) in "C," and at + 2 < len(self.items):
+        for at in range(start, start + _NEAR, 2):
+            if self.tag(at + 1) not in "C," or at + 2 >= len(self.items):
+                return False
             phrase = self.items[at + 2].phrase
             if phrase is None:
                 return False
             if not phrase.headless:
                 opened = phrase.determiner is not None or phrase.number is not None
                 return self.tag(at + 1) == "C" and opened and bool(phrase.modifiers)
-            at += 2
         return False
 
     def _place(self, at: int, phrase: Phrase, thing: Thing) -> None:
         """Give the thing of a phrase its role, its relation to what stands before it, and make it the last one."""
+        if phrase.possessive:
+            self.owner = thing
+            return
         self._share_noun(phrase)
         before = self.tag(at - 1)
         if self._is_whose(phrase):
@@ -247,14 +260,16 @@ class Binder:
         if self.fronted is not None and thing is not self.fronted[1] and before in "BVP,":
             self.scene.relate(thing, *self.fronted)
             self.fronted = None
+        for k, kind in self.coming:
+            self.scene.bind([thing], k, kind)
+        self.coming = []
         self.described = [thing] if self.property_of else self.described
         self.negate = self.property_of = False
         self.copula = []
         self.last = thing
-        self.owner = thing if phrase.possessive else None
-        if not phrase.possessive:
-            self.since_verb.append(thing)
-            self.link = None
+        self.owner = None
+        self.since_verb = [*self.since_verb[-_NEAR:], thing]
+        self.link = None
 
     def _is_whose(self, phrase: Phrase) -> bool:
         return phrase.determiner is not None and self.words[phrase.determiner].low == "whose"

@@ -1,4 +1,5 @@
-"""Noun phrases that are no objects: the picture, its style, places in it, properties, shapes and substances of other things.
+"""Noun phrases that are no objects: the picture, its style, places in it, properties, shapes and substances of
+other things.
 
 Each function is asked about one phrase at one place of the walk and says whether it took the phrase.
 """
@@ -7,24 +8,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from abe_rerank.parsing.lexicon import kind_of, lemma, lexicon
+from abe_rerank.parsing.lexicon import is_plural, kind_of, lemma, lexicon
 from abe_rerank.parsing.scene_words import FRAME_OPENERS, FRAMES, MADE, PLACES, PROPERTY_KINDS, STYLES
+from abe_rerank.types import Kind
 
 if TYPE_CHECKING:
     from abe_rerank.parsing.binding import Binder
     from abe_rerank.parsing.phrases import Phrase
     from abe_rerank.parsing.things import Thing
 
-_PLACE_LINKS = frozenset("in on at to from into near toward towards".split())
-_PICTURE_LINKS = frozenset("in of within throughout across".split())
-_POSSESSIVES = frozenset("its their his her".split())
+_PLACE_LINKS = frozenset(["in", "on", "at", "to", "from", "into", "near", "toward", "towards"])
+_PICTURE_LINKS = frozenset(["in", "of", "within", "throughout", "across"])
+_POSSESSIVES = frozenset(["its", "their", "his", "her"])
 
 
 def is_frame(binder: Binder, at: int, phrase: Phrase) -> bool:
     """ "A photo of", "The image shows", "in the picture": the picture itself."""
     words = binder.words
     base = lemma(words[phrase.end - 1].low)
-    if base not in FRAMES or base == "background" and phrase.modifiers:
+    if base not in FRAMES or (base == "background" and phrase.modifiers):
         return False
     opens = binder.tag(at - 1) in ".:" or (binder.tag(at - 1) in ",C" and not binder.since_verb) or at == 0
     opens = opens or (binder.tag(at - 1) == "," and binder.tag(at + 1) in ".,")  # "..., digital painting, ..."
@@ -50,7 +52,7 @@ def is_style_or_place(binder: Binder, at: int, phrase: Phrase) -> bool:
     if head in STYLES or link in ("in the style of", "in style of") or (link == "by" and named):
         binder.scene.ignore(phrase.start, phrase.end, "style")
         return True
-    placed = link in _PLACE_LINKS and (head != "background" or not phrase.modifiers) and binder.low(at + 1) != "of"
+    placed = not phrase.modifiers and link in _PLACE_LINKS and binder.low(at + 1) != "of"
     if head in PLACES and placed:
         binder.scene.ignore(phrase.start, phrase.end, "place")
         return True
@@ -63,7 +65,9 @@ def shape_like(binder: Binder, at: int, phrase: Phrase) -> bool:
     form = binder.low(at - 1) == "of" and binder.tag(at - 2) == "P" and binder.low(at - 3) == "in"
     if form:
         before = binder.items[at - 2].phrase
-        form = before is not None and lemma(binder.words[before.end - 1].low) in ("shape", "form") and not before.modifiers
+        form = (
+            before is not None and lemma(binder.words[before.end - 1].low) in ("shape", "form") and not before.modifiers
+        )
     targets = _described(binder)
     if not targets or not (shaped or form):
         return False
@@ -87,7 +91,7 @@ def property_phrase(binder: Binder, at: int, phrase: Phrase) -> bool:
         return False
     if words[phrase.end - 1].low in ("shade", "shades", "tint", "tints") and binder.low(at + 1) != "of":
         return False  # "a lamp with a red shade"
-    values = phrase.modifiers + list(range(phrase.head, phrase.end - 1))
+    values = phrase.modifiers + [k for k in range(phrase.head, phrase.end - 1) if _names_value(binder, k, kind)]
     owners = _owners(binder, phrase)
     if not values:
         binder.scene.ignore(phrase.start, phrase.end, "property")
@@ -95,15 +99,27 @@ def property_phrase(binder: Binder, at: int, phrase: Phrase) -> bool:
         binder.described = owners if binder.link is None and not binder.property_of else []
         binder.owner = None
         return True
-    if not owners:
+    pairs = [(k, _value_kind(words[k].low, kind)) for k in values]
+    if binder.low(at + 1) == "of" and binder.tag(at + 2) == "P":  # "the soft texture of the cloth"
+        binder.coming = pairs
+    elif not owners:
         return False
-    for k in values:
-        low = words[k].low
-        value_kind = kind if kind_of(low) in ("other", "material") and kind in ("texture", "shape") else kind_of(low)
-        binder.scene.bind(owners, k, value_kind)
+    else:
+        for k, value_kind in pairs:
+            binder.scene.bind(owners, k, value_kind)
     binder.scene.ignore(phrase.end - 1, phrase.end, "property")
     binder.owner = None
     return True
+
+
+def _names_value(binder: Binder, at: int, kind: Kind) -> bool:
+    """Is a noun before the property its value: "glass texture", "heart shape", not "leaf shapes"?"""
+    return kind_of(binder.words[at].low) != "other" or (kind == "shape" and binder.low_follows(at) == "shape")
+
+
+def _value_kind(low: str, kind: Kind) -> Kind:
+    own = kind_of(low)
+    return kind if own in ("other", "material") and kind in ("texture", "shape") else own
 
 
 def _owners(binder: Binder, phrase: Phrase) -> list[Thing]:
@@ -122,13 +138,15 @@ def substance(binder: Binder, at: int, phrase: Phrase) -> bool:
     """ "made of dark wood and glass", "a vase of glass": the material, and its colours, go to the thing."""
     words = binder.words
     low = words[phrase.end - 1].low
-    if low not in lexicon().materials or phrase.end - phrase.head != 1 or phrase.number is not None:
-        binder.substance = []
-        return False
     k = at - 2
     while binder.tag(k) in "RI" and k > 0:
         k -= 1
     made = binder.tag(at - 1) == "I" and binder.low(k) in MADE
+    whole = phrase.end - phrase.head == 1 and phrase.number is None
+    anything = made and (not is_plural(low) or not phrase.modifiers)  # "made of water", "made of bananas"
+    if not whole or not (low in lexicon().materials or anything):
+        binder.substance = []
+        return False
     joined = binder.tag(at - 1) in "C," and bool(binder.substance)
     of = binder.link_low == "of" and binder.tag(at - 1) == "I" and phrase.determiner is None
     targets = binder.substance if joined else _described(binder)

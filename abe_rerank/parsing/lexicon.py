@@ -1,7 +1,8 @@
+# ruff: noqa: SIM905 - word lists read best as text
 """What the parser knows about English words: kinds of attributes, fixed compounds, and parts of speech.
 
-The curated lists lie in ``data/*.txt``. The possible parts of speech and the lemmas of all other words come from lemminflect
-(the NIH SPECIALIST lexicon); which of several is the usual one from ``data/usual_tags.txt``.
+The curated lists lie in ``data/*.txt``. The possible parts of speech and the lemmas of all other words come from
+lemminflect (the NIH SPECIALIST lexicon); which of several is the usual one from ``data/usual_tags.txt``.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ COUNTABLE_COLOURS = frozenset(
     olive olives chestnut chestnuts salmon lemon lemons pearl pearls""".split()
 )
 """Colour words that are also things one can count."""
-_UNMARKED_PLURALS = frozenset("sheep fish deer people cattle police jeans pants trousers shorts glasses scissors goggles".split())
+_UNMARKED_PLURALS = frozenset(
+    "sheep fish deer people cattle police jeans pants trousers shorts glasses scissors goggles".split()
+)
 _SHAPE_VALUES = frozenset("heart star diamond arrow ring cross crescent moon flower leaf cloud".split())
 _CATEGORY = {"ADJ": "J", "NOUN": "N", "PROPN": "N", "VERB": "V", "ADV": "R"}
 MARKERS: dict[str, Kind] = {
@@ -151,7 +154,8 @@ def kind_of(text: str) -> Kind:
 
 
 def kind_marker(low: str) -> tuple[str, Kind] | None:
-    """("heart", "shape") for "heart-shaped": the value and the kind that the last part of a hyphenated word only names.
+    """("heart", "shape") for "heart-shaped": the value and the kind that the last part of a hyphenated word only
+    names.
 
     None if the first part is no value of that kind by itself ("egg-shaped", "life-sized", "multi-coloured").
     """
@@ -235,7 +239,9 @@ def _guess_hyphenated(low: str) -> str:
 
 @lru_cache(maxsize=65536)
 def lemma(low: str, tag: str = "NOUN") -> str:
-    """The lemma of a lower-case word or compound (its last word) as a noun ("NOUN"), adjective ("ADJ") or verb ("VERB")."""
+    """The lemma of a lower-case word or compound (its last word) as a noun ("NOUN"), adjective ("ADJ") or verb
+    ("VERB").
+    """
     first, space, last = low.rpartition(" ")
     forms = _dictionary().get(last, {}).get(tag)
     if forms and tag == "NOUN" and last in forms:

@@ -27,15 +27,22 @@ def _tokenizer() -> Language:
 def parse(prompt: str, model: str | None = None) -> Spec:
     """What a prompt asks for: objects with attributes, counts and relations, each with its character span.
 
-    Never raises on text; a prompt in which nothing was found gives a Spec that says so (``nothing_to_bind``).
+    ``model`` names a spaCy English model that the user has installed, whose dependency parse is then used
+    instead of the
+    built-in rules. Never raises on text; a prompt in which nothing was found gives a Spec that says so
+    (``nothing_to_bind``). Raises UsageError if ``model`` is not installed.
     """
-    doc = _tokenizer().make_doc(prompt)
-    words = words_of(doc)
+    if model is not None:
+        from abe_rerank.parsing.spacy_model import parse_with
+
+        return parse_with(model, prompt)
+    words = words_of(prompt, _tokenizer().make_doc)
     tag(words)
-    return _spec(prompt, words, Binder(words).run())
+    return spec_of(prompt, words, Binder(words).run())
 
 
-def _spec(prompt: str, words: list[Word], scene: Scene) -> Spec:
+def spec_of(prompt: str, words: list[Word], scene: Scene) -> Spec:
+    """The Spec of what was collected, with every other word of the prompt as ignored and why."""
     order = {id(thing): k for k, thing in enumerate(scene.things)}
     used: set[int] = set()
     objects = tuple(_object(prompt, words, thing, used) for thing in scene.things)
@@ -57,8 +64,10 @@ def _object(prompt: str, words: list[Word], thing: Thing, used: set[int]) -> Obj
     used.update(range(thing.head, thing.end))
     attributes = []
     for first, last, kind in sorted(thing.attributes):
-        marker = kind_marker(words[last].low)
-        place = (words[first].start, words[last].start + len(marker[0]) if marker else words[last].end)
+        place = (words[first].start, words[last].end)
+        marker = kind_marker(prompt[place[0] : place[1]].lower())
+        if marker:  # "heart-shaped": the value is "heart"
+            place = (place[0], place[0] + len(marker[0]))
         attributes.append(Attribute(prompt[place[0] : place[1]], place, kind))
         used.update(range(first, last + 1))
     count = None
@@ -73,11 +82,14 @@ def _object(prompt: str, words: list[Word], thing: Thing, used: set[int]) -> Obj
     )
 
 
-_REASONS = {
-    "D": "determiner", "I": "preposition", "V": "verb", "B": "verb", "H": "verb", "M": "verb", "G": "verb", "E": "verb", "R": "adverb",
-    "C": "conjunction", "S": "conjunction", "O": "pronoun", "W": "pronoun", "T": "function word", "Q": "quoted text", "X": "negation", "Y": "not English",
-    "#": "number", "J": "no object", "N": "no object",
-}  # fmt: skip
+_REASONS = (
+    dict.fromkeys("VBHMGE", "verb")
+    | dict.fromkeys("CS", "conjunction")
+    | dict.fromkeys("OW", "pronoun")
+    | dict.fromkeys("JN", "no object")
+    | {"D": "determiner", "I": "preposition", "R": "adverb", "T": "function word", "X": "negation"}
+    | {"Q": "quoted text", "Y": "not English", "#": "number"}
+)
 
 
 def _reason(word: Word) -> str:

@@ -14,7 +14,9 @@ _LOOKAHEAD = 12
 
 @dataclass
 class Phrase:
-    """A noun phrase as word indices: ``[start, end)`` of the whole, ``[head, end)`` of the head (empty if there is none)."""
+    """A noun phrase as word indices: ``[start, end)`` of the whole, ``[head, end)`` of the head (empty if there
+    is none).
+    """
 
     start: int
     end: int
@@ -52,8 +54,15 @@ def noun_phrase(words: list[Word], start: int) -> Phrase | None:
 
 
 def _modifies(words: list[Word], at: int, inside: bool) -> bool:
-    """A participle is a premodifier inside a phrase or at its start, if a noun follows without a determiner between."""
+    """A participle is a premodifier inside a phrase or at its start, if a noun follows without a determiner
+    between.
+    """
     following = words[at + 1].tag if at + 1 < len(words) else "."
+    before = words[at - 1].tag if at else "."
+    if not inside and before in (
+        "NBH,C" if words[at].tag == "G" else "NBH"
+    ):  # "cats watching birds", "is playing chess"
+        return False
     return following in "NJ" or (inside and following in "C,EG" and leads_to_noun(words, at + 1))
 
 
@@ -86,7 +95,9 @@ def attribute_noun(word: Word) -> bool:
 
 
 def leads_to_noun(words: list[Word], at: int) -> bool:
-    """Do premodifiers from ``at`` on end in a noun ("red, shiny cube", "fluffy orange"), with no determiner between?"""
+    """Do premodifiers from ``at`` on end in a noun ("red, shiny cube", "fluffy orange"), with no determiner
+    between?
+    """
     for k in range(at, min(at + _LOOKAHEAD, len(words))):
         tag = words[k].tag
         if tag == "N":
@@ -102,7 +113,9 @@ def countable_value(word: Word) -> bool:
 
 
 def _with_head(words: list[Word], phrase: Phrase, at: int) -> Phrase:
-    """Complete a phrase whose nouns start at ``at``: leading materials and shapes are attributes, the rest is the head."""
+    """Complete a phrase whose nouns start at ``at``: leading materials and shapes are attributes, the rest is
+    the head.
+    """
     end = at
     while end < len(words) and words[end].tag == "N":
         end += 1
@@ -128,9 +141,8 @@ def _shared_noun(words: list[Word], at: int) -> bool:
     """Does "and" at ``at`` join two attributes of one noun: "a wood and metal chair"?"""
     if at + 1 >= len(words) or words[at].tag != "C":
         return False
-    return _noun_attribute(words, at + 1) or (
-        words[at + 1].tag == "J" and kind_of(words[at + 1].low) != "other" and leads_to_noun(words, at + 1)
-    )
+    material = words[at - 1].low in lexicon().materials and kind_of(words[at + 1].low) in ("material", "colour")
+    return _noun_attribute(words, at + 1) or (material and words[at + 1].tag == "J" and leads_to_noun(words, at + 1))
 
 
 def _without_noun(words: list[Word], phrase: Phrase) -> Phrase | None:
@@ -160,7 +172,10 @@ def negated(words: list[Word], phrase: Phrase) -> bool:
 
 
 def number_value(word: Word) -> int | None:
-    """The value of a number word or of digits, None for numbers that count nothing ("8k", "3.5")."""
+    """The value of a number word or of digits, None for numbers that count nothing ("3.5", years)."""
     if word.low in NUMBER_VALUES:
         return NUMBER_VALUES[word.low]
-    return int(word.low) if word.low.isdecimal() and len(word.low) < 7 else None
+    if not word.low.isdecimal() or len(word.low) > 6:
+        return None
+    value = int(word.low)
+    return None if len(word.low) == 4 and 1000 <= value < 2100 else value  # a year: "a 1977 car"

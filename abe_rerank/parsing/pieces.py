@@ -20,7 +20,8 @@ def align_pieces(
 ) -> list[Span]:
     """The character span in ``text`` of each piece, by one pass over both.
 
-    ``pieces`` are a tokenizer's pieces in order, None for special tokens; ``unknown`` is the piece of unknown text, which
+    ``pieces`` are a tokenizer's pieces in order, None for special tokens; ``unknown`` is the piece of unknown
+    text, which
     gets the characters that its neighbours leave over; ``byte_decoder`` maps the letters of byte-level pieces to bytes
     (GPT-2's table). A piece that is not found, or that stands for no character, has an empty span.
     """

@@ -1,7 +1,10 @@
+# ruff: noqa: SIM905 - word lists read best as text
 """Part-of-speech tagging by lexicon and context, in one pass from left to right.
 
-Tags are single letters: D determiner, # number, J adjective, N noun, V finite or base verb, G participle in -ing, E past
-participle, B form of be, H form of have, M modal, R adverb, I preposition or relation, C coordination, O pronoun, W relative
+Tags are single letters: D determiner, # number, J adjective, N noun, V finite or base verb, G participle in
+-ing, E past
+participle, B form of be, H form of have, M modal, R adverb, I preposition or relation, C coordination, O
+pronoun, W relative
 word, S subordinator, T to, X not, ' possessive, "," "." ":" punctuation, Q quoted writing, Y symbols and
 scripts other than Latin.
 """
@@ -41,7 +44,7 @@ def _mark_quotes(words: list[Word]) -> None:
     """Tag what stands between quotation marks after a word of writing ("a sign that says ...") as Q."""
     opened = -1
     for at, word in enumerate(words):
-        if word.low not in _QUOTES:
+        if word.low not in _QUOTES and not _single_quote(words, at, opened):
             continue
         if opened < 0:
             opened = at
@@ -51,6 +54,13 @@ def _mark_quotes(words: list[Word]) -> None:
             for inner in words[opened + 1 : at]:
                 inner.tag = "Q"
         opened = -1
+
+
+def _single_quote(words: list[Word], at: int, opened: int) -> bool:
+    """An apostrophe after a space opens a quotation, one that touches the word before it closes one."""
+    if words[at].low != "'" or at == 0:
+        return False
+    return opened >= 0 or (words[at - 1].end < words[at].start and at + 1 < len(words))
 
 
 def _options(word: Word) -> str:
@@ -76,13 +86,21 @@ def _choose(words: list[Word], options: list[str], at: int, previous: str, last:
     word, choices = words[at], options[at]
     usual = choices[0]
     if usual == "M" and "N" in choices:  # "a soda can", "it can fly"
-        return "N" if previous in "DJ#N" and options[at + 1 : at + 2] != ["B"] and "V" not in options[at + 1 : at + 2] else "M"
+        return (
+            "N"
+            if previous in "DJ#N" and options[at + 1 : at + 2] != ["B"] and "V" not in options[at + 1 : at + 2]
+            else "M"
+        )
     if usual in _FIXED:
         return usual
     noun_follows = _noun_follows(options, at)
     following = options[at + 1] if at + 1 < len(words) else "."
     if previous == "M" and "V" in choices:
         return "V"
+    if word.low in ("left", "right") and following[0] in "NJ" and previous in "DJ#'C":
+        return "J"
+    if _in_name(words, at):
+        return "N"
     if "R" in choices and following[0] in "J" and previous in "BHVNI.," and usual == "R":
         return "R"
     if previous in "DJ#'":
@@ -95,6 +113,13 @@ def _choose(words: list[Word], options: list[str], at: int, previous: str, last:
         joined = any(word.tag == "C" for word in words[max(at - _LOOKAHEAD, 0) : at])
         return _after_noun(word, choices, following, last, joined)
     return _opening(word, choices, previous, noun_follows, following)
+
+
+def _in_name(words: list[Word], at: int) -> bool:
+    """Is an adjective or verb part of a name: "the Boston Red Sox", where not every word is capitalised?"""
+    if not words[at].text[0].isupper() or words[at].text.isupper() or at == 0 or words[at - 1].tag != "N":
+        return False
+    return words[at - 1].text[0].isupper() and at + 1 < len(words) and words[at + 1].text[0].isupper()
 
 
 def _noun_follows(options: list[str], at: int) -> bool:
@@ -135,7 +160,7 @@ def _after_be(word: Word, choices: str, noun_follows: bool, following: str) -> s
         return "J" if kind_of(word.low) != "other" and following[0] in ".,C" and choices[0] == "J" else "G"
     if participle:
         stated = word.low in STATED or following[0] in "IT" or (following[0] == "R" and choices[0] != "J")
-        return "E" if stated or noun_follows and following[0] not in "C," else "J"
+        return "E" if stated or (noun_follows and following[0] not in "C,") else "J"
     if "J" in choices and not (choices[0] == "N" and following[0] == "N"):
         return "J"
     return choices[0]
@@ -145,10 +170,10 @@ def _after_noun(word: Word, choices: str, following: str, last: Word | None, joi
     """After a noun: a verb that agrees with it, a participle, or one more noun of a compound."""
     usual, low = choices[0], word.low
     participle = next((tag for tag in "EG" if tag in choices), "")
-    if participle and usual != "N":
+    if participle and (usual != "N" or (participle == "G" and following[0] == "D")):
         return participle
     if usual == "J" and low in lexicon().kinds:
-        return "J"
+        return "N" if low in lexicon().shape_nouns and "N" in choices and following[0] not in "NJ" else "J"
     if "V" in choices:
         base = lemma(low, "VERB") == low
         plural = last is not None and is_plural(last.low)
@@ -157,7 +182,7 @@ def _after_noun(word: Word, choices: str, following: str, last: Word | None, joi
         if base and joined and low in _acting() and following[0] in "DIRT":
             return "V"
         if base and not plural and "N" in choices:
-            return "N"
+            return "V" if low in _PAST_IS_BASE and following[0] == "D" else "N"
         if usual == "V":
             return "V"
         return "V" if low.endswith("s") and following[0] == "D" and not plural and low not in _TWO_NOUNS else usual
@@ -170,6 +195,7 @@ def _acting() -> frozenset[str]:
     return frozenset(lemma(word, "VERB") for word, tag in lexicon().captions.items() if tag == "V")
 
 
+_PAST_IS_BASE = frozenset("cast cut hit set put spread split shut burst".split())
 _TWO_NOUNS = frozenset("glasses leaves trees".split())
 
 
@@ -180,6 +206,8 @@ def _opening(word: Word, choices: str, previous: str, noun_follows: bool, follow
         return "J"
     if usual == "V" and "N" in choices:
         if previous in "I":
+            return "N"
+        if previous == "." and following[0] == "V":  # "Mars rises"
             return "N"
         if previous in ".,:C":
             return "V" if following[0] in "DO" or (previous == "C" and word.low.endswith("s")) else "N"

@@ -1,24 +1,29 @@
-"""What the walk over a prompt collects: things with their attributes, relations between them, and why words were ignored."""
+"""What the walk over a prompt collects: things with their attributes, relations between them, and why words were
+ignored.
+"""
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 
+from abe_rerank.parsing.closed_class import IRREGULAR_PARTICIPLES
 from abe_rerank.parsing.lexicon import kind_marker, kind_of, lemma
 from abe_rerank.parsing.phrases import Phrase, negated, number_value
 from abe_rerank.parsing.scene_words import STYLE_WORDS, UNBOUND
 from abe_rerank.parsing.words import Word
 from abe_rerank.types import Kind
 
-_DEFINITE = frozenset("the this that these those its their his her both each every".split())
+_REMEMBERED = 16
+_DEFINITE = frozenset(["the", "this", "that", "these", "those", "its", "their", "his", "her", "both", "each", "every"])
 
 
 @dataclass(eq=False)
 class Thing:
     """An object being collected. ``[head, end)`` are the words of its head, ``start`` is the first of its phrase.
 
-    ``attributes`` are (first word, last word, kind); ``role`` is "subject", "object" (of a preposition or verb) or "joined"
-    (coordinated with an object).
+    ``attributes`` are (first word, last word, kind); ``role`` is "subject", "object" (of a preposition or verb)
+    or "joined" (coordinated with an object).
     """
 
     head: int
@@ -28,10 +33,12 @@ class Thing:
     count: int | None = None
     negated: bool = False
     role: str = "subject"
+    known: set[tuple[int, int]] = field(default_factory=set)
 
     def add(self, first: int, last: int, kind: Kind) -> None:
         """Add an attribute once."""
-        if all(attribute[:2] != (first, last) for attribute in self.attributes):
+        if (first, last) not in self.known:
+            self.known.add((first, last))
             self.attributes.append((first, last, kind))
 
 
@@ -43,6 +50,7 @@ class Scene:
         self.things: list[Thing] = []
         self.relations: list[tuple[Thing, int, Thing]] = []
         self.reasons: dict[int, str] = {}
+        self.by_head: dict[str, deque[Thing]] = {}  # the latest things by the lemma of their head's last word
 
     def ignore(self, start: int, end: int, reason: str) -> None:
         """Say why the words ``[start, end)`` are not bound."""
@@ -64,7 +72,7 @@ class Scene:
         """The first word of an attribute: a participle takes its adverb along ("brightly coloured")."""
         before = self.words[at - 1] if at else None
         low = self.words[at].low
-        participle = low.endswith(("ed", "ing", "en")) and kind_marker(low) is None
+        participle = (low.endswith(("ed", "ing")) or low in IRREGULAR_PARTICIPLES) and kind_marker(low) is None
         takes = participle and before is not None and before.tag == "R" and before.low.endswith("ly")
         return at - 1 if takes else at
 
@@ -80,16 +88,19 @@ class Scene:
             self.ignore(phrase.start, phrase.end, "mentioned before")
             return earlier
         self.things.append(thing)
+        self.by_head.setdefault(self._head(thing), deque(maxlen=_REMEMBERED)).append(thing)
         return thing
+
+    def _head(self, thing: Thing) -> str:
+        return lemma(self.words[thing.end - 1].low).rpartition(" ")[2]
 
     def _mentioned(self, phrase: Phrase, thing: Thing) -> Thing | None:
         words = self.words
         if phrase.determiner is None or words[phrase.determiner].low not in _DEFINITE:
             return None
-        head = words[phrase.end - 1].low
         values = {words[last].low for _, last, _ in thing.attributes}
-        for other in reversed(self.things):
-            if _same_head(words[other.end - 1].low, head) and values <= {words[k].low for _, k, _ in other.attributes}:
+        for other in reversed(self.by_head.get(self._head(thing), ())):
+            if values <= {words[k].low for _, k, _ in other.attributes}:
                 return other
         return None
 
@@ -97,8 +108,3 @@ class Scene:
         """Record that the word at ``at`` relates two different things."""
         if subject is not None and subject is not target:
             self.relations.append((subject, at, target))
-
-
-def _same_head(one: str, other: str) -> bool:
-    one, other = lemma(one), lemma(other)
-    return one == other or one.endswith(" " + other)

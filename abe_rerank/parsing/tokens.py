@@ -1,7 +1,8 @@
 """From character spans of a prompt to the token indices of any Hugging Face tokenizer.
 
 Fast tokenizers give character offsets; where there are none (SigLIP's SentencePiece, slow tokenizers) the pieces are
-aligned with the text, byte by byte, so that lower-casing, dropped punctuation, byte fallback and unknown pieces are survived.
+aligned with the text, byte by byte, so that lower-casing, dropped punctuation, byte fallback and unknown pieces
+are survived.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ _GAP = re.compile(r"\s+")
 def token_indices(tokenizer: PreTrainedTokenizerBase, text: str, spans: Iterable[Span]) -> list[list[int]]:
     """The indices of the tokens that cover each character span.
 
-    The indices point into ``tokenizer(text)["input_ids"]`` with its special tokens, neither padded nor truncated. A token
+    The indices point into ``tokenizer(text)["input_ids"]`` with its special tokens, neither padded nor
+    truncated. A token
     belongs to a span if it covers at least one of its characters; a span of white space, or of text that the tokenizer
     drops, gives [].
     """
@@ -64,10 +66,13 @@ def _trim(text: str, span: Span) -> Span:
 
 
 def windows(spec: Spec, tokenizer: PreTrainedTokenizerBase, max_tokens: int) -> list[Span]:
-    """Character windows of the prompt, in order, that lose nothing; each fits ``max_tokens`` tokens, special ones counted.
+    """Character windows of the prompt, in order, that lose nothing; each fits ``max_tokens`` tokens, special
+    ones counted.
 
-    A prompt that fits is one window. A longer one is cut at the end of a sentence in the second half of the window, else of
-    a clause, else between phrases, never inside an object's phrase or an attribute unless that alone is too long. White
+    A prompt that fits is one window. A longer one is cut at the end of a sentence in the second half of the
+    window, else of
+    a clause, else between phrases, never inside an object's phrase or an attribute unless that alone is too
+    long. White
     space at the ends of a window is left out. Raises UsageError if ``max_tokens`` leaves no room for text.
     """
     prompt = spec.prompt
