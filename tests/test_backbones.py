@@ -48,9 +48,9 @@ def test_cosines_are_the_models_own(backbone: Backbone) -> None:
 def test_features_have_unit_length_and_the_grid_of_the_image(backbone: Backbone) -> None:
     for readout in backbone.readouts:
         features = backbone.encode_images(images(2), readout)
-        assert features.grid == (4, 4)
+        assert features.grid == ((3, 3) if readout == "windows" else (4, 4))
         assert features.mask.all()
-        torch.testing.assert_close(features.patches.norm(dim=-1), torch.ones(2, 16))
+        torch.testing.assert_close(features.patches.norm(dim=-1), torch.ones(2, features.grid[0] ** 2))
 
 
 def test_readouts_differ_and_an_unknown_one_is_refused(backbone: Backbone) -> None:
@@ -58,7 +58,8 @@ def test_readouts_differ_and_an_unknown_one_is_refused(backbone: Backbone) -> No
     names = list(patches)
     for i, name in enumerate(names):
         for other in names[i + 1 :]:
-            assert (patches[name] - patches[other]).abs().max() > 1e-3
+            same_shape = patches[name].shape == patches[other].shape
+            assert not same_shape or (patches[name] - patches[other]).abs().max() > 1e-3
     with pytest.raises(UsageError, match="no patch readout 'middle'"):
         backbone.encode_images(images(1), "middle")
 
@@ -136,6 +137,28 @@ def test_siglip_value_readout_of_one_patch_is_the_global_embedding(tmp_path: Pat
     single = load_backbone(folder, device="cpu", image_size=IMAGE_SIZE // 4).encode_images(images(2))
     assert single.grid == (1, 1)
     torch.testing.assert_close(single.patches[:, 0], single.global_, atol=1e-5, rtol=0)
+
+
+def test_windows_are_read_apart_from_each_other(tmp_path: Path) -> None:
+    folder = save_tiny("SiglipModel", tmp_path)
+    backbone = load_backbone(folder, device="cpu")
+    picture = np.array(images(1, size=(IMAGE_SIZE, IMAGE_SIZE))[0])
+    changed = picture.copy()
+    changed[16:, :] = 255 - changed[16:, :]
+    features = backbone.encode_images([Image.fromarray(picture), Image.fromarray(changed)], "windows")
+    assert features.grid == (3, 3)
+    assert features.windows[0] == pytest.approx((0.125, 0.125, 0.875, 0.875))
+    rows = features.patches.view(2, 3, 3, -1)
+    torch.testing.assert_close(rows[0, 0], rows[1, 0], atol=1e-5, rtol=0)
+    assert (rows[0, 2] - rows[1, 2]).abs().max() > 1e-3
+    vision = backbone.model.vision_model
+    with torch.no_grad():
+        pixels = backbone.processor(images=[Image.fromarray(picture)], return_tensors="pt")["pixel_values"]
+        corner = vision.embeddings(pixels)[:, [5, 6, 9, 10]]
+        alone = vision.head(vision.post_layernorm(vision.encoder(inputs_embeds=corner).last_hidden_state))
+    torch.testing.assert_close(rows[0, 1, 1], (alone / alone.norm())[0], atol=1e-5, rtol=0)
+    whole = load_backbone(folder, device="cpu", image_size=IMAGE_SIZE // 2).encode_images(images(2), "windows")
+    torch.testing.assert_close(whole.patches[:, 0], whole.global_, atol=1e-5, rtol=0)
 
 
 def test_value_readout_of_a_patch_ignores_the_others_in_the_last_block(tmp_path: Path) -> None:

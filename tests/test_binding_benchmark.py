@@ -131,6 +131,12 @@ def test_pointing_and_heat_by_hand() -> None:
     mask[:4, 6:] = 1
     assert heat_on(region, mask) == pytest.approx(0.375)
     assert heat_on(region, np.ones((8, 8))) == pytest.approx(1)
+    inner = Region(weights, (0.5, 0, 1, 1), window=(0.25, 0.25, 0.75, 0.75))
+    assert pointed_at(inner, (0.5, 0.25, 0.75, 0.5)) == 1
+    assert pointed_at(inner, (0.75, 0.0, 1.0, 0.5)) == 0
+    outside = np.ones((8, 8))
+    outside[2:6, 2:6] = 0
+    assert heat_on(inner, outside) == 0
 
 
 def test_localisation_of_no_region_is_chance(backbone: Backbone) -> None:

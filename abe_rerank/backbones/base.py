@@ -101,19 +101,21 @@ class Backbone:
         inputs = self._pixels(images)
         global_, patches = self.reader.read_images(self.model, inputs, readout)
         if "spatial_shapes" in inputs:
+            inner = (0.0, 0.0, 1.0, 1.0)
             grids = tuple((int(rows), int(columns)) for rows, columns in inputs["spatial_shapes"].tolist())
             mask = inputs["pixel_attention_mask"].bool()
         else:
             size = self.model.config.vision_config.patch_size
             height, width = inputs["pixel_values"].shape[-2:]
-            grids = ((height // size, width // size),) * len(images)
+            grid, inner = self.reader.layout(height // size, width // size, readout)
+            grids = (grid,) * len(images)
             mask = torch.ones(patches.shape[:2], dtype=torch.bool, device=patches.device)
         return ImageFeatures(
             global_=F.normalize(global_.float(), dim=-1),
             patches=F.normalize(patches.float(), dim=-1),
             mask=mask,
             grids=grids,
-            windows=tuple(self._window(image) for image in images),
+            windows=tuple(_inside(self._window(image), inner) for image in images),
         )
 
     def _pixels(self, images: Sequence[Image.Image]) -> dict[str, Tensor]:
@@ -240,3 +242,10 @@ class Backbone:
             spans = tuple((offsets[i][0] + start, offsets[i][1] + start) for i in keep)
             found.append(TokenStates(states[row, [first + i for i in keep]], spans))
         return found
+
+
+def _inside(outer: Box, inner: Box) -> Box:
+    """The box ``inner``, given in fractions of the box ``outer``, in those of the image."""
+    left, top, right, bottom = outer
+    width, height = right - left, bottom - top
+    return left + inner[0] * width, top + inner[1] * height, left + inner[2] * width, top + inner[3] * height

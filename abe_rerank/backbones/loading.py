@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from abe_rerank.backbones.base import Backbone
-from abe_rerank.backbones.readers import ClipReader, Reader, SiglipReader
+from abe_rerank.backbones.readers import ClipReader, Reader, Siglip2Reader, SiglipReader
 from abe_rerank.errors import AbeRerankError, UsageError
 
 BUILTIN = Path(__file__).resolve().parents[1] / "builtin" / "clip"
@@ -21,7 +21,7 @@ _CLASSES: tuple[tuple[str, Callable[[], Reader]], ...] = (
     ("AltCLIPModel", ClipReader),
     ("ChineseCLIPModel", ClipReader),
     ("SiglipModel", SiglipReader),
-    ("Siglip2Model", SiglipReader),
+    ("Siglip2Model", Siglip2Reader),
 )
 
 

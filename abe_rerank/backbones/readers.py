@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from abe_rerank.backbones.features import Box
+
 
 class Reader(Protocol):
     """Reads one family of models. ``readouts`` lists the dense readouts of its patches, the default one first."""
@@ -24,6 +26,10 @@ class Reader(Protocol):
 
     def read_images(self, model: nn.Module, inputs: Mapping[str, Tensor], readout: str) -> tuple[Tensor, Tensor]:
         """(global [N, D], patches [N, P, D]) in the shared space, not normalised."""
+        ...
+
+    def layout(self, rows: int, columns: int, readout: str) -> tuple[tuple[int, int], Box]:
+        """The grid that a readout gives for an image of rows x columns patches, and the part of it that it covers."""
         ...
 
     def project_tokens(self, model: nn.Module, states: Tensor) -> Tensor:
@@ -119,7 +125,15 @@ def _reread(layer: Any, states: Tensor, readout: str, mask: Tensor | None = None
     return result
 
 
-class ClipReader:
+class _WholeGrid:
+    """The layout of readouts that give one vector for each patch."""
+
+    def layout(self, rows: int, columns: int, readout: str) -> tuple[tuple[int, int], Box]:
+        """See :class:`Reader`."""
+        return (rows, columns), (0.0, 0.0, 1.0, 1.0)
+
+
+class ClipReader(_WholeGrid):
     """CLIP-type ViTs pooled at a class token: CLIP, MetaCLIP 2, AltCLIP, Chinese-CLIP."""
 
     readouts: tuple[str, ...] = ("clear", "csa", "value", "last")
@@ -138,8 +152,8 @@ class ClipReader:
         return projected
 
 
-class SiglipReader:
-    """SigLIP and SigLIP 2, which pool with an attention head.
+class Siglip2Reader(_WholeGrid):
+    """SigLIP 2, which pools with an attention head.
 
     ``value`` reads each patch as the head would if all its attention lay on that patch: out_proj(v_proj(x_p)), then the
     head's residual LayerNorm and MLP. An image of one patch gives exactly its global embedding. ``csa`` and ``clear``
@@ -172,3 +186,51 @@ class SiglipReader:
         """See :class:`Reader`."""
         projected: Tensor = model.text_model.head(states)
         return projected
+
+
+class SiglipReader(Siglip2Reader):
+    """SigLIP: the readouts of SigLIP 2 and ``windows``.
+
+    ``windows`` (ours) runs the encoder and its head on overlapping square windows of a third of the image's side, each
+    with the positions it has in the image: what a window shows cannot leak into another. It costs a multiple of the
+    plain forward, and gives a coarser grid of one vector for each window.
+    """
+
+    readouts: tuple[str, ...] = ("value", "csa", "clear", "windows")
+
+    def read_images(self, model: Any, inputs: Mapping[str, Tensor], readout: str) -> tuple[Tensor, Tensor]:
+        """See :class:`Reader`."""
+        if readout != "windows":
+            return super().read_images(model, inputs, readout)
+        vision, pixels = model.vision_model, inputs["pixel_values"]
+        size = vision.config.patch_size
+        rows, columns = pixels.shape[-2] // size, pixels.shape[-1] // size
+        embedded = vision.embeddings(pixels, interpolate_pos_encoding=True)
+        index = _window_patches(rows, columns).to(embedded.device)
+        cut = embedded[:, index].flatten(0, 1)
+        states = vision.post_layernorm(vision.encoder(inputs_embeds=cut).last_hidden_state)
+        return read_global(model, inputs), vision.head(states).unflatten(0, (len(pixels), len(index)))
+
+    def layout(self, rows: int, columns: int, readout: str) -> tuple[tuple[int, int], Box]:
+        """See :class:`Reader`. The cell of a window is the middle of it, a stride wide."""
+        if readout != "windows":
+            return super().layout(rows, columns, readout)
+        side, stride = _window_size(rows, columns)
+        down, across = (rows - side) // stride + 1, (columns - side) // stride + 1
+        edge = (side - stride) / 2
+        ends = ((edge + across * stride) / columns, (edge + down * stride) / rows)
+        return (down, across), (edge / columns, edge / rows, *ends)
+
+
+def _window_size(rows: int, columns: int) -> tuple[int, int]:
+    """(side, stride) in patches."""
+    shorter = min(rows, columns)
+    side = min(shorter, max(2, round(shorter / 3)))
+    return side, max(1, side // 2)
+
+
+def _window_patches(rows: int, columns: int) -> Tensor:
+    """The patches of each window: indices [windows, side * side], windows row by row."""
+    side, stride = _window_size(rows, columns)
+    patches = torch.arange(rows * columns).view(rows, columns)
+    return patches.unfold(0, side, stride).unfold(1, side, stride).reshape(-1, side * side)

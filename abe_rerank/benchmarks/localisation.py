@@ -46,15 +46,22 @@ def pointed_at(region: Region, box: tuple[float, float, float, float]) -> float:
     """1.0 if the centre of the heaviest patch lies in the box (fractions of the image), else 0.0."""
     rows, columns = region.weights.shape
     row, column = np.unravel_index(int(region.weights.argmax()), region.weights.shape)
-    x, y = (column + 0.5) / columns, (row + 0.5) / rows
+    left, top, right, bottom = region.window
+    x, y = left + (right - left) * (column + 0.5) / columns, top + (bottom - top) * (row + 0.5) / rows
     return float(box[0] <= x <= box[2] and box[1] <= y <= box[3])
 
 
 def heat_on(region: Region, mask: np.ndarray) -> float:
     """The share of the region's weight on ``mask`` [h, w] in [0, 1], each weight spread evenly over its patch."""
     rows, columns = region.weights.shape
-    height, width = mask.shape
-    of_row = (np.arange(height) * rows) // height
-    of_column = (np.arange(width) * columns) // width
-    spread = region.weights[of_row[:, None], of_column[None, :]]
+    left, top, right, bottom = region.window
+    row, inside_rows = _cells(mask.shape[0], rows, top, bottom)
+    column, inside_columns = _cells(mask.shape[1], columns, left, right)
+    spread = region.weights[row[:, None], column[None, :]] * inside_rows[:, None] * inside_columns[None, :]
     return float((spread * mask).sum() / spread.sum())
+
+
+def _cells(pixels: int, cells: int, start: float, end: float) -> tuple[np.ndarray, np.ndarray]:
+    """The grid cell of each pixel along one axis, and whether the grid covers the pixel."""
+    place = ((np.arange(pixels) + 0.5) / pixels - start) / (end - start)
+    return np.clip((place * cells).astype(int), 0, cells - 1), (place >= 0) & (place < 1)
