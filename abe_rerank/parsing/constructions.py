@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from abe_rerank.parsing.lexicon import is_plural, kind_of, lemma, lexicon
-from abe_rerank.parsing.scene_words import FRAME_OPENERS, FRAMES, MADE, PLACES, PROPERTY_KINDS, STYLES
+from abe_rerank.parsing.scene_words import FRAME_OPENERS, FRAMES, MADE, PLACES, PROPERTY_KINDS, STYLE_WORDS, STYLES
 from abe_rerank.types import Kind
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def is_style_or_place(binder: Binder, at: int, phrase: Phrase) -> bool:
     link = binder.link_low
     bare = phrase.determiner is None and not phrase.modifiers
     named = words[phrase.head].text[:1].isupper() and bare
-    if head in STYLES or link in ("in the style of", "in style of") or (link == "by" and named):
+    if head in STYLES or head in STYLE_WORDS or link in ("in the style of", "in style of") or (link == "by" and named):
         binder.scene.ignore(phrase.start, phrase.end, "style")
         return True
     placed = not phrase.modifiers and link in _PLACE_LINKS and binder.low(at + 1) != "of"
