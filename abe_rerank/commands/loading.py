@@ -49,7 +49,7 @@ def quiet_libraries() -> None:
     import transformers
 
     warnings.filterwarnings("ignore", category=FutureWarning)
-    huggingface_hub.utils.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    huggingface_hub.utils.logging.set_verbosity_error()
     for library in (diffusers, transformers):
         library.utils.logging.set_verbosity_error()
         library.utils.logging.disable_progress_bar()
