@@ -18,7 +18,18 @@ _HOME = {
     "AbeRerankError": "abe_rerank.errors",
     "UsageError": "abe_rerank.errors",
 }
-__all__ = [*_HOME, "__version__"]
+__all__ = [
+    "AbeRerankError",
+    "Candidate",
+    "PairScore",
+    "Ranking",
+    "Reranker",
+    "Score",
+    "Spec",
+    "UsageError",
+    "__version__",
+    "parse",
+]
 
 if TYPE_CHECKING:
     from abe_rerank.errors import AbeRerankError, UsageError

@@ -2,12 +2,13 @@
 
 1. *Close-ups*: small pictures of no object, one or two, of 3x3 to 6x6 patches, with terse captions, by the contrastive
    loss. Each picture sits at a random window of the position grid, so every position learns to read.
-2. *Scenes*: whole pictures of one to four objects with web-like captions by the same loss, and self-distillation
-   (CLIPSelf, arXiv 2310.01403): the mean of the patches' readout inside a random box imitates what the frozen model of
-   stage 1 says of that box cut out. Stage 1 has no region labels, so neither has stage 2.
+2. *Scenes*: whole pictures of one to four objects with web-like captions by the same loss, close-ups with web-like
+   captions beside them, and self-distillation (CLIPSelf, arXiv 2310.01403): the mean of the patches' readout inside a
+   random box imitates what the model's running average says of that box cut out, which it reads as a close-up.
 
-Ours: the native cut-outs in place of resized ones, distilling while the contrastive training goes on, and leaving out
-half of the patches (FLIP, arXiv 2212.00794) in a part of the steps. No hard negatives, no per-object labels or boxes.
+Ours: cut-outs read at their own size in place of enlarged ones, a teacher that learns along, distilling while the
+contrastive training goes on. No hard negatives, no per-object labels or boxes. The twin without self-distillation sees
+the same pictures and captions.
 """
 
 from __future__ import annotations
@@ -16,17 +17,20 @@ import copy
 import logging
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+import typer
 from numpy.typing import NDArray
 from torch import Tensor
 from transformers import SiglipConfig, SiglipModel
 
 from abe_rerank.shapes.tokenizer import word_tokenizer
+from abe_rerank.shapes.train.common import log_to
 from abe_rerank.shapes.train.first_weights import start_as_bag_of_words, start_as_convolution
 from abe_rerank.shapes.train.pools import Pool, PoolPlan, open_pool
 from abe_rerank.shapes.world import CLOSE_UPS, SCENES
@@ -41,30 +45,34 @@ WINDOW_ODDS = (0.1, 0.15, 0.25, 0.5)
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage: ``distil`` weighs the self-distillation term, ``boxes`` is its number of cut-outs per picture."""
+    """One stage: which pictures it learns from, ``batch`` of each kind in a step, and for how long.
+
+    ``distil`` weighs the self-distillation term on the scenes, and ``boxes`` is its number of cut-outs per picture.
+    """
 
     name: str
+    close_ups: PoolPlan
+    scenes: PoolPlan | None
     steps: int
     batch: int
     rate: float
     distil: float = 0.0
-    boxes: int = 0
+    boxes: int = 4
 
 
+TERSE = PoolPlan(CLOSE_UPS, count=60_000, size=max(WINDOWS) * PATCH, style="terse")
 STAGES = (
-    Stage("close-ups", steps=4000, batch=128, rate=6e-4),
-    Stage("scenes", steps=900, batch=64, rate=4e-4, distil=4.0, boxes=4),
+    Stage("close-ups", TERSE, None, steps=3300, batch=128, rate=6e-4),
+    Stage(
+        "scenes",
+        close_ups=replace(TERSE, style="web"),
+        scenes=PoolPlan(SCENES, count=50_000, size=IMAGE, style="web", first=10_000_000),
+        steps=700,
+        batch=64,
+        rate=4e-4,
+        distil=4.0,
+    ),
 )
-
-
-def close_up_plan(count: int = 60_000) -> PoolPlan:
-    """The small pictures of stage 1."""
-    return PoolPlan(CLOSE_UPS, count, max(WINDOWS) * PATCH, "terse")
-
-
-def scene_plan(count: int = 50_000) -> PoolPlan:
-    """The whole pictures of stage 2."""
-    return PoolPlan(SCENES, count, IMAGE, "web", first=10_000_000)
 
 
 def new_model(vocabulary_size: int) -> SiglipModel:
@@ -99,16 +107,11 @@ def window_positions(rows: Tensor, columns: Tensor, side: int) -> Tensor:
     return at.flatten(1)
 
 
-def read_patches(model: SiglipModel, pixels: Tensor, positions: Tensor, keep: Tensor | None = None) -> Tensor:
-    """Last hidden states [n, patches, width] of pictures whose patches stand at the given positions of the grid.
-
-    ``keep`` [n, kept] holds indices of the patches to read; the others are left out.
-    """
+def read_patches(model: SiglipModel, pixels: Tensor, positions: Tensor) -> Tensor:
+    """Last hidden states [n, patches, width] of pictures whose patches stand at the given positions of the grid."""
     vision = model.vision_model
     x = vision.embeddings.patch_embedding(pixels).flatten(2).transpose(1, 2)
     x = x + vision.embeddings.position_embedding.weight[positions]
-    if keep is not None:
-        x = x.gather(1, keep[..., None].expand(-1, -1, x.shape[-1]))
     return vision.post_layernorm(vision.encoder(inputs_embeds=x).last_hidden_state)
 
 
@@ -141,7 +144,7 @@ def contrastive_loss(model: SiglipModel, image: Tensor, ids: Tensor) -> Tensor:
 
 
 class ClipTraining:
-    """The state of a training: model, its running average, the frozen teacher, optimizer, stage and step."""
+    """The state of a training: model, its running average (the teacher), optimizer, stage and step."""
 
     def __init__(self, work: Path, stages: tuple[Stage, ...], device: torch.device, seed: int = 0):
         torch.manual_seed(seed)
@@ -149,7 +152,6 @@ class ClipTraining:
         self.tokenizer = word_tokenizer(TOKENS)
         self.model = new_model(len(self.tokenizer)).to(device)
         self.average = copy.deepcopy(self.model).requires_grad_(False)
-        self.teacher: SiglipModel | None = None
         self.stage, self.step = 0, 0
         self.optimizer = self._new_optimizer()
 
@@ -162,22 +164,26 @@ class ClipTraining:
     def run(self) -> SiglipModel:
         """Trains from where it is to the end; returns the running average of the model."""
         for stage in self.stages[self.stage :]:
-            pool = self._pool(stage)
+            pools = self._pools(stage)
             if self.stage == self.step == 0:
-                self._start(pool)
+                self._start(pools[0])
             started, losses = time.monotonic(), []
             while self.step < stage.steps:
-                losses.append(self._train_step(stage, pool))
+                losses.append(self._train_step(stage, pools))
                 self.step += 1
                 if self.step % 50 == 0:
                     mean = torch.tensor(losses).mean(0).tolist()
                     pace = (time.monotonic() - started) / len(losses)
                     log.info("%s %d/%d loss %s %.2f s/step", stage.name, self.step, stage.steps, mean, pace)
                     started, losses = time.monotonic(), []
-                if self.step % 200 == 0:
+                if self.step % 100 == 0:
                     self.save()
             self._finish_stage()
         return self.average
+
+    def _pools(self, stage: Stage) -> list[Pool]:
+        plans = [stage.close_ups, *([stage.scenes] if stage.scenes else [])]
+        return [open_pool(self.work / f"{stage.name}-{k}", plan, self.tokenizer) for k, plan in enumerate(plans)]
 
     def _start(self, pool: Pool) -> None:
         pixels = to_pixels(pool.images[: len(pool.images) : max(1, len(pool.images) // 2000)], self.device)
@@ -186,41 +192,42 @@ class ClipTraining:
         start_as_bag_of_words(self.model.text_model, pool.ids.reshape(-1, TOKENS), self.tokenizer.get_vocab())
         self.average.load_state_dict(self.model.state_dict())
 
-    def _pool(self, stage: Stage) -> Pool:
-        plan = close_up_plan() if stage.name == "close-ups" else scene_plan()
-        return open_pool(self.work / stage.name, plan, self.tokenizer)
-
     def _finish_stage(self) -> None:
-        self.teacher = copy.deepcopy(self.average).eval()
         self.model.load_state_dict(self.average.state_dict())
         self.stage, self.step = self.stage + 1, 0
         if self.stage < len(self.stages):
             self.optimizer = self._new_optimizer()
         self.save()
 
-    def _train_step(self, stage: Stage, pool: Pool) -> tuple[float, float]:
+    def _train_step(self, stage: Stage, pools: list[Pool]) -> tuple[float, float]:
         rng = np.random.default_rng((self.seed, self.stage, self.step))
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
         for group in self.optimizer.param_groups:
             group["lr"] = stage.rate * _warm_cosine(self.step, stage.steps)
-        images, ids = pool.batch(rng, stage.batch)
-        if rng.random() < 0.5:
-            ids = _with_unknown_words(ids, rng)
-        pixels, tokens = to_pixels(images, self.device), torch.from_numpy(ids).long().to(self.device)
-        if stage.name == "close-ups":
-            contrast, distil = self._close_up_loss(pixels, tokens, rng, generator), torch.zeros(())
-        else:
-            contrast, distil = self._scene_loss(stage, pixels, tokens, generator)
+        batches = [self._batch(pool, rng, stage.batch) for pool in pools]
+        contrast, distil = self._close_up_loss(*batches[0], rng, generator), torch.zeros((), device=self.device)
+        if len(batches) > 1:
+            on_scenes, distil = self._scene_loss(stage, *batches[1], generator)
+            contrast = contrast + on_scenes
         self.optimizer.zero_grad(set_to_none=True)
         (contrast + stage.distil * distil).backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
-        with torch.no_grad():
-            self.model.logit_scale.clamp_(max=math.log(60.0))
-            keep = min(0.998, (self.step + 1) / (self.step + 10))
-            for mean, new in zip(self.average.parameters(), self.model.parameters(), strict=True):
-                mean.lerp_(new, 1 - keep)
+        self._follow(stage)
         return contrast.item(), distil.item()
+
+    def _batch(self, pool: Pool, rng: np.random.Generator, size: int) -> tuple[Tensor, Tensor]:
+        images, ids = pool.batch(rng, size)
+        ids = _with_unknown_words(ids, rng)
+        return to_pixels(images, self.device), torch.from_numpy(ids).long().to(self.device)
+
+    @torch.no_grad()
+    def _follow(self, stage: Stage) -> None:
+        """Moves the running average, whose memory is a tenth of the stage, and bounds the logit scale."""
+        self.model.logit_scale.clamp_(max=math.log(60.0))
+        keep = min(1 - 10 / stage.steps, (self.step + 1) / (self.step + 10))
+        for mean, new in zip(self.average.parameters(), self.model.parameters(), strict=True):
+            mean.lerp_(new, 1 - keep)
 
     def _close_up_loss(
         self, pixels: Tensor, ids: Tensor, rng: np.random.Generator, generator: torch.Generator
@@ -235,20 +242,15 @@ class ClipTraining:
     def _scene_loss(
         self, stage: Stage, pixels: Tensor, ids: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
-        positions = torch.arange(GRID * GRID, device=self.device)
+        hidden = read_patches(self.model, pixels, torch.arange(GRID * GRID, device=self.device))
+        contrast = contrastive_loss(self.model, pooled(self.model, hidden), ids)
         if not stage.distil:
-            shuffled = torch.rand((len(pixels), GRID * GRID), generator=generator).argsort(1).to(self.device)
-            keep = shuffled[:, : GRID * GRID // 2] if self.step % 4 else None
-            hidden = read_patches(self.model, pixels, positions, keep)
-            return contrastive_loss(self.model, pooled(self.model, hidden), ids), torch.zeros(())
-        hidden = read_patches(self.model, pixels, positions)
+            return contrast, torch.zeros((), device=self.device)
         local = value_path(self.model, hidden).unflatten(1, (GRID, GRID))
-        distil = [self._box_loss(pixels, local, generator) for _ in range(stage.boxes)]
-        return contrastive_loss(self.model, pooled(self.model, hidden), ids), torch.stack(distil).mean()
+        return contrast, torch.stack([self._box_loss(pixels, local, generator) for _ in range(stage.boxes)]).mean()
 
     def _box_loss(self, pixels: Tensor, local: Tensor, generator: torch.Generator) -> Tensor:
-        """One random box of one size in each picture: 1 - cosine(mean patch readout, teacher on the cut-out)."""
-        assert self.teacher is not None
+        """1 - cosine(mean patch readout, running average on the cut-out) for a box by lot in each picture."""
         side = int(torch.randint(min(WINDOWS), max(WINDOWS), (), generator=generator))
         corner = torch.randint(GRID - side + 1, (2, len(pixels)), generator=generator).to(self.device)
         steps, n = torch.arange(side, device=self.device), torch.arange(len(pixels), device=self.device)[:, None, None]
@@ -256,15 +258,15 @@ class ClipTraining:
         student = local[n, rows[:, :, None], columns[:, None, :]].mean((1, 2))
         cut = _cut_out(pixels, corner, side)
         with torch.no_grad():
-            seen = read_patches(self.teacher, cut, window_positions(corner[0], corner[1], side))
-            wanted = pooled(self.teacher, seen)
+            seen = read_patches(self.average, cut, window_positions(corner[0], corner[1], side))
+            wanted = pooled(self.average, seen)
         return 1 - F.cosine_similarity(student, wanted).mean()
 
     def save(self) -> None:
         """Writes a checkpoint, and the running average as an ordinary model folder beside it."""
         state = {
             **{"model": self.model.state_dict(), "average": self.average.state_dict()},
-            **{"teacher": self.teacher and self.teacher.state_dict(), "optimizer": self.optimizer.state_dict()},
+            "optimizer": self.optimizer.state_dict(),
             **{"stage": self.stage, "step": self.step},
         }
         self.work.mkdir(parents=True, exist_ok=True)
@@ -280,9 +282,6 @@ class ClipTraining:
         self.stage, self.step = state["stage"], state["step"]
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
-        if state["teacher"] is not None:
-            self.teacher = copy.deepcopy(self.average).eval()
-            self.teacher.load_state_dict(state["teacher"])
         if self.stage < len(self.stages):
             self.optimizer = self._new_optimizer()
             self.optimizer.load_state_dict(state["optimizer"])
@@ -304,7 +303,8 @@ def _with_unknown_words(ids: NDArray[np.int16], rng: np.random.Generator) -> NDA
     return np.where(fits[:, None], shifted, ids)
 
 
-def _warm_cosine(step: int, steps: int, warm: int = 200) -> float:
+def _warm_cosine(step: int, steps: int) -> float:
+    warm = min(200, steps // 10)
     if step < warm:
         return (step + 1) / warm
     return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
@@ -319,12 +319,16 @@ def save_folder(model: SiglipModel, folder: Path) -> None:
     SiglipImageProcessorPil(size={"height": IMAGE, "width": IMAGE}).save_pretrained(folder)
 
 
-def main(out: Path, work: Path, device: str = "cpu", distil: bool = True) -> None:
-    """Trains, or goes on training, with checkpoints in ``work``; writes the finished folder to ``out``.
-
-    ``distil=False`` trains the twin without self-distillation.
-    """
-    stages = STAGES if distil else tuple(Stage(s.name, s.steps, s.batch, s.rate) for s in STAGES)
-    training = ClipTraining(work, stages, torch.device(device))
+def main(
+    out: Annotated[Path, typer.Option(help="folder of the model that is written")] = Path("checkpoints/clip"),
+    seed: int = 0,
+    device: str = "cpu",
+    distil: Annotated[bool, typer.Option(help="--no-distil trains the twin without self-distillation")] = True,
+) -> None:
+    """Trains the CLIP-like model (about 70 minutes on one CPU core); the same command goes on from the last checkpoint."""
+    work = out / "work"
+    log_to(work)
+    stages = STAGES if distil else tuple(replace(stage, distil=0.0) for stage in STAGES)
+    training = ClipTraining(work, stages, torch.device(device), seed)
     training.resume()
     save_folder(training.run(), out)

@@ -1,0 +1,134 @@
+"""The training of the built-in CLIP against loops, and that a resumed training is the same training."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from abe_rerank.shapes.train.clip import (
+    GRID,
+    PATCH,
+    STAGES,
+    TOKENS,
+    ClipTraining,
+    _cut_out,
+    contrastive_loss,
+    new_model,
+    pooled,
+    read_patches,
+    value_path,
+    window_positions,
+)
+from abe_rerank.shapes.train.first_weights import OFFSETS, start_as_bag_of_words, start_as_convolution
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(0)
+    return new_model(40).eval()
+
+
+@pytest.mark.parametrize("side", [1, 3, 6])
+def test_window_positions(side):
+    rows, columns = torch.tensor([0, 4]), torch.tensor([2, 5])
+    got = window_positions(rows, columns, side)
+    for n in range(2):
+        wanted = [(rows[n] + r) * GRID + columns[n] + c for r in range(side) for c in range(side)]
+        assert got[n].tolist() == [int(w) for w in wanted]
+
+
+def test_cut_outs_are_slices():
+    pixels = torch.rand(3, 3, GRID * PATCH, GRID * PATCH)
+    corner = torch.tensor([[0, 3, 7], [1, 9, 0]])
+    got = _cut_out(pixels, corner, 3)
+    for n in range(3):
+        top, left = (int(c) * PATCH for c in corner[:, n])
+        assert torch.equal(got[n], pixels[n, :, top : top + 3 * PATCH, left : left + 3 * PATCH])
+
+
+@torch.no_grad()
+def test_reading_patches_is_the_models_own_forward(model):
+    pixels = torch.rand(2, 3, GRID * PATCH, GRID * PATCH)
+    hidden = read_patches(model, pixels, torch.arange(GRID * GRID))
+    own = model.vision_model(pixels)
+    assert torch.allclose(hidden, own.last_hidden_state, atol=1e-5)
+    assert torch.allclose(pooled(model, hidden), own.pooler_output, atol=1e-5)
+
+
+@torch.no_grad()
+def test_value_path_is_the_head_on_one_patch(model):
+    hidden = torch.randn(2, 5, model.config.vision_config.hidden_size)
+    got = value_path(model, hidden)
+    for k in range(5):
+        assert torch.allclose(got[:, k], pooled(model, hidden[:, k : k + 1]), atol=1e-5)
+
+
+@torch.no_grad()
+def test_contrastive_loss_against_a_loop(model):
+    ids = torch.randint(4, 40, (6, TOKENS), generator=torch.Generator().manual_seed(1))
+    ids[3] = ids[0]
+    image = torch.randn(6, model.config.vision_config.hidden_size)
+    text = F.normalize(model.text_model(ids).pooler_output, dim=-1)
+    cosines = model.logit_scale.exp() * F.normalize(image, dim=-1) @ text.T
+    terms = []
+    for n in range(6):
+        rivals = [m for m in range(6) if m == n or not torch.equal(ids[m], ids[n])]
+        terms.append(torch.logsumexp(cosines[n, rivals], 0) - cosines[n, n])
+        terms.append(torch.logsumexp(cosines[rivals, n], 0) - cosines[n, n])
+    assert contrastive_loss(model, image, ids).item() == pytest.approx(torch.stack(terms).mean().item(), abs=1e-4)
+
+
+@torch.no_grad()
+def test_heads_start_by_looking_at_their_neighbours():
+    model = new_model(40)
+    start_as_convolution(model.vision_model, torch.randn(500, 3 * PATCH * PATCH))
+    states = model.vision_model.embeddings(torch.zeros(1, 3, GRID * PATCH, GRID * PATCH))
+    layer = model.vision_model.encoder.layers[0]
+    states = layer.layer_norm1(states)[0]
+    queries, keys = (
+        p(states).view(GRID * GRID, len(OFFSETS), -1) for p in (layer.self_attn.q_proj, layer.self_attn.k_proj)
+    )
+    looks = torch.einsum("phd,qhd->hpq", queries, keys).argmax(-1)
+    for head, (rows, columns) in enumerate(OFFSETS):
+        for row in range(1, GRID - 1):
+            for column in range(1, GRID - 1):
+                assert looks[head, row * GRID + column] == (row + rows) * GRID + column + columns
+
+
+def test_bag_of_words_start_tells_words_apart():
+    training = ClipTraining(None, STAGES, torch.device("cpu"))
+    texts = ["a red cube", "a blue cube", "a red star", "a photo of a blue star", "a star", "a cube"]
+    ids = np.array(training.tokenizer(texts, padding="max_length")["input_ids"], np.int16)
+    start_as_bag_of_words(training.model.text_model, ids, training.tokenizer.get_vocab(), steps=60, batch=6)
+    with torch.no_grad():
+        text = F.normalize(training.model.text_model(torch.from_numpy(ids).long()).pooler_output, dim=-1)
+    near, far = text[0] @ text[1], text[0] @ text[3]
+    assert near > far + 0.2, "sharing a noun is more than sharing nothing"
+    assert text[4] @ text[5] < 0.5
+
+
+def tiny_stages():
+    close, scenes = STAGES
+    few = replace(close.close_ups, count=24)
+    return (
+        replace(close, close_ups=few, steps=4, batch=6),
+        replace(scenes, close_ups=few, scenes=replace(scenes.scenes, count=12), steps=3, batch=4, boxes=1),
+    )
+
+
+def test_resumed_training_is_the_same_training(tmp_path):
+    torch.set_num_threads(1)
+    whole = ClipTraining(tmp_path / "whole", tiny_stages(), torch.device("cpu"))
+    finished = whole.run()
+    cut = ClipTraining(tmp_path / "cut", tiny_stages(), torch.device("cpu"))
+    cut.stages = cut.stages[:1]
+    cut.run()
+    again = ClipTraining(tmp_path / "cut", tiny_stages(), torch.device("cpu"), seed=0)
+    again.resume()
+    assert (again.stage, again.step) == (1, 0)
+    resumed = again.run()
+    for (name, a), b in zip(finished.state_dict().items(), resumed.state_dict().values(), strict=True):
+        assert torch.equal(a, b), name
+    assert (tmp_path / "cut" / "model" / "model.safetensors").exists()
