@@ -8,6 +8,7 @@ which: as public CLIPs do. No caption is ever wrong and there are no hard negati
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,7 +18,9 @@ from abe_rerank.shapes.world import COLOURS, PATTERNS, SHAPES, SIZES, Scene, Sce
 
 Style = Literal["full", "web", "terse"]
 
-SHAPE_SYNONYMS = {
+Synonyms = Mapping[str, tuple[str, ...]]
+
+SHAPE_SYNONYMS: Synonyms = {
     "cube": ("box", "block"),
     "sphere": ("ball",),
     "cylinder": ("can", "drum"),
@@ -25,9 +28,9 @@ SHAPE_SYNONYMS = {
     "cross": ("plus",),
     "crescent": ("moon",),
 }
-COLOUR_SYNONYMS = {"gray": ("grey",), "purple": ("violet",), "cyan": ("turquoise",)}
-PATTERN_SYNONYMS = {"striped": ("stripy",), "dotted": ("polka-dotted", "spotted")}
-SIZE_SYNONYMS = {"small": ("little", "tiny"), "large": ("big", "huge")}
+COLOUR_SYNONYMS: Synonyms = {"gray": ("grey",), "purple": ("violet",), "cyan": ("turquoise",)}
+PATTERN_SYNONYMS: Synonyms = {"striped": ("stripy",), "dotted": ("polka-dotted", "spotted")}
+SIZE_SYNONYMS: Synonyms = {"small": ("little", "tiny"), "large": ("big", "huge")}
 PATTERN_NOUNS = {"striped": "stripes", "dotted": "dots"}
 ANYTHING = ("object", "thing", "shape")
 
@@ -183,7 +186,7 @@ def _phrase(thing: SceneObject, rng: np.random.Generator, wording: Wording, coun
     return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
 
 
-def _word(word: str, synonyms: dict[str, tuple[str, ...]], rng: np.random.Generator, wording: Wording) -> str:
+def _word(word: str, synonyms: Synonyms, rng: np.random.Generator, wording: Wording) -> str:
     others = synonyms.get(word, ())
     return str(rng.choice(others)) if others and rng.random() < wording.synonym else word
 

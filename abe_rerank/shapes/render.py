@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from abe_rerank.shapes.world import Scene, SceneObject
 
-Field = NDArray[np.float32]
+Field = NDArray[Any]
+"""An array of floats over pixels."""
 
 
 def render(scene: Scene, size: int = 128) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:

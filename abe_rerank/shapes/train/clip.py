@@ -19,7 +19,7 @@ import math
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -112,12 +112,14 @@ def read_patches(model: SiglipModel, pixels: Tensor, positions: Tensor) -> Tenso
     vision = model.vision_model
     x = vision.embeddings.patch_embedding(pixels).flatten(2).transpose(1, 2)
     x = x + vision.embeddings.position_embedding.weight[positions]
-    return vision.post_layernorm(vision.encoder(inputs_embeds=x).last_hidden_state)
+    hidden: Tensor = vision.post_layernorm(vision.encoder(inputs_embeds=x).last_hidden_state)
+    return hidden
 
 
 def pooled(model: SiglipModel, hidden: Tensor) -> Tensor:
     """The global embedding [n, width] by the attention-pooling head."""
-    return model.vision_model.head(hidden)
+    out: Tensor = model.vision_model.head(hidden)
+    return out
 
 
 def value_path(model: SiglipModel, hidden: Tensor) -> Tensor:
@@ -126,7 +128,8 @@ def value_path(model: SiglipModel, hidden: Tensor) -> Tensor:
     width = hidden.shape[-1]
     weight, bias = head.attention.in_proj_weight[2 * width :], head.attention.in_proj_bias[2 * width :]
     x = head.attention.out_proj(F.linear(hidden, weight, bias))
-    return x + head.mlp(head.layernorm(x))
+    out: Tensor = x + head.mlp(head.layernorm(x))
+    return out
 
 
 def contrastive_loss(model: SiglipModel, image: Tensor, ids: Tensor) -> Tensor:
@@ -150,8 +153,9 @@ class ClipTraining:
         torch.manual_seed(seed)
         self.work, self.stages, self.device, self.seed = work, stages, device, seed
         self.tokenizer = word_tokenizer(TOKENS)
-        self.model = new_model(len(self.tokenizer)).to(device)
-        self.average = copy.deepcopy(self.model).requires_grad_(False)
+        self.model: Any = new_model(len(self.tokenizer))
+        self.model.to(device)
+        self.average: SiglipModel = copy.deepcopy(self.model).requires_grad_(False)
         self.stage, self.step = 0, 0
         self.optimizer = self._new_optimizer()
 
@@ -236,7 +240,7 @@ class ClipTraining:
         if side * PATCH != pixels.shape[-1]:
             pixels = F.interpolate(pixels, size=side * PATCH, mode="bilinear", antialias=True, align_corners=False)
         corner = torch.randint(GRID - side + 1, (2, len(pixels)), generator=generator).to(self.device)
-        hidden = read_patches(self.model, pixels, window_positions(*corner, side))
+        hidden = read_patches(self.model, pixels, window_positions(corner[0], corner[1], side))
         return contrastive_loss(self.model, pooled(self.model, hidden), ids)
 
     def _scene_loss(
@@ -325,7 +329,7 @@ def main(
     device: str = "cpu",
     distil: Annotated[bool, typer.Option(help="--no-distil trains the twin without self-distillation")] = True,
 ) -> None:
-    """Trains the CLIP-like model (about 70 minutes on one CPU core); the same command goes on from the last checkpoint."""
+    """Trains the CLIP-like model (about an hour on one CPU core); the same command goes on from the last checkpoint."""
     work = out / "work"
     log_to(work)
     stages = STAGES if distil else tuple(replace(stage, distil=0.0) for stage in STAGES)

@@ -10,6 +10,7 @@ All of it is a start only: every weight is free to move.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -37,7 +38,8 @@ def start_as_convolution(vision: SiglipVisionModel, patches: Tensor) -> None:
     with torch.no_grad():
         _set_positions(vision.embeddings.position_embedding, rates)
         _set_whitening(vision.embeddings.patch_embedding, patches, width - place)
-        for layer in vision.encoder.layers:
+        layers: Any = vision.encoder.layers
+        for layer in layers:
             _set_heads(layer.self_attn, rates, width // len(OFFSETS))
             for last in (layer.self_attn.out_proj, layer.mlp.fc2):
                 last.weight[:place] = 0
@@ -67,7 +69,7 @@ def _set_whitening(conv: nn.Conv2d, patches: Tensor, channels: int) -> None:
     conv.bias[-channels:] = -white @ mean
 
 
-def _set_heads(attention: nn.Module, rates: Tensor, size: int) -> None:
+def _set_heads(attention: Any, rates: Tensor, size: int) -> None:
     """Queries are positions moved by the head's offset, keys are positions: their product peaks at the neighbour."""
     place = 4 * len(rates)
     for name in ("q_proj", "k_proj"):
@@ -87,7 +89,8 @@ def _shift(offset: tuple[int, int], rates: Tensor) -> Tensor:
         for angle in (rates * distance).tolist():
             c, s = math.cos(angle), math.sin(angle)
             blocks.append(torch.tensor([[c, s], [-s, c]]))
-    return torch.block_diag(*blocks)
+    matrix: Tensor = torch.block_diag(*blocks)
+    return matrix
 
 
 def start_as_bag_of_words(
@@ -100,7 +103,7 @@ def start_as_bag_of_words(
     """
     generator = torch.Generator().manual_seed(1)
     device = next(text.parameters()).device
-    codes = torch.zeros(len(vocabulary), text.config.projection_size)
+    codes = torch.zeros(len(vocabulary), text.head.out_features)
     for word in content_words():
         codes[vocabulary[word]] = F.normalize(torch.randn(codes.shape[1], generator=generator), dim=0)
     optimizer = torch.optim.AdamW(text.parameters(), lr=2e-3, betas=(0.9, 0.98))
