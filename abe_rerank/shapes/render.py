@@ -43,6 +43,7 @@ def render(scene: Scene, size: int = 128) -> tuple[NDArray[np.uint8], NDArray[np
 def _background(scene: Scene, size: int, rng: np.random.Generator) -> Field:
     first, second = (np.array(tone, np.float32) for tone in scene.background_rgb)
     rows = ((np.arange(size, dtype=np.float32) + 0.5) / size)[:, None, None]
+    share: Field
     if scene.background == "plain":
         share = np.zeros((size, size, 1), np.float32)
     elif scene.background == "gradient":
@@ -123,7 +124,8 @@ def _pattern(thing: SceneObject, a: Field, b: Field, pixel: float) -> Field:
         near = [np.hypot(np.mod(p + d, 2) - 1, (np.mod(q / 1.2 + d, 2) - 1) * 1.2) for d in (0.0, 1.0)]
         field = np.minimum(*near) - 0.52
     share = np.clip(0.5 - field / max(pixel * thing.pattern_scale, 1e-3), 0, 1)[..., None]
-    return base * (1 - share) + _contrast(base) * share
+    colour: Field = base * (1 - share) + _contrast(base) * share
+    return colour
 
 
 def _contrast(rgb: Field) -> Field:
@@ -225,11 +227,14 @@ def _flat(field: Callable[[Field, Field], Field]) -> Callable[[SceneObject, floa
 
 
 def _ring(u: Field, v: Field) -> Field:
-    return np.abs(np.sqrt(u * u + v * v) - 0.72) - 0.24
+    distance: Field = np.abs(np.sqrt(u * u + v * v) - 0.72) - 0.24
+    return distance
 
 
 def _crescent(u: Field, v: Field) -> Field:
-    return np.maximum(np.sqrt((u - 0.1) ** 2 + v * v) - 0.96, 0.8 - np.sqrt((u - 0.5) ** 2 + v * v))
+    disc, bite = np.sqrt((u - 0.1) ** 2 + v * v) - 0.96, 0.8 - np.sqrt((u - 0.5) ** 2 + v * v)
+    distance: Field = np.maximum(disc, bite)
+    return distance
 
 
 def _polygon(corners: tuple[tuple[float, float], ...]) -> Callable[[Field, Field], Field]:

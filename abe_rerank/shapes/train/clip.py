@@ -153,8 +153,8 @@ class ClipTraining:
         torch.manual_seed(seed)
         self.work, self.stages, self.device, self.seed = work, stages, device, seed
         self.tokenizer = word_tokenizer(TOKENS)
-        self.model: Any = new_model(len(self.tokenizer))
-        self.model.to(device)
+        network: Any = new_model(len(self.tokenizer))
+        self.model: SiglipModel = network.to(device)
         self.average: SiglipModel = copy.deepcopy(self.model).requires_grad_(False)
         self.stage, self.step = 0, 0
         self.optimizer = self._new_optimizer()
