@@ -13,11 +13,11 @@ from tiny_models import images, save_tiny
 
 from abe_rerank.backbones import Backbone, load_backbone
 from abe_rerank.calibration import fit, write_calibration
-from abe_rerank.errors import UsageError
+from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.scorers import make_scorer
 from abe_rerank.scorers.explanations import region_box, verdict
 from abe_rerank.scorers.phrases import competitors, plan
-from abe_rerank.scorers.terms import AbeSettings
+from abe_rerank.scorers.terms import AbeSettings, write_settings
 from abe_rerank.types import Attribute, Kind, ObjectPhrase, Spec
 
 Things = tuple[tuple[tuple[tuple[str, Kind], ...], str], ...]
@@ -223,10 +223,25 @@ def test_stamps_name_settings_and_weights(siglip: Backbone, tmp_path: Path) -> N
     one, same = make_scorer("abe", siglip), make_scorer("abe", siglip, AbeSettings())
     assert one.stamp == same.stamp
     assert siglip.weights_hash in one.stamp
-    assert make_scorer("abe", siglip, AbeSettings(mu=1.0)).stamp != one.stamp
+    assert make_scorer("abe", siglip, AbeSettings(mu=9.0)).stamp != one.stamp
     other = load_backbone(save_tiny("CLIPModel", tmp_path), device="cpu")
     assert make_scorer("abe", other).stamp != one.stamp
     assert one.explain(images(1), TWO)[0].scorer == one.stamp
+
+
+def test_settings_beside_the_backbone_are_its_defaults(tmp_path: Path) -> None:
+    backbone = load_backbone(save_tiny("SiglipModel", tmp_path), device="cpu")
+    measured = AbeSettings(patch_readout="windows", mu=3.0, region_query="object")
+    write_settings(backbone.folder, measured)
+    scorer = make_scorer("abe", backbone)
+    assert (
+        scorer.stamp
+        == make_scorer("abe", backbone, measured).stamp
+        != make_scorer("abe", backbone, AbeSettings()).stamp
+    )
+    (tmp_path / "abe.json").write_text('{"gamma": 1}')
+    with pytest.raises(AbeRerankError, match=r"abe\.json does not hold settings"):
+        make_scorer("abe", backbone)
 
 
 def test_half_precision_is_in_the_stamp_and_scores_stay_close(siglip: Backbone) -> None:

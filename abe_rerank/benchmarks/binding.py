@@ -60,9 +60,9 @@ def variants(backbone: Backbone, settings: AbeSettings | None = None, ablate: bo
     """The baselines, ABE, and ABE with each part taken away or exchanged."""
     from abe_rerank.scorers.abe import AbeScorer
     from abe_rerank.scorers.baselines import ClipScorer, FilipScorer
-    from abe_rerank.scorers.terms import AbeSettings
+    from abe_rerank.scorers.terms import settings_for
 
-    base = settings or AbeSettings()
+    base = settings or settings_for(backbone.folder)
     found: dict[str, FeatureScorer] = {
         GLOBAL: ClipScorer(backbone),
         "FILIP (max over patches)": FilipScorer(backbone),

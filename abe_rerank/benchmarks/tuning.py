@@ -19,12 +19,12 @@ from abe_rerank.benchmarks.binding_scenes import TASKS, twins
 from abe_rerank.benchmarks.cases import Case
 from abe_rerank.parsing import parse
 from abe_rerank.scorers.abe import AbeScorer
-from abe_rerank.scorers.terms import AbeSettings, terms
+from abe_rerank.scorers.terms import AbeSettings, terms, write_settings
 
 if TYPE_CHECKING:
     from abe_rerank.backbones import Backbone, ImageFeatures
 
-TEMPERATURES = (0.01, 0.02, 0.04, 0.08)
+TEMPERATURES = (0.02, 0.05, 0.1, 0.2)
 COMPETITIONS = (0.0, 1.0, 2.0)
 QUERIES = ("object", "any", "phrase")
 LAMBDAS = (0.0, 0.5, 1.0, 2.0, 4.0)
@@ -123,9 +123,13 @@ def main() -> None:
     parser.add_argument("--backbone", default=None, help="a transformers folder; nothing for the built-in one")
     parser.add_argument("--scenes", type=int, default=100, help="scenes of each task")
     parser.add_argument("--readouts", nargs="*", default=None, help="patch readouts to try; nothing for the default")
+    parser.add_argument("--write", action="store_true", help="keep the best settings beside the backbone")
     chosen = parser.parse_args()
     backbone = load_backbone(chosen.backbone)
-    say(as_text(search(backbone, chosen.scenes, chosen.readouts or backbone.readouts[:1])))
+    trials = search(backbone, chosen.scenes, chosen.readouts or backbone.readouts[:1])
+    say(as_text(trials))
+    if chosen.write:
+        say(f"kept the first in {write_settings(backbone.folder, trials[0].settings)}")
 
 
 if __name__ == "__main__":

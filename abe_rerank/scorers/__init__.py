@@ -46,7 +46,8 @@ NAMES = ("abe", "clip", "filip")
 
 
 def make_scorer(name: str, backbone: Backbone, settings: Any = None) -> Scorer:
-    """The scorer called ``name`` on ``backbone``; ``settings`` is the scorer's own settings object, None its defaults.
+    """The scorer called ``name`` on ``backbone``; ``settings`` is the scorer's own settings object; None takes its
+    defaults, for ``abe`` those measured for the backbone where ``abe.json`` lies beside it.
 
     Raises UsageError for an unknown name, or settings that are not the scorer's.
     """

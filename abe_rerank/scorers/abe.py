@@ -23,7 +23,7 @@ from abe_rerank.scorers.explanations import explain_pairs
 from abe_rerank.scorers.phrases import PromptPlan, plan
 from abe_rerank.scorers.stamps import calibration_key, stamp
 from abe_rerank.scorers.tables import PhraseReader, PromptTable, tabulate
-from abe_rerank.scorers.terms import AbeSettings, Terms, terms
+from abe_rerank.scorers.terms import AbeSettings, Terms, settings_for, terms
 from abe_rerank.types import Score, Spec
 
 
@@ -33,7 +33,7 @@ class AbeScorer:
     name = "abe"
 
     def __init__(self, backbone: Backbone, settings: AbeSettings | None = None) -> None:
-        self.backbone, self.settings = backbone, settings or AbeSettings()
+        self.backbone, self.settings = backbone, settings or settings_for(backbone.folder)
         self._reader = PhraseReader(backbone, self.settings.text_readout, self.settings.alpha)
 
     @cached_property

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -10,7 +12,7 @@ from torch import Tensor
 
 from abe_rerank import alignment
 from abe_rerank.backbones import ImageFeatures
-from abe_rerank.errors import UsageError
+from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.scorers.phrases import RegionQuery
 from abe_rerank.scorers.tables import PromptTable, TextReadout
 
@@ -34,10 +36,10 @@ class AbeSettings:
     region: Literal["soft", "top", "whole"] = "soft"
     region_query: RegionQuery = "any"
     region_share: float = 0.1
-    temperature: float = 0.03
+    temperature: float = 0.1
     competition: float = 1.0
-    lambda_: float = 0.5
-    mu: float = 2.0
+    lambda_: float = 2.0
+    mu: float = 1.0
     global_weight: float = 1.0
     template: str = "{article} {phrase}"
 
@@ -50,6 +52,30 @@ class AbeSettings:
             raise UsageError(f"temperature must be positive, got {self.temperature}")
         if "{phrase}" not in self.template:
             raise UsageError(f"the template {self.template!r} does not hold {{phrase}}")
+
+
+SETTINGS_FILE = "abe.json"
+
+
+def settings_for(folder: Path) -> AbeSettings:
+    """The settings measured for a backbone: those in ``abe.json`` in its folder, else the defaults.
+
+    Raises AbeRerankError if the file is there and does not hold settings.
+    """
+    path = folder / SETTINGS_FILE
+    if not path.is_file():
+        return AbeSettings()
+    try:
+        return AbeSettings(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise AbeRerankError(f"{path} does not hold settings of the scorer ({error}); mend or remove it") from error
+
+
+def write_settings(folder: Path, settings: AbeSettings) -> Path:
+    """Keep settings beside the backbone they were measured for."""
+    path = folder / SETTINGS_FILE
+    path.write_text(json.dumps(asdict(settings), indent=1) + "\n", encoding="utf-8")
+    return path
 
 
 @dataclass(frozen=True)
