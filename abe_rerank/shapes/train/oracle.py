@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,12 +22,15 @@ from abe_rerank.benchmarks.oracle import exactness
 from abe_rerank.shapes.detector import Detector, DetectorConfig, parts
 from abe_rerank.shapes.oracle import Oracle
 from abe_rerank.shapes.train.common import load_checkpoint, log_to, save_checkpoint
-from abe_rerank.shapes.train.oracle_data import disturbed, learned_from
+from abe_rerank.shapes.train.oracle_data import disturbed, learned_from, passed_through
 
 log = logging.getLogger(__name__)
 
 BATCH = 64
 PEAK_RATE = 3e-3
+TUNING_RATE = 6e-4
+PASSED = 1500
+"""Pictures that pass through the autoencoder."""
 SPREAD = 0.65
 """Standard deviation, in cells, of the presence that is asked for around a centre."""
 DECODING = {"threshold": 0.4, "apart": 0.5}
@@ -77,51 +81,88 @@ def loss_of(cells: Tensor, labels: Tensor) -> dict[str, Tensor]:
 
 def main(
     out: Annotated[Path, typer.Option(help="folder of the oracle that is written")] = Path("checkpoints/oracle"),
-    steps: Annotated[int, typer.Option(min=1, help="steps of 64 scenes")] = 3200,
+    steps: Annotated[int, typer.Option(min=1, help="steps of 64 rendered scenes")] = 3200,
     scenes: Annotated[int, typer.Option(min=64, help="rendered scenes to learn from, kept on disk (2 GB)")] = 40_000,
+    autoencoder: Annotated[Path | None, typer.Option(help="autoencoder whose faults to learn then (a folder)")] = None,
+    tuning: Annotated[int, typer.Option(min=1, help="steps of 64 pictures, half from the autoencoder")] = 400,
     seed: int = 0,
     device: str = "cpu",
 ) -> None:
-    """Trains the oracle (about 35 minutes on one CPU core); the same command goes on from the last checkpoint."""
+    """Trains the oracle (about 35 minutes on one CPU core); the same command goes on from the last checkpoint.
+
+    With the autoencoder of a text-to-image model, it learns afterwards from pictures that have passed through it too.
+    """
     work = out / "work"
     log_to(work)
-    images, labels = learned_from(work, scenes)
     torch.manual_seed(seed)
     config = DetectorConfig()
     model = Detector(config).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.AdamW(model.parameters(), lr=PEAK_RATE, weight_decay=0.02)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, PEAK_RATE, total_steps=steps, pct_start=0.12)
-    parts_of_state = {"model": model, "optimizer": optimizer, "schedule": schedule}
+    rendered = Source(*learned_from(work, scenes), seed)
+    _course(model, work / "rendered.pt", steps, PEAK_RATE, rendered.batch)
+    if autoencoder is not None:
+        passed = Source(*passed_through(work, autoencoder, PASSED), seed + 1)
+        both = _halves(rendered, passed, first=steps)
+        _course(model, work / "tuned.pt", tuning, TUNING_RATE, both)
+    write(model, out, config)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Pictures with their labels, of which each step gets others; they depend on seed and step alone."""
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.float32]
+    seed: int
+
+    def batch(self, step: int, count: int = BATCH) -> tuple[Tensor, Tensor]:
+        """``count`` disturbed pictures, float [count, 3, SIDE, SIDE] in [0, 1], and their labels."""
+        chosen = np.sort(np.random.default_rng((step, self.seed)).choice(len(self.images), count, replace=False))
+        pictures = torch.from_numpy(self.images[chosen]).permute(0, 3, 1, 2).float() / 255
+        return disturbed(
+            pictures, torch.from_numpy(self.labels[chosen]), torch.Generator().manual_seed(self.seed + step)
+        )
+
+
+def _halves(one: Source, other: Source, first: int) -> Callable[[int], tuple[Tensor, Tensor]]:
+    """Batches of half the one and half the other; the first source goes on with the pictures of step ``first``."""
+
+    def batch(step: int) -> tuple[Tensor, Tensor]:
+        halves = zip(one.batch(first + step, BATCH // 2), other.batch(step, BATCH // 2), strict=True)
+        pictures, told = (torch.cat(pair) for pair in halves)
+        return pictures, told
+
+    return batch
+
+
+def _course(
+    model: Detector, file: Path, steps: int, peak: float, batch_of: Callable[[int], tuple[Tensor, Tensor]]
+) -> None:
+    """One course of training with a one-cycle rate; goes on from the checkpoint ``file`` if it is there."""
+    device = next(model.parameters()).device
+    optimizer = torch.optim.AdamW(model.parameters(), lr=peak, weight_decay=0.02)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, peak, total_steps=steps, pct_start=0.12)
+    states = {"model": model, "optimizer": optimizer, "schedule": schedule}
     first = 0
-    if state := load_checkpoint(work / "checkpoint.pt", device):
+    if state := load_checkpoint(file, str(device)):
         first = state["step"]
-        for name, part in parts_of_state.items():
+        for name, part in states.items():
             part.load_state_dict(state[name])
     sums: Counter[str] = Counter()
     for step in range(first, steps):
-        batch, told = _batch(images, labels, seed, step)
-        sums.update(_step(model.train(), optimizer, schedule, batch.to(device), told.to(device)))
+        pictures, told = batch_of(step)
+        sums.update(_step(model.train(), optimizer, schedule, pictures.to(device), told.to(device)))
         if (step + 1) % 50 == 0:
             log.info("step %d of %d, %s", step + 1, steps, ", ".join(f"{k} {v / 50:.4f}" for k, v in sums.items()))
             sums.clear()
         if (step + 1) % 200 == 0 or step + 1 == steps:
-            kept = {name: part.state_dict() for name, part in parts_of_state.items()}
-            save_checkpoint(work / "checkpoint.pt", {**kept, "step": step + 1})
+            save_checkpoint(file, {**{name: part.state_dict() for name, part in states.items()}, "step": step + 1})
         if (step + 1) % 800 == 0 or step + 1 == steps:
             log.info("two objects: %s", exactness(Oracle(model, **DECODING), 2, 256, "choose"))
-    write(model, out, config)
 
 
-def _batch(images: NDArray[np.uint8], labels: NDArray[np.float32], seed: int, step: int) -> tuple[Tensor, Tensor]:
-    """The scenes of one step, disturbed; they depend on seed and step alone, so a resumed training sees the same."""
-    chosen = np.sort(np.random.default_rng((step, seed)).choice(len(images), BATCH, replace=False))
-    batch = torch.from_numpy(images[chosen]).permute(0, 3, 1, 2).float() / 255
-    return disturbed(batch, torch.from_numpy(labels[chosen]), torch.Generator().manual_seed(seed + step))
-
-
-def _step(model: Detector, optimizer: Any, schedule: Any, batch: Tensor, told: Tensor) -> dict[str, float]:
-    with torch.autocast(batch.device.type, torch.bfloat16):
-        cells = model(batch.contiguous(memory_format=torch.channels_last))
+def _step(model: Detector, optimizer: Any, schedule: Any, pictures: Tensor, told: Tensor) -> dict[str, float]:
+    with torch.autocast(pictures.device.type, torch.bfloat16):
+        cells = model(pictures.contiguous(memory_format=torch.channels_last))
     terms = loss_of(cells, told)
     optimizer.zero_grad(set_to_none=True)
     torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]

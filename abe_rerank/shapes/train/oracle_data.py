@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from abe_rerank.shapes.render import render
 from abe_rerank.shapes.train.common import rendered_scenes
+from abe_rerank.shapes.train.vae import CALM, to_tensor
 from abe_rerank.shapes.world import COLOURS, PATTERNS, SCENES, SHAPES, Scene, sample_scene, split_rng
 
 SIDE = 128
@@ -21,6 +23,9 @@ FIRST_SCENE = 10_000_000
 """The oracle's scenes start at this index of the training split, so that it shares no scene with the scorer."""
 CROWDED = ((1, 0.2), (2, 0.3), (3, 0.25), (4, 0.25))
 CALM_SHARE = 0.25
+FIRST_PASSED = 15_000_000
+LATENT_NOISE = 0.08
+"""Standard deviation of the noise on latents of variance 1, for what a sampled latent lacks in precision."""
 
 
 def labels_of(scene: Scene) -> NDArray[np.float32]:
@@ -51,6 +56,31 @@ def learned_from(folder: Path, scenes: int) -> tuple[NDArray[np.uint8], NDArray[
     if not file.exists():
         np.save(file, np.stack([labels_of(training_scene(k)) for k in range(scenes)]))
     return images, np.load(file)
+
+
+def passed_through(folder: Path, autoencoder: Path, scenes: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Scenes of the text-to-image model's world as its autoencoder draws them, with their labels, kept in ``folder``.
+
+    ``autoencoder`` is a diffusers folder of an ``AutoencoderKL``.
+    """
+    from diffusers import AutoencoderKL
+
+    file = folder / f"passed_{scenes}.npz"
+    if not file.exists():
+        model = AutoencoderKL.from_pretrained(autoencoder).eval()
+        drawn = [sample_scene(split_rng("train", FIRST_PASSED + k), CALM) for k in range(scenes)]
+        images = np.empty((scenes, SIDE, SIDE, 3), np.uint8)
+        generator = torch.Generator().manual_seed(0)
+        for start in range(0, scenes, 20):
+            pictures = np.stack([render(scene, SIDE)[0] for scene in drawn[start : start + 20]])
+            with torch.inference_mode():
+                latents = model.encode(to_tensor(pictures)).latent_dist.mean
+                latents = latents + LATENT_NOISE * torch.randn(latents.shape, generator=generator)
+                out = (model.decode(latents).sample.clamp(-1, 1) + 1) * 127.5
+            images[start : start + 20] = out.round().byte().permute(0, 2, 3, 1).numpy()
+        np.savez(file, images=images, labels=np.stack([labels_of(scene) for scene in drawn]))
+    kept = np.load(file)
+    return kept["images"], kept["labels"]
 
 
 def disturbed(images: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
