@@ -10,7 +10,7 @@ from PIL import Image
 
 torch = pytest.importorskip("torch")
 
-from abe_rerank.benchmarks.oracle import exactness, mistakes_in, read_labelled  # noqa: E402
+from abe_rerank.benchmarks.oracle import LABELLED, agreement, exactness, mistakes_in, read_labelled, write_to_label  # noqa: E402
 from abe_rerank.errors import AbeRerankError, UsageError  # noqa: E402
 from abe_rerank.shapes.asked import asked_of  # noqa: E402
 from abe_rerank.shapes.captions import COLOUR_SYNONYMS, PATTERN_SYNONYMS, SHAPE_SYNONYMS, SIZE_SYNONYMS  # noqa: E402
@@ -295,6 +295,30 @@ def test_disturbances_keep_labels_true():
     assert bool((told[:, 1:] == -1).all())
 
 
+def test_agreement_with_labels(oracle, tmp_path):
+    """Sheets are written, labelled, read back and compared; one label is made to disagree."""
+    scenes = [sample_scene(split_rng("choose", 60 + k), count=1) for k in range(27)]
+    images = [Image.fromarray(render(scene)[0]) for scene in scenes]
+    write_to_label(tmp_path, images, [f"number {k}" for k in range(27)])
+    with pytest.raises(AbeRerankError, match="000"):
+        read_labelled(tmp_path)
+    labels = json.loads((tmp_path / "labels.json").read_text())
+    things = [scene.objects[0] for scene in scenes]
+    for row, thing in zip(labels["images"], things, strict=True):
+        row.update(right=True, seen=[[thing.colour, thing.shape, thing.pattern]])
+    labels["images"][3]["right"] = False
+    (tmp_path / "labels.json").write_text(json.dumps(labels))
+    items = read_labelled(tmp_path)
+    assert all(np.array_equal(np.asarray(i.image), np.asarray(image)) for i, image in zip(items, images, strict=True))
+    found = agreement(oracle, items, [spec((t.shape, [t.colour, t.pattern])) for t in things])
+    assert found.images == 27
+    assert found.right_by_eye == pytest.approx(26 / 27)
+    assert found.verdicts.mean >= 24 / 27
+    assert any(line.startswith("003, 'number 3': wrong by eye") for line in found.against)
+    assert len(found.against) == round(27 * (1 - found.verdicts.mean))
+
+
+@pytest.mark.skipif(not LABELLED.is_dir(), reason="no generated images have been labelled by eye yet")
 def test_labelled_images_are_whole():
     items = read_labelled()
     assert len(items) >= 100

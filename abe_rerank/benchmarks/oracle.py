@@ -119,6 +119,8 @@ def read_labelled(folder: Path = LABELLED) -> list[Labelled]:
             f"the images labelled by eye are missing in {folder} ({error}); install the package again"
         ) from error
     items = []
+    if unlabelled := [row["name"] for row in description["images"] if row["right"] is None]:
+        raise AbeRerankError(f"not yet labelled by eye in {folder / 'labels.json'}: {', '.join(unlabelled)}")
     for row in description["images"]:
         left, top = row["at"]
         tile = sheets[row["sheet"]].crop((left, top, left + SIDE, top + SIDE))
@@ -127,35 +129,65 @@ def read_labelled(folder: Path = LABELLED) -> list[Labelled]:
     return items
 
 
+def write_to_label(folder: Path, images: Sequence[Image.Image], prompts: Sequence[str], columns: int = 5) -> None:
+    """Puts images on sheets of 25 in ``folder`` with a labels.json to fill in by eye, before the oracle sees them.
+
+    In labels.json each image has its prompt and place; "right" (null at first) becomes true or false, and "seen" a list
+    of [colour, shape, pattern], with "unclear" for what cannot be named.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for start in range(0, len(images), columns**2):
+        name = f"sheet{start // columns**2}.png"
+        sheet = Image.new("RGB", (columns * SIDE, columns * SIDE), "white")
+        numbers = range(start, min(start + columns**2, len(images)))
+        for place, number in enumerate(numbers):
+            at = (place % columns * SIDE, place // columns * SIDE)
+            sheet.paste(images[number].convert("RGB").resize((SIDE, SIDE)), at)
+            row = {"name": f"{number:03d}", "sheet": name, "at": at, "prompt": prompts[number]}
+            rows.append({**row, "right": None, "seen": []})
+        sheet.save(folder / name, optimize=True)
+    description = {"sheets": sorted({row["sheet"] for row in rows}), "images": rows}
+    (folder / "labels.json").write_text(json.dumps(description, indent=1) + "\n")
+
+
 def main(json: bool = False, scenes: int = 1000) -> None:
-    """Measures and shows both."""
+    """Measures and shows both; without images labelled by eye it says that the agreement is not known."""
     from abe_rerank.commands.terminal import say
     from abe_rerank.parsing import parse
 
     oracle = Oracle.load()
     rows = [exactness(oracle, objects, scenes) for objects in (1, 2, 3, 4)]
-    labelled = read_labelled()
-    eye = agreement(oracle, labelled, [parse(item.prompt) for item in labelled])
+    eye = None
+    if LABELLED.is_dir():
+        labelled = read_labelled()
+        eye = agreement(oracle, labelled, [parse(item.prompt) for item in labelled])
     say(_as_json(rows, eye, scenes) if json else _as_text(rows, eye, scenes))
 
 
-def _as_json(rows: Sequence[Exactness], eye: Agreement, scenes: int) -> str:
+def _as_json(rows: Sequence[Exactness], eye: Agreement | None, scenes: int) -> str:
     report = {"schema_version": 1, "benchmark": "oracle", "scenes": scenes}
-    return json.dumps({**report, "exactness": [asdict(row) for row in rows], "agreement": asdict(eye)})
+    found = asdict(eye) if eye else None
+    return json.dumps({**report, "exactness": [asdict(row) for row in rows], "agreement": found})
 
 
-def _as_text(rows: Sequence[Exactness], eye: Agreement, scenes: int) -> str:
+def _as_text(rows: Sequence[Exactness], eye: Agreement | None, scenes: int) -> str:
     from abe_rerank.commands.terminal import table
 
     kinds = ("missed", "extra", *ATTRIBUTES)
     lines = [[str(r.objects), str(r.share), *(str(r.mistakes.get(kind, 0)) for kind in kinds)] for r in rows]
-    notes = [
-        f"{scenes} held-out scenes of each; exact: every object with colour, shape and pattern, nothing extra",
+    exact = f"{scenes} held-out scenes of each; exact: every object with colour, shape and pattern, nothing extra"
+    return table(["objects", "exact", *kinds], lines) + "\n\n" + "\n".join([exact, *_agreement_lines(eye)])
+
+
+def _agreement_lines(eye: Agreement | None) -> list[str]:
+    if eye is None:
+        return ["agreement with the eye: not known, no generated images have been labelled"]
+    return [
         f"{eye.images} generated images labelled by eye, {eye.right_by_eye:.2f} of them right for their prompts:",
         f"same verdict {eye.verdicts}, same objects with all attributes {eye.contents}",
         *(f"against the eye: {line}" for line in eye.against),
     ]
-    return table(["objects", "exact", *kinds], lines) + "\n\n" + "\n".join(notes)
 
 
 def _batches(objects: int, scenes: int, split: Split, size: int = 50) -> Iterator[list[Scene]]:
