@@ -101,3 +101,19 @@ def oracle(
     from abe_rerank.benchmarks.oracle import main as run
 
     run(as_json, scenes)
+
+
+@app.command("backbone")
+def backbone_benchmark(
+    backbone: Backbone = None,
+    scenes: Annotated[int, typer.Option(help="Scenes for each number of objects.", min=2)] = 400,
+    device: Device = None,
+    as_json: AsJson = False,
+) -> None:
+    """How well a CLIP-like model reads shapes: attributes and swaps by the global score, pointing by the patches."""
+    from abe_rerank.benchmarks.backbone import main as run
+    from abe_rerank.commands.loading import quiet_libraries
+    from abe_rerank.commands.terminal import say
+
+    quiet_libraries()
+    say(run(backbone, scenes, device, as_json))

@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from abe_rerank.shapes.train import clip
 from abe_rerank.shapes.train.clip import (
     GRID,
     PATCH,
@@ -118,16 +119,31 @@ def tiny_stages():
     )
 
 
-def test_resumed_training_is_the_same_training(tmp_path):
+class KilledError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("last_step", [3, 6])
+def test_a_killed_training_goes_on_as_if_nothing_had_happened(tmp_path, monkeypatch, last_step):
     torch.set_num_threads(1)
-    whole = ClipTraining(tmp_path / "whole", tiny_stages(), torch.device("cpu"))
-    finished = whole.run()
+    monkeypatch.setattr(clip, "SAVE_EVERY", 2)
+    finished = ClipTraining(tmp_path / "whole", tiny_stages(), torch.device("cpu")).run()
+
     cut = ClipTraining(tmp_path / "cut", tiny_stages(), torch.device("cpu"))
-    cut.stages = cut.stages[:1]
-    cut.run()
+    step, calls = cut._train_step, []
+
+    def killed_at_last(*arguments):
+        calls.append(1)
+        if len(calls) == last_step:
+            raise KilledError
+        return step(*arguments)
+
+    monkeypatch.setattr(cut, "_train_step", killed_at_last)
+    with pytest.raises(KilledError):
+        cut.run()
     again = ClipTraining(tmp_path / "cut", tiny_stages(), torch.device("cpu"), seed=0)
     again.resume()
-    assert (again.stage, again.step) == (1, 0)
+    assert (again.stage, again.step) == ((0, 2) if last_step == 3 else (1, 0))
     resumed = again.run()
     for (name, a), b in zip(finished.state_dict().items(), resumed.state_dict().values(), strict=True):
         assert torch.equal(a, b), name

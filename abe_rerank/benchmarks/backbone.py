@@ -6,8 +6,9 @@ pointing by the patches. What the global score cannot tell apart is what the ABE
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -126,3 +127,17 @@ def _pointing(backbone: Backbone, patches: np.ndarray, grid: tuple[int, int], sc
             left, top, right, bottom = thing.box
             hits.append(left <= x <= right and top <= y <= bottom)
     return float(np.mean(hits))
+
+
+def main(backbone: str | None = None, scenes: int = 400, device: str | None = None, as_json: bool = False) -> str:
+    """Loads the backbone (None: the built-in one), measures it on the reporting split, returns a table or JSON.
+
+    Raises UsageError for an unknown backbone.
+    """
+    from abe_rerank.backbones import load_backbone
+
+    rates = run(load_backbone(backbone, device), scenes)
+    if as_json:
+        return json.dumps([asdict(rate) for rate in rates])
+    width = max(len(rate.task) for rate in rates)
+    return "\n".join(f"{rate.task:{width}}  {rate.value:.3f} ± {rate.standard_error:.3f}" for rate in rates)

@@ -40,6 +40,8 @@ log = logging.getLogger(__name__)
 IMAGE, PATCH, TOKENS = 96, 8, 24
 GRID = IMAGE // PATCH
 WINDOWS = (3, 4, 5, 6)
+SAVE_EVERY = 100
+"""Steps between checkpoints."""
 WINDOW_ODDS = (0.1, 0.15, 0.25, 0.5)
 
 
@@ -97,7 +99,7 @@ def new_model(vocabulary_size: int) -> SiglipModel:
 
 def to_pixels(images: NDArray[np.uint8], device: torch.device) -> Tensor:
     """uint8 [n, h, w, 3] to float [n, 3, h, w] in [-1, 1], as the image processor of the folder does."""
-    return torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return torch.tensor(images, device=device).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def window_positions(rows: Tensor, columns: Tensor, side: int) -> Tensor:
@@ -180,7 +182,7 @@ class ClipTraining:
                     pace = (time.monotonic() - started) / len(losses)
                     log.info("%s %d/%d loss %s %.2f s/step", stage.name, self.step, stage.steps, mean, pace)
                     started, losses = time.monotonic(), []
-                if self.step % 100 == 0:
+                if self.step % SAVE_EVERY == 0:
                     self.save()
             self._finish_stage()
         return self.average
