@@ -147,7 +147,7 @@ def write_to_label(folder: Path, images: Sequence[Image.Image], prompts: Sequenc
             row = {"name": f"{number:03d}", "sheet": name, "at": at, "prompt": prompts[number]}
             rows.append({**row, "right": None, "seen": []})
         sheet.save(folder / name, optimize=True)
-    description = {"sheets": sorted({row["sheet"] for row in rows}), "images": rows}
+    description = {"sheets": sorted({str(row["sheet"]) for row in rows}), "images": rows}
     (folder / "labels.json").write_text(json.dumps(description, indent=1) + "\n")
 
 

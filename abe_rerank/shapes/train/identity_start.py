@@ -8,6 +8,8 @@ beside it.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from diffusers import AutoencoderKL
 from diffusers.models.resnet import ResnetBlock2D
@@ -64,12 +66,11 @@ def hold(held: list[nn.Parameter]) -> None:
             parameter.grad[:KEPT] = 0
 
 
-def _keep(conv: nn.Conv2d, tap: int, into: int = KEPT) -> list[nn.Parameter]:
+def _keep(conv: Any, tap: int, into: int = KEPT) -> list[nn.Parameter]:
     """The first channels go through: of their kernels only the number at (tap, tap) of the own channel is 1."""
     conv.weight[:KEPT] = 0
-    conv.bias[:KEPT] = 0  # type: ignore[index]
+    conv.bias[:KEPT] = 0
     conv.weight[range(into), range(into), tap, tap] = 1
-    assert conv.bias is not None
     return [conv.weight, conv.bias]
 
 

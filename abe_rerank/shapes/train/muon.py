@@ -42,4 +42,5 @@ def orthogonalised(matrix: Tensor) -> Tensor:
     for _ in range(5):
         square = x @ x.T
         x = a * x + (b * square + c * square @ square) @ x
-    return (x.T if tall else x).to(matrix.dtype).contiguous()
+    out: Tensor = (x.T if tall else x).to(matrix.dtype).contiguous()
+    return out

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 BATCH = 64
 PEAK_RATE = 3e-3
-TUNING_RATE = 6e-4
+TUNING_RATE = 2e-4
 PASSED = 1500
 """Pictures that pass through the autoencoder."""
 SPREAD = 0.65
@@ -84,7 +84,7 @@ def main(
     steps: Annotated[int, typer.Option(min=1, help="steps of 64 rendered scenes")] = 3200,
     scenes: Annotated[int, typer.Option(min=64, help="rendered scenes to learn from, kept on disk (2 GB)")] = 40_000,
     autoencoder: Annotated[Path | None, typer.Option(help="autoencoder whose faults to learn then (a folder)")] = None,
-    tuning: Annotated[int, typer.Option(min=1, help="steps of 64 pictures, half from the autoencoder")] = 400,
+    tuning: Annotated[int, typer.Option(min=1, help="steps of 64 pictures, half from the autoencoder")] = 160,
     seed: int = 0,
     device: str = "cpu",
 ) -> None:
@@ -141,7 +141,7 @@ def _course(
     device = next(model.parameters()).device
     optimizer = torch.optim.AdamW(model.parameters(), lr=peak, weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, peak, total_steps=steps, pct_start=0.12)
-    states = {"model": model, "optimizer": optimizer, "schedule": schedule}
+    states: dict[str, Any] = {"model": model, "optimizer": optimizer, "schedule": schedule}
     first = 0
     if state := load_checkpoint(file, str(device)):
         first = state["step"]
@@ -165,7 +165,7 @@ def _step(model: Detector, optimizer: Any, schedule: Any, pictures: Tensor, told
         cells = model(pictures.contiguous(memory_format=torch.channels_last))
     terms = loss_of(cells, told)
     optimizer.zero_grad(set_to_none=True)
-    torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
+    torch.stack(list(terms.values())).sum().backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
     optimizer.step()
     schedule.step()
