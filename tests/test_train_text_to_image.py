@@ -11,6 +11,7 @@ from diffusers import StableDiffusionPipeline
 from torch.nn import functional as F
 
 from abe_rerank.shapes.render import render
+from abe_rerank.shapes.train.calm_scenes import PLACES, placed_scene
 from abe_rerank.shapes.train.common import learning_rate, load_checkpoint, rendered_scenes, save_checkpoint
 from abe_rerank.shapes.train.identity_start import KEPT, hold, start_as_identity
 from abe_rerank.shapes.train.latents import fold_normalisation, scene_latents
@@ -86,7 +87,7 @@ def test_mosaics_are_pictures_of_the_scenes(images):
 
 def test_latents_are_the_normalised_mean_colours(tmp_path):
     latents = scene_latents(tmp_path, 3)
-    image = render(training_scene(1), SIDE)[0].astype(np.float64) / 127.5 - 1
+    image = render(placed_scene(1), SIDE)[0].astype(np.float64) / 127.5 - 1
     wanted = np.array([[image[4 * r : 4 * r + 4, 4 * c : 4 * c + 4, 0].mean() for c in range(32)] for r in range(32)])
     np.testing.assert_allclose(latents[1, 0] * 0.44 + 0.23, wanted, atol=3e-3)
     assert (scene_latents(tmp_path, 3) == latents).all()
@@ -181,3 +182,20 @@ def test_an_unknown_model_is_refused_with_the_known_names():
     result = subprocess.run(call, capture_output=True, text=True, check=False)
     assert result.returncode == 2
     assert "text-to-image" in result.stderr
+
+
+def test_placed_scenes_stand_from_left_to_right_as_named():
+    for index in range(30):
+        things = placed_scene(index).objects
+        assert len(things) in PLACES
+        assert [t.x for t in things] == sorted(t.x for t in things)
+        assert all(0.0 < edge < 1.0 for t in things for edge in t.box)
+
+
+def test_every_weight_of_the_unet_is_trained():
+    training = tiny_training()
+    before = {name: p.detach().clone() for name, p in training.networks.unet.named_parameters()}
+    for _ in range(2):
+        training.advance(4, predict, half=True)
+    still = [name for name, p in training.networks.unet.named_parameters() if torch.equal(p, before[name])]
+    assert still == []

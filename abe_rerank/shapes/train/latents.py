@@ -14,8 +14,9 @@ from torch.nn import functional as F
 
 from abe_rerank.errors import AbeRerankError
 from abe_rerank.shapes.render import render
+from abe_rerank.shapes.train.calm_scenes import placed_scene
 from abe_rerank.shapes.train.common import load_checkpoint
-from abe_rerank.shapes.train.vae import FACTOR, SIDE, new_vae, to_tensor, training_scene
+from abe_rerank.shapes.train.vae import FACTOR, SIDE, new_vae, to_tensor
 
 log = logging.getLogger(__name__)
 
@@ -49,11 +50,11 @@ def fold_normalisation(vae: AutoencoderKL, mean: Tensor, std: Tensor) -> None:
 
 def scene_latents(folder: Path, scenes: int) -> NDArray[np.float16]:
     """Latents float16 [scenes, 3, SIDE / FACTOR, SIDE / FACTOR] of the first training scenes, kept in ``folder``."""
-    path = folder / f"latents_{scenes}.npy"
+    path = folder / f"placed_{scenes}.npy"
     if not path.exists():
         rows = []
         for index in range(scenes):
-            small = F.avg_pool2d(to_tensor(render(training_scene(index), SIDE)[0][None]), FACTOR)
+            small = F.avg_pool2d(to_tensor(render(placed_scene(index), SIDE)[0][None]), FACTOR)
             small = (small - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
             rows.append(small.numpy().astype(np.float16))
             if index % 4000 == 0:

@@ -97,15 +97,12 @@ def reconstruction_loss(out: Tensor, image: Tensor) -> Tensor:
 
 def main(
     out: Annotated[Path, typer.Option(help="folder of the checkpoint and the log")] = Path("checkpoints/vae"),
-    steps: Annotated[int, typer.Option(min=1)] = 3000,
+    steps: Annotated[int, typer.Option(min=1)] = 2000,
     batch: Annotated[int, typer.Option(min=1)] = 4,
     scenes: Annotated[int, typer.Option(min=1, help="rendered scenes to learn from, kept on disk")] = 6000,
-    peak: Annotated[float, typer.Option(help="peak learning rate")] = 1.5e-3,
+    peak: Annotated[float, typer.Option(help="peak learning rate")] = 1e-3,
     seed: int = 0,
     device: str = "cpu",
-    compiled: Annotated[
-        bool, typer.Option(help="torch.compile and bfloat16: twice as fast, needs a C++ compiler")
-    ] = False,
 ) -> None:
     """Trains the autoencoder; the same command goes on from the last checkpoint."""
     log_to(out)
@@ -121,14 +118,12 @@ def main(
         vae.load_state_dict(state["vae"])
         optimizer.load_state_dict(state["optimizer"])
         step, pace.spent = state["step"], state["seconds"]
-    run = torch.compile(_decode) if compiled else _decode
     running = 0.0
     while step < steps:
         rng = np.random.default_rng((seed, step))
         x = to_tensor(mosaics(images, batch, 0.1 if step < 0.6 * steps else 0.5, rng)).to(device)
         noise = torch.from_numpy(rng.standard_normal((batch, 3, SIDE // FACTOR, SIDE // FACTOR), np.float32)).to(device)
-        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=compiled):
-            decoded = run(vae, F.avg_pool2d(x, FACTOR) + NOISE * noise)
+        decoded = vae.decode(F.avg_pool2d(x, FACTOR) + NOISE * noise).sample
         loss = reconstruction_loss(decoded, x)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, steps, peak, warmup=min(100, steps // 4))
@@ -145,8 +140,3 @@ def main(
             kept = {"vae": vae.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "seconds": pace.spent}
             save_checkpoint(out / "last.pt", kept)
     log.info("trained for %.0f s", pace.spent)
-
-
-def _decode(vae: AutoencoderKL, latents: Tensor) -> Tensor:
-    out: Tensor = vae.decode(latents).sample
-    return out
