@@ -97,6 +97,13 @@ class Spec:
         return tuple((o.count.value, o.text) for o in self.objects if o.count is not None and not o.negated)
 
     @property
+    def bound(self) -> tuple[Span, ...]:
+        """The spans of all objects, attributes, counts and relations, in order; with ``ignored``, what was read."""
+        spans = {o.span for o in self.objects} | {a.span for o in self.objects for a in o.attributes}
+        spans |= {o.count.span for o in self.objects if o.count is not None} | {r.span for r in self.relations}
+        return tuple(sorted(spans))
+
+    @property
     def nothing_to_bind(self) -> bool:
         """True if no object of the prompt has an attribute."""
         return not self.pairs

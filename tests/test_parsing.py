@@ -236,9 +236,7 @@ def test_style_and_picture_are_ignored_with_a_reason():
 def test_every_word_is_bound_or_ignored():
     prompt = "The two small dogs, which are brown, sit on a very old wooden bench under the tree."
     spec = parse(prompt)
-    spans = [thing.span for thing in spec.objects] + [a.span for thing in spec.objects for a in thing.attributes]
-    spans += [thing.count.span for thing in spec.objects if thing.count] + [r.span for r in spec.relations]
-    spans += [word.span for word in spec.ignored]
+    spans = [*spec.bound, *(word.span for word in spec.ignored)]
     covered = {k for start, end in spans for k in range(start, end)}
     assert {k for k, letter in enumerate(prompt) if letter.isalnum()} <= covered
 
