@@ -168,7 +168,7 @@ def ranking_of(spec: Spec, candidates: Iterable[Candidate], settings: dict[str, 
 
 
 def prompt_warnings(prompt: str, backbone: Backbone, pipeline: Pipeline | None = None) -> list[str]:
-    """One line for the words that a model has no token for, and one for a prompt that is longer than is drawn from."""
+    """A line for words that a model has no token for, for a prompt that is cut in drawing or read in parts in scoring."""
     from abe_rerank.generation import cut_off, tokenizers_of, unknown_words
 
     unscored = unknown_words([backbone.tokenizer], prompt)
@@ -183,6 +183,10 @@ def prompt_warnings(prompt: str, backbone: Backbone, pipeline: Pipeline | None =
         found += [_no_token(unscored, f"{reader[0]} has", reader[1])] if unscored else []
     if pipeline is not None and (cut := cut_off(pipeline, prompt)):
         found.append(f"the prompt has {cut[0]} tokens, and the text-to-image model reads the first {cut[1]} only")
+    if (windows := len(backbone.text_windows(prompt))) > 1:
+        found.append(
+            f"the prompt is longer than the backbone reads at once: it is read in {windows} parts cut at phrases"
+        )
     return found
 
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 from abe_rerank import Reranker, UsageError, builtin
 from abe_rerank.cli import main
+from abe_rerank.reranker import prompt_warnings
 from abe_rerank.resources import folder
 
 PROMPT = "a yellow cylinder and a red cube"
@@ -76,3 +77,12 @@ def test_the_community_pipeline_runs_on_the_built_in_models(tmp_path):
     direct = Reranker.from_pretrained().generate(None, PROMPT, n=2, num_inference_steps=4)
     assert output.seeds == [candidate.seed for candidate in direct.candidates]
     assert np.array_equal(output.images[0], direct.best.image)
+
+
+@needs_models
+def test_a_long_prompt_is_read_in_parts_and_says_so():
+    reranker = Reranker.from_pretrained()
+    colours = ("red", "blue", "green", "black", "white", "pink", "gray", "cyan")
+    long = " and ".join(f"a {colour} cube" for colour in colours)
+    assert any("parts" in warning for warning in prompt_warnings(long, reranker.scorer.backbone))
+    assert not prompt_warnings("a red cube", reranker.scorer.backbone)
