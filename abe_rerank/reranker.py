@@ -168,7 +168,7 @@ def ranking_of(spec: Spec, candidates: Iterable[Candidate], settings: dict[str, 
 
 
 def prompt_warnings(prompt: str, backbone: Backbone, pipeline: Pipeline | None = None) -> list[str]:
-    """A line for words that a model has no token for, for a prompt that is cut in drawing or read in parts in scoring."""
+    """A line each for words without a token, a prompt cut in drawing, and one read in parts in scoring."""
     from abe_rerank.generation import cut_off, tokenizers_of, unknown_words
 
     unscored = unknown_words([backbone.tokenizer], prompt)
