@@ -106,13 +106,10 @@ def start_as_bag_of_words(
     """
     generator = torch.Generator().manual_seed(1)
     device = next(text.parameters()).device
-    codes = torch.zeros(len(vocabulary), text.head.out_features)
-    for word in content_words():
-        codes[vocabulary[word]] = F.normalize(torch.randn(codes.shape[1], generator=generator), dim=0)
+    codes = _word_codes(vocabulary, text.head.out_features, generator)
     optimizer = torch.optim.AdamW(text.parameters(), lr=2e-3, betas=(0.9, 0.98))
     for step in range(steps):
-        for group in optimizer.param_groups:
-            group["lr"] = 2e-3 * min(1.0, (step + 1) / 20, 2 * (1 - step / steps))
+        _set_rate(optimizer, step, steps)
         rows = torch.from_numpy(ids[np.random.default_rng((7, step)).integers(len(ids), size=batch)]).long()
         rows = torch.unique(rows, dim=0)
         wanted = codes[rows].sum(1)
@@ -132,13 +129,10 @@ def start_as_prefix_sums(text: CLIPTextModel, ids: Tensor, vocabulary: dict[str,
     """
     generator = torch.Generator().manual_seed(2)
     device = next(text.parameters()).device
-    codes = torch.zeros(len(vocabulary), text.config.hidden_size)
-    for word in content_words():
-        codes[vocabulary[word]] = F.normalize(torch.randn(codes.shape[1], generator=generator), dim=0)
+    codes = _word_codes(vocabulary, text.config.hidden_size, generator)
     optimizer = torch.optim.AdamW(text.parameters(), lr=2e-3, betas=(0.9, 0.98))
     for step in range(steps):
-        for group in optimizer.param_groups:
-            group["lr"] = 2e-3 * min(1.0, (step + 1) / 20, 2 * (1 - step / steps))
+        _set_rate(optimizer, step, steps)
         rows = ids[torch.randint(len(ids), (64,), generator=generator)]
         own = codes[rows]
         wanted = own.cumsum(1) + own
@@ -149,3 +143,16 @@ def start_as_prefix_sums(text: CLIPTextModel, ids: Tensor, vocabulary: dict[str,
         loss.backward()
         optimizer.step()
     log.info("text encoder starts at 1 - cosine = %.3f to the sums of its words", loss.item())
+
+
+def _word_codes(vocabulary: dict[str, int], width: int, generator: torch.Generator) -> Tensor:
+    """A random direction for each word that names an object or an attribute, zero for all others: [words, width]."""
+    codes = torch.zeros(len(vocabulary), width)
+    for word in content_words():
+        codes[vocabulary[word]] = F.normalize(torch.randn(width, generator=generator), dim=0)
+    return codes
+
+
+def _set_rate(optimizer: torch.optim.Optimizer, step: int, steps: int) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = 2e-3 * min(1.0, (step + 1) / 20, 2 * (1 - step / steps))
