@@ -67,10 +67,10 @@ class Wording:
 WORDINGS: dict[Style, Wording] = {
     "full": Wording(),
     "web": Wording(
-        drop_object=0.4, drop_colour=0.4, drop_shape=0.12, drop_pattern=0.5, drop_size=0.75, apart=0.15, place=0.05
+        drop_object=0.4, drop_colour=0.4, drop_shape=0.12, drop_pattern=0.35, drop_size=0.5, apart=0.15, place=0.05
     ),
     "terse": Wording(
-        drop_object=0.4, drop_colour=0.7, drop_shape=0.06, drop_pattern=0.85, drop_size=0.95, place=0.02, opening=0.05
+        drop_object=0.4, drop_colour=0.7, drop_shape=0.06, drop_pattern=0.45, drop_size=1.0, place=0.02, opening=0.05
     ),
 }
 

@@ -5,6 +5,9 @@
 2. *Scenes*: whole pictures of one to four objects with web-like captions by the same loss, close-ups with web-like
    captions beside them, and self-distillation (CLIPSelf, arXiv 2310.01403): the mean of the patches' readout inside a
    random box imitates what the model's running average says of that box cut out, which it reads as a close-up.
+   The close-ups are at the scale of the scenes here, so that sizes can be told.
+
+Pictures are relit (gain, tint, contrast) and some close-ups stretched, for the sake of other renderers.
 
 Ours: cut-outs read at their own size in place of enlarged ones, a teacher that learns along, distilling while the
 contrastive training goes on. No hard negatives, no per-object labels or boxes. The twin without self-distillation sees
@@ -42,14 +45,16 @@ GRID = IMAGE // PATCH
 WINDOWS = (3, 4, 5, 6)
 SAVE_EVERY = 100
 """Steps between checkpoints."""
-WINDOW_ODDS = (0.1, 0.15, 0.25, 0.5)
+STRETCHED, STRETCH = 0.3, 0.25
+"""The share of close-up batches that are stretched along an axis, and the largest part cut off for it."""
 
 
 @dataclass(frozen=True)
 class Stage:
     """One stage: which pictures it learns from, ``batch`` of each kind in a step, and for how long.
 
-    ``distil`` weighs the self-distillation term on the scenes, and ``boxes`` is its number of cut-outs per picture.
+    ``windows`` are the odds of the close-ups' sides, ``WINDOWS``. ``distil`` weighs the self-distillation term on the
+    scenes, and ``boxes`` is its number of cut-outs per picture.
     """
 
     name: str
@@ -58,20 +63,23 @@ class Stage:
     steps: int
     batch: int
     rate: float
+    windows: tuple[float, ...] = (0.1, 0.15, 0.25, 0.5)
     distil: float = 0.0
     boxes: int = 4
 
 
+CROWDED = replace(SCENES, counts=((1, 0.2), (2, 0.35), (3, 0.2), (4, 0.15), (6, 0.1)))
 TERSE = PoolPlan(CLOSE_UPS, count=60_000, size=max(WINDOWS) * PATCH, style="terse")
 STAGES = (
     Stage("close-ups", TERSE, None, steps=3300, batch=128, rate=6e-4),
     Stage(
         "scenes",
-        close_ups=replace(TERSE, style="web"),
-        scenes=PoolPlan(SCENES, count=50_000, size=IMAGE, style="web", first=10_000_000),
-        steps=700,
+        close_ups=replace(TERSE, style="web", scale=max(WINDOWS) / GRID),
+        scenes=PoolPlan(CROWDED, count=50_000, size=IMAGE, style="web", first=10_000_000),
+        steps=1300,
         batch=64,
         rate=4e-4,
+        windows=(0.0, 0.1, 0.2, 0.7),
         distil=4.0,
     ),
 )
@@ -211,7 +219,7 @@ class ClipTraining:
         for group in self.optimizer.param_groups:
             group["lr"] = stage.rate * _warm_cosine(self.step, stage.steps)
         batches = [self._batch(pool, rng, stage.batch) for pool in pools]
-        contrast, distil = self._close_up_loss(*batches[0], rng, generator), torch.zeros((), device=self.device)
+        contrast, distil = self._close_up_loss(stage, *batches[0], rng), torch.zeros((), device=self.device)
         if len(batches) > 1:
             on_scenes, distil = self._scene_loss(stage, *batches[1], generator)
             contrast = contrast + on_scenes
@@ -225,7 +233,7 @@ class ClipTraining:
     def _batch(self, pool: Pool, rng: np.random.Generator, size: int) -> tuple[Tensor, Tensor]:
         images, ids = pool.batch(rng, size)
         ids = _with_unknown_words(ids, rng)
-        return to_pixels(images, self.device), torch.from_numpy(ids).long().to(self.device)
+        return relit(to_pixels(images, self.device), rng), torch.from_numpy(ids).long().to(self.device)
 
     @torch.no_grad()
     def _follow(self, stage: Stage) -> None:
@@ -235,13 +243,12 @@ class ClipTraining:
         for mean, new in zip(self.average.parameters(), self.model.parameters(), strict=True):
             mean.lerp_(new, 1 - keep)
 
-    def _close_up_loss(
-        self, pixels: Tensor, ids: Tensor, rng: np.random.Generator, generator: torch.Generator
-    ) -> Tensor:
-        side = int(rng.choice(WINDOWS, p=WINDOW_ODDS))
-        if side * PATCH != pixels.shape[-1]:
+    def _close_up_loss(self, stage: Stage, pixels: Tensor, ids: Tensor, rng: np.random.Generator) -> Tensor:
+        side = int(rng.choice(WINDOWS, p=stage.windows))
+        pixels = stretched(pixels, rng)
+        if pixels.shape[-2:] != (side * PATCH, side * PATCH):
             pixels = F.interpolate(pixels, size=side * PATCH, mode="bilinear", antialias=True, align_corners=False)
-        corner = torch.randint(GRID - side + 1, (2, len(pixels)), generator=generator).to(self.device)
+        corner = torch.from_numpy(rng.integers(GRID - side + 1, size=(2, len(pixels)))).to(self.device)
         hidden = read_patches(self.model, pixels, window_positions(corner[0], corner[1], side))
         return contrastive_loss(self.model, pooled(self.model, hidden), ids)
 
@@ -291,6 +298,27 @@ class ClipTraining:
         if self.stage < len(self.stages):
             self.optimizer = self._new_optimizer()
             self.optimizer.load_state_dict(state["optimizer"])
+
+
+def relit(pixels: Tensor, rng: np.random.Generator) -> Tensor:
+    """Half of the pictures [n, 3, h, w] in [-1, 1] under another light: gain, tint, contrast; clipped to the same range."""
+    n = len(pixels)
+    gain = rng.uniform(0.78, 1.1, (n, 1)) * rng.uniform(0.95, 1.05, (n, 3))
+    power = np.exp(rng.uniform(-0.2, 0.2, (n, 1)))
+    keeps = rng.random((n, 1)) < 0.5
+    gain, power = np.where(keeps, 1.0, gain), np.where(keeps, 1.0, power)
+    factor, exponent = (torch.from_numpy(x).float().to(pixels.device)[:, :, None, None] for x in (gain, power))
+    return ((pixels + 1) / 2).pow(exponent).mul(factor).clamp(0, 1) * 2 - 1
+
+
+def stretched(pixels: Tensor, rng: np.random.Generator) -> Tensor:
+    """Now and then the pictures without some of their rows or columns at the edges: wider or taller when resized."""
+    if rng.random() >= STRETCHED:
+        return pixels
+    side = pixels.shape[-1]
+    kept = side - int(rng.integers(1, max(2, int(STRETCH * side) + 1)))
+    first, axis = int(rng.integers(side - kept + 1)), int(rng.integers(2, 4))
+    return pixels.narrow(axis, first, kept)
 
 
 def _cut_out(pixels: Tensor, corner: Tensor, side: int) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +35,10 @@ class Pool:
 
 @dataclass(frozen=True)
 class PoolPlan:
-    """What a pool holds. ``first`` is the index of its first scene in the split, so that pools do not share scenes."""
+    """What a pool holds. ``first`` is the index of its first scene in the split, so that pools do not share scenes.
+
+    ``scale`` is the width of a picture in widths of a scene: what is called small or large is so in a scene.
+    """
 
     settings: WorldSettings
     count: int
@@ -43,6 +46,7 @@ class PoolPlan:
     style: Style
     first: int = 0
     split: Split = "train"
+    scale: float = 1.0
 
 
 def open_pool(folder: Path, plan: PoolPlan, tokenizer: PreTrainedTokenizerFast) -> Pool:
@@ -64,7 +68,8 @@ def _render_pool(folder: Path, plan: PoolPlan, tokenizer: PreTrainedTokenizerFas
         rng = split_rng(plan.split, plan.first + k)
         scene = sample_scene(rng, plan.settings)
         images[k] = render(scene, plan.size)[0]
-        texts += [caption(scene, rng, plan.style) for _ in range(WORDINGS_KEPT)]
+        told = replace(scene, objects=tuple(replace(o, diameter=o.diameter * plan.scale) for o in scene.objects))
+        texts += [caption(told, rng, plan.style) for _ in range(WORDINGS_KEPT)]
     images.flush()
     padded = tokenizer(texts, padding="max_length", truncation=True)["input_ids"]
     np.save(folder / "ids.npy", np.array(padded, np.int16).reshape(plan.count, WORDINGS_KEPT, -1))
