@@ -301,7 +301,7 @@ class ClipTraining:
 
 
 def relit(pixels: Tensor, rng: np.random.Generator) -> Tensor:
-    """Half of the pictures [n, 3, h, w] in [-1, 1] under another light: other gain, tint, contrast; clipped as before."""
+    """Half of the pictures [n, 3, h, w] in [-1, 1] under another light: gain, tint and contrast; clipped as before."""
     n = len(pixels)
     gain = rng.uniform(0.78, 1.1, (n, 1)) * rng.uniform(0.95, 1.05, (n, 3))
     power = np.exp(rng.uniform(-0.2, 0.2, (n, 1)))
