@@ -15,6 +15,7 @@ import typer
 
 from abe_rerank import __version__
 from abe_rerank.cli_benchmarks import app as benchmarks
+from abe_rerank.cli_evaluate import evaluate
 from abe_rerank.cli_options import (
     AsJson,
     Backbone,
@@ -38,6 +39,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(benchmarks, name="benchmark")
+app.command()(evaluate)
 
 
 @app.callback(invoke_without_command=True)
