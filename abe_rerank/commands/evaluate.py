@@ -147,11 +147,12 @@ def _loaded(request: Request, listing: Listing, out: Path, world: World) -> tupl
         counts = [max(1, len(files)) if request.n is None else request.n for files in listing.files]
         reranker = load_reranker(request.backbone, request.scorer, world.device, request.dtype)
         plan = Plan(listing.prompts, tuple(counts), request.batch_size)
-        return Found(request.images.absolute(), listing.files), _measure(request, reranker, world), plan
+        return Found(Path(os.path.abspath(request.images)), listing.files), _measure(request, reranker, world), plan
     n = request.n or N
     batch_size = min(request.batch_size, n)
     sampling = Sampling(n, request.seed, batch_size, request.steps, request.guidance)
-    pipeline, reranker = load_models(request.model, request.backbone, request.scorer, world.device, request.dtype)
+    names = (request.model, request.backbone, request.scorer)
+    pipeline, reranker = load_models(*names, world.device, request.dtype, shown=world.is_first)
     plan = Plan(listing.prompts, (n,) * len(listing.prompts), batch_size)
     return Drawn(pipeline, sampling, out), _measure(request, reranker, world), plan
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -13,14 +14,15 @@ from abe_rerank.evaluation.records import RunRecord
 
 
 def check_folder(out: Path) -> None:
-    """Raises UsageError if ``out`` is neither new, nor empty, nor the folder of a run."""
-    try:
-        if out.exists() and not out.is_dir():
-            raise UsageError(f"{out} is a file; choose a folder with --out")
-        others = [] if not out.exists() else [p for p in out.iterdir() if p != unfinished(out / "run.json")]
-    except OSError as error:
-        raise UsageError(f"cannot use {out}: {error.strerror or error}; choose another folder with --out") from None
-    if others and not (out / "run.json").is_file():
+    """Raises UsageError if ``out`` is neither new, nor empty, nor the folder of a run, or cannot be written."""
+    place = next(path for path in (out.absolute(), *out.absolute().parents) if path.exists())
+    if not place.is_dir():
+        raise UsageError(f"{place} is a file; choose a folder with --out")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise UsageError(f"cannot write into {place}: permission denied; choose another folder with --out")
+    if not out.exists() or (out / "run.json").is_file():
+        return
+    if any(path != unfinished(out / "run.json") for path in out.iterdir()):
         raise UsageError(f"the folder {out} is not empty and holds no run; choose another one with --out")
 
 
@@ -66,9 +68,12 @@ def _differences(there: JsonValue, here: JsonValue, name: str = "") -> Iterator[
         for key in dict.fromkeys([*there, *here]):
             yield from _differences(there.get(key), here.get(key), f"{name}.{key}" if name else key)
     elif there != here:
-        yield f"{name} is {_short(there)} there and {_short(here)} here"
+        yield f"{name} is {_short(there, here)} there and {_short(here, there)} here"
 
 
-def _short(value: JsonValue) -> str:
-    text = "none" if value is None else str(value)
-    return text if len(text) <= 200 else text[:197] + "..."
+def _short(value: JsonValue, other: JsonValue) -> str:
+    """A value as text; of a long one such as a scorer's stamp only the words that the other has not."""
+    if isinstance(value, str) and isinstance(other, str) and max(len(value), len(other)) > 80:
+        known = set(other.split())
+        return "... " + " ".join(word for word in value.split() if word not in known) + " ..."
+    return "none" if value is None else str(value)

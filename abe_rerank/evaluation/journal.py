@@ -46,19 +46,13 @@ def collect(folder: Path, expected: Collection[Key]) -> dict[Key, Place]:
     found: dict[Key, Place] = {}
     known = set(expected)
     for file in sorted((folder / "results").glob("*.jsonl")):
-        with file.open("r+b") as stream:
-            _lock(stream, file)
-            for key, place in _lines(stream, file):
-                if key not in known:
-                    raise AbeRerankError(
-                        f"{file}, line {place.number}: prompt {key[0]}, image {key[1]} is not of this run; {_WAY_OUT}"
-                    )
-                if key in found:
-                    raise AbeRerankError(
-                        f"{file}, line {place.number}: prompt {key[0]}, image {key[1]} is there already, in "
-                        f"{found[key].file}, line {found[key].number}; {_WAY_OUT}"
-                    )
-                found[key] = place
+        for key, place in _places(file):
+            what = f"{file}, line {place.number}: prompt {key[0]}, image {key[1]}"
+            if key not in known:
+                raise AbeRerankError(f"{what} is not of this run; {_WAY_OUT}")
+            if key in found:
+                raise AbeRerankError(f"{what} is in line {found[key].number} of {found[key].file} too; {_WAY_OUT}")
+            found[key] = place
     return found
 
 
@@ -114,8 +108,17 @@ def read_results(file: Path) -> Iterator[Result]:
 _WAY_OUT = "delete the line and start again to have it redone"
 
 
+def _places(file: Path) -> Iterator[tuple[Key, Place]]:
+    """Key and place of each line of a file; the last is cut off if it was not written to its end."""
+    try:
+        with file.open("r+b") as stream:
+            _lock(stream, file)
+            yield from _lines(stream, file)
+    except OSError as error:
+        raise AbeRerankError(f"{file} cannot be read and mended: {error.strerror or error}") from None
+
+
 def _lines(stream: BinaryIO, file: Path) -> Iterator[tuple[Key, Place]]:
-    """Key and place of each line; the last is cut off if it was not written to its end."""
     size = os.fstat(stream.fileno()).st_size
     start = number = 0
     while line := stream.readline():

@@ -38,7 +38,8 @@ class World:
             return cls(0, 1, device)
         if device is not None and ":" in device:
             raise UsageError(f"--device {device} would put {state.num_processes} processes on one device; leave it out")
-        return cls(state.process_index, state.num_processes, str(state.device))
+        place = "cpu" if state.device.type == "cpu" else str(state.device)
+        return cls(state.process_index, state.num_processes, place)
 
     @property
     def is_first(self) -> bool:
@@ -46,7 +47,7 @@ class World:
         return self.rank == 0
 
     def by_first(self, work: Callable[[], T]) -> T:
-        """What ``work`` gives in the first process, in all of them; an error of ours is raised in all of them."""
+        """What ``work`` gives in the first process, in all of them; after an error of ours there, all end."""
         if self.processes == 1:
             return work()
         from accelerate.utils import broadcast_object_list
@@ -59,7 +60,7 @@ class World:
                 box[1] = error
         broadcast_object_list(box, from_process=0)
         if box[1] is not None:
-            raise box[1]
+            raise box[1] if self.is_first else SystemExit(1)
         result: T = box[0]
         return result
 
