@@ -67,38 +67,32 @@ def find_images(source: Path, prompts: Sequence[SuitePrompt] | None = None) -> L
 
 
 class _Prompts:
-    """Prompts found by their text, by its letters and digits where that is enough; without a suite they are taken up
-    as they come.
-    """
+    """Prompts found by their text; without a suite they are taken up as they come."""
 
     def __init__(self, prompts: Sequence[SuitePrompt] | None) -> None:
         self.prompts = list(prompts or ())
         self.closed = prompts is not None
         self._by_text: dict[str, int] = {}
-        self._by_letters: dict[str, list[int]] = {}
+        self._by_letters: dict[str, set[str]] = {}
         for k, prompt in enumerate(self.prompts):
-            self._note(prompt, k)
+            self._by_text.setdefault(prompt.prompt, k)
+            self._by_letters.setdefault(_letters(prompt.prompt), set()).add(prompt.prompt)
 
     def index(self, prompt: SuitePrompt) -> int | None:
         """The place of a prompt; None if it is not in the suite."""
-        if (known := self.find(prompt.prompt)) is not None:
-            return known
-        if self.closed:
-            return None
-        self.prompts.append(prompt if prompt.id else replace(prompt, id=str(len(self.prompts) + 1)))
-        self._note(prompt, len(self.prompts) - 1)
-        return len(self.prompts) - 1
+        if prompt.prompt not in self._by_text and not self.closed:
+            self._by_text[prompt.prompt] = len(self.prompts)
+            self.prompts.append(prompt if prompt.id else replace(prompt, id=str(len(self.prompts) + 1)))
+        return self._by_text.get(prompt.prompt)
 
-    def find(self, text: str) -> int | None:
-        """The place of the prompt with this text, or, in a suite, the only one with the same letters and digits."""
-        if text in self._by_text or not self.closed:
-            return self._by_text.get(text)
-        alike = self._by_letters.get(_letters(text), [])
-        return alike[0] if len(alike) == 1 else None
-
-    def _note(self, prompt: SuitePrompt, k: int) -> None:
-        self._by_text.setdefault(prompt.prompt, k)
-        self._by_letters.setdefault(_letters(prompt.prompt), []).append(k)
+    def named(self, name: str) -> str | None:
+        """The prompt of the suite that a file name stands for: the same, or the only one with the same letters and
+        digits, since a name cannot hold every sign. None if there is none.
+        """
+        if name in self._by_text:
+            return name
+        alike = self._by_letters.get(_letters(name), set())
+        return next(iter(alike)) if len(alike) == 1 else None
 
 
 def _images(source: Path, known: _Prompts, left_out: list[str]) -> Iterable[_Image]:
@@ -134,14 +128,14 @@ def _of_geneval(folders: Iterable[Path], left_out: list[str]) -> Iterator[_Image
 
 def _of_compbench(folder: Path, known: _Prompts) -> Iterator[_Image]:
     """Images called by their prompts. A name that is a prompt of the suite as a whole is not cut at its last "_"."""
-    for number, file in enumerate(_image_files(folder)):
-        prompt, count = file.stem, 0
-        cut = re.fullmatch(r"(.+)_(\d{1,9})", file.stem, flags=re.DOTALL)
-        if cut and not (known.closed and known.find(cut[1]) is None and known.find(file.stem) is not None):
-            prompt, count = cut[1], int(cut[2])
-        elif not known.closed:
-            count = number
-        yield _Image(file, SuitePrompt("", readable(prompt)), count)
+    for file in _image_files(folder):
+        whole = readable(file.stem)
+        cut = re.fullmatch(r"(.+)_(\d{1,9})", whole, flags=re.DOTALL)
+        name, number = (cut[1], int(cut[2])) if cut else (whole, 0)
+        prompt = known.named(name)
+        if prompt is None and known.named(whole) is not None:
+            prompt, number = known.named(whole), 0
+        yield _Image(file, SuitePrompt("", prompt or name), number)
 
 
 def _in_order(images: Iterable[_Image]) -> list[_Image]:
