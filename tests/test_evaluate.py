@@ -280,6 +280,40 @@ def test_a_prompt_that_the_model_fails_to_draw_is_unscored_and_the_rest_goes_on(
     assert {(r.status, r.image, r.seed) for r in results_in(tmp_path / "run")} == {("unscored", None, 0)}
 
 
+def test_a_device_that_fails_ends_the_run_and_a_prompt_that_fails_does_not(pipeline_folder, tmp_path):
+    import torch
+
+    from abe_rerank.evaluation.measure import Drawn
+    from abe_rerank.evaluation.plan import Block
+    from abe_rerank.generation import DeviceError, Sampling, load_pipeline
+
+    pipeline = load_pipeline(pipeline_folder, device="cpu")
+    source = Drawn(pipeline, Sampling(n=4, seed=5, batch_size=2, steps=1), tmp_path)
+
+    def failing(error):
+        def hook(*_):
+            raise error
+
+        return pipeline.unet.register_forward_pre_hook(hook)
+
+    for error, said in (
+        (torch.OutOfMemoryError("full"), "out of memory while sampling 2 images"),
+        (getattr(torch, "AcceleratorError", torch.OutOfMemoryError)("CUDA error"), "the device cpu failed|memory"),
+    ):
+        hook = failing(error)
+        with pytest.raises(DeviceError, match=said):
+            source.take(Block(0, range(2, 4)), "a red cube", {2, 3})
+        hook.remove()
+    hook = failing(RuntimeError("odd"))
+    failed = source.take(Block(0, range(2, 4)), "a red cube", {2, 3})
+    hook.remove()
+    assert [(one.path, one.seed, one.image) for one in failed] == [(None, 7, None), (None, 8, None)]
+    assert all("failed to draw: odd" in one.failure for one in failed)
+    taken = source.take(Block(0, range(2, 4)), "a red cube", {3})
+    assert [one.path for one in taken] == ["images/00000/seed7.png", "images/00000/seed8.png"]
+    assert list(pictures_in(tmp_path)) == ["images/00000/seed8.png"]
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -288,7 +322,8 @@ def test_a_prompt_that_the_model_fails_to_draw_is_unscored_and_the_rest_goes_on(
         (["--images", ".", "--model", "x", "--steps", "3"], "--model, --steps"),
         (["--model", "/no/such"], "/no/such"),
         (["--scorer", "none", "--device", "cpu"], "none"),
-        (["--batch-size", "0"], "batch"),
+        (["--batch-size", "0"], "batch size must be at least 1"),
+        (["--images", "..", "--batch-size", "0"], "no images"),
     ],
 )
 def test_bad_input_ends_in_one_line_and_leaves_no_folder(cli, tmp_path, monkeypatch, words, said):

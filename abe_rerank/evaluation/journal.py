@@ -102,7 +102,7 @@ def read_results(file: Path) -> Iterator[Result]:
     """The results in a merged file, one at a time. Raises AbeRerankError, naming the line, for a damaged one."""
     with file.open("rb") as stream:
         for number, line in enumerate(stream, start=1):
-            yield _parsed(line, file, number)
+            yield _parsed(line, file, number, "delete the file and start the run again to have it merged again")
 
 
 _WAY_OUT = "delete the line and start again to have it redone"
@@ -137,14 +137,14 @@ def _lines(stream: BinaryIO, file: Path) -> Iterator[tuple[Key, Place]]:
         start = end
 
 
-def _parsed(line: bytes, file: Path, number: int) -> Result:
+def _parsed(line: bytes, file: Path, number: int, way_out: str = _WAY_OUT) -> Result:
     try:
         return Result.model_validate_json(line)
     except ValidationError as error:
         what = error.errors(include_url=False, include_input=False, include_context=False)[0]
         field = ".".join(map(str, what["loc"]))
         raise AbeRerankError(
-            f"{file}, line {number}: damaged ({f'{field}: ' if field else ''}{what['msg']}); {_WAY_OUT}"
+            f"{file}, line {number}: damaged ({f'{field}: ' if field else ''}{what['msg']}); {way_out}"
         ) from None
 
 

@@ -56,14 +56,14 @@ class Drawn:
     folder: Path
 
     def take(self, block: Block, prompt: str, wanted: Collection[int]) -> list[Taken]:
-        """See :class:`Source`. Raises OutOfMemoryError and UsageError; what else goes wrong is the images' failure."""
-        from abe_rerank.generation import OutOfMemoryError, sample
+        """See :class:`Source`. Raises DeviceError and UsageError; what else goes wrong is the images' failure."""
+        from abe_rerank.generation import DeviceError, sample
         from abe_rerank.reranker import PAINTED_OVER
 
         seeds = [self.sampling.seed + candidate for candidate in block.candidates]
         try:
             samples = sample(self.pipeline, prompt, replace(self.sampling, n=len(seeds), seed=seeds[0]))
-        except (UsageError, OutOfMemoryError):
+        except (UsageError, DeviceError):
             raise
         except AbeRerankError as error:
             return [Taken(None, seed, failure=str(error)) for seed in seeds]

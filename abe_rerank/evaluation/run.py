@@ -47,7 +47,7 @@ def open_run(out: Path, record: RunRecord, prompts: bytes, plan: Plan) -> State:
 def work(out: Path, plan: Plan, source: Source, measure: Measure, state: State, world: World) -> None:
     """This process' share of what is not done, one line after the other, each on the disk before the next.
 
-    Raises OutOfMemoryError where the images do not fit; the lines that are written stay.
+    Raises DeviceError where the device runs out of memory or fails; the lines that are written stay.
     """
     from tqdm import tqdm
 
