@@ -97,6 +97,8 @@ def _draw_object(canvas: Field, masks: Field, k: int, thing: SceneObject, scene:
     pixel = 2 / (thing.diameter * size)
     distance, shade, a, b = _SURFACES[thing.shape](thing, scene.light, u, v)
     cover = np.clip(0.5 - distance / pixel, 0, 1)[..., None]
+    if thing.depth:
+        shade = 1.06 - (1 + thing.depth) * (1.06 - shade)
     colour = _pattern(thing, a, b, pixel) * np.clip(shade, 0, 1.25)[..., None]
     if thing.gloss:
         glint = np.exp(-((u + 0.35 * scene.light - 0.1) ** 2 + (v + 0.4) ** 2) / 0.05)
