@@ -79,7 +79,7 @@ def test_stretching_cuts_rows_or_columns_at_the_edges():
 
 def test_sizes_in_captions_of_close_ups_are_those_of_a_scene(tmp_path):
     tokenizer = word_tokenizer(TOKENS)
-    plan = replace(STAGES[1].close_ups, count=60)
+    plan = replace(STAGES[1].close_ups[0].pool, count=60)
     ids = pools.open_pool(tmp_path, plan, tokenizer).ids
     texts = tokenizer.batch_decode(ids.reshape(-1, TOKENS), skip_special_tokens=True)
     smallest = {
@@ -153,11 +153,13 @@ def test_bag_of_words_start_tells_words_apart():
 
 
 def tiny_stages():
-    close, scenes = STAGES
-    few = replace(close.close_ups, count=24)
-    return (
-        replace(close, close_ups=few, steps=4, batch=6),
-        replace(scenes, close_ups=few, scenes=replace(scenes.scenes, count=12), steps=3, batch=4, boxes=1),
+    def fewer(shares):
+        return tuple(replace(share, pool=replace(share.pool, count=12), batch=3) for share in shares)
+
+    steps = {"close-ups": 4, "scenes": 3}
+    return tuple(
+        replace(stage, close_ups=fewer(stage.close_ups), scenes=fewer(stage.scenes), steps=steps[stage.name], boxes=1)
+        for stage in STAGES
     )
 
 
