@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from abe_rerank.cli import main
 from abe_rerank.evaluation.records import HeatRecord, JudgeResult, OracleResult, PairResult, Result, RunRecord
 from abe_rerank.report.schema import ModelRecord
 from abe_rerank.types import Region
@@ -43,9 +45,9 @@ def results(shape: Shape) -> list[Result]:
 
 def prompt_results(shape: Shape, index: int) -> list[Result]:
     """The results of one prompt."""
-    rng = np.random.default_rng([shape.seed, shape.first + index])
     number = shape.first + index
-    pairs = int(rng.integers(1, 4))
+    rng = np.random.default_rng([shape.seed, number])
+    pairs = 1 + number * 7 % 3  # what a prompt asks for is the same in every run
     nothing = rng.random() < shape.nothing
     found = []
     for candidate in range(shape.n):
@@ -77,6 +79,36 @@ def prompt_results(shape: Shape, index: int) -> list[Result]:
             )
         )
     return found
+
+
+def by_prompt(found: list[Result]) -> list[list[Result]]:
+    """Results in lists, one for each prompt."""
+    prompts: dict[int, list[Result]] = {}
+    for result in found:
+        prompts.setdefault(result.index, []).append(result)
+    return list(prompts.values())
+
+
+def picked_of(images: list[Result]) -> Result | None:
+    """The image with the highest value, ties to the first; None if there is no value."""
+    best = None
+    for image in images:
+        if image.value is not None and (best is None or image.value > best.value):
+            best = image
+    return best
+
+
+def bound(image: Result) -> int:
+    """How many pairs are bound."""
+    return sum(pair.verdict == "bound" for pair in image.pairs)
+
+
+def said_by(capsys: pytest.CaptureFixture, *words: object) -> tuple[int, str, str]:
+    """(exit code, stdout, stderr) of a command line."""
+    with pytest.raises(SystemExit) as ended:
+        main([str(word) for word in words])
+    out, err = capsys.readouterr()
+    return ended.value.code or 0, out, err
 
 
 def run_record(shape: Shape) -> RunRecord:

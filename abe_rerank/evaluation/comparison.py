@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -49,12 +50,17 @@ class _Side:
         """The paths of the images that the number of a prompt is about."""
         images, run = self.numbers.images, self.numbers.run
         if self.choice == "mean":
-            rows = np.flatnonzero(images.prompt == place)
+            first, end = np.searchsorted(images.prompt, [place, place + 1])
+            rows = range(first, end)
         else:
-            chosen = choices_of(images)
-            rows = (chosen.picked if self.choice == "picked" else chosen.starts)[[place]]
+            rows = range(self._chosen[place], self._chosen[place] + 1)
         found = (result_at(run, images.file[row], images.offset[row]).get("image") for row in rows)
         return tuple(None if image is None else run.image_path(str(image)) for image in found)
+
+    @cached_property
+    def _chosen(self) -> Ints:
+        chosen = choices_of(self.numbers.images)
+        return chosen.picked if self.choice == "picked" else chosen.starts
 
 
 @dataclass(frozen=True)
