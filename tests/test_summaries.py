@@ -169,7 +169,7 @@ def test_an_incomplete_run_is_read_from_its_parts_and_says_so(tmp_path, capsys):
     assert whole.run.complete
     code, out, _ = said_by(capsys, "summarize", run)
     assert code == 0
-    assert "the run is not complete: 1 prompts are not finished and left out" in out
+    assert "the run is not complete: 1 prompts do not have all their images and are left out" in out
     (run / "results.jsonl").write_text("".join(r.line() + "\n" for r in found))
     assert summarize([run]).runs[0].all == whole.all
 

@@ -105,16 +105,17 @@ def _about(info: RunInfo) -> list[str]:
         "means over prompts with 95 % bootstrap intervals; picked is the highest score of the scorer",
     ]
     if not info.complete or info.unfinished:
-        lines.insert(0, f"the run is not complete: {info.unfinished} prompts are not finished and left out")
+        which = "the run is complete" if info.complete else "the run is not complete"
+        lines.insert(0, f"{which}: {info.unfinished} prompts do not have all their images and are left out")
     return lines
 
 
 def _counts(groups: Sequence[Group]) -> Block:
-    header = ["category", "prompts", "in the scores", "images", "nothing to bind", "unscored"]
+    header = ["category", "prompts", "images", "nothing to bind", "unscored"]
     rows: list[list[Cell]] = []
     for group in groups:
         c = group.counts
-        numbers = (c.prompts, c.prompts_counted, c.images, c.nothing_to_bind, c.unscored)
+        numbers = (c.prompts, c.images, c.nothing_to_bind, c.unscored)
         rows.append([_label(group.category), *(Number(str(number)) for number in numbers)])
     return Block("What there is", header, rows)
 
@@ -124,8 +125,15 @@ def _choices(groups: Sequence[Group], name: str, title: str, columns: dict[str, 
     found: list[tuple[Group, Choices | None]] = [(group, getattr(group, name)) for group in groups]
     if all(choices is None for _, choices in found):
         return Block(title)
-    rows = [[_label(group.category), *(_estimate(choices, key) for key in columns)] for group, choices in found]
-    return Block(title, ["category", *columns.values()], rows)
+    rows = [
+        [
+            _label(group.category),
+            Number(str(choices.first.prompts if choices else 0)),
+            *(_estimate(choices, key) for key in columns),
+        ]
+        for group, choices in found
+    ]
+    return Block(title, ["category", "prompts", *columns.values()], rows)
 
 
 def _curve(group: Group) -> Block:
