@@ -39,8 +39,6 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(benchmarks, name="benchmark")
-app.command()(summarize)
-app.command()(compare)
 
 
 @app.callback(invoke_without_command=True)
@@ -125,6 +123,10 @@ def calibrate(
 
     quiet_libraries()
     say(run(backbone, rows, device))
+
+
+app.command()(summarize)
+app.command()(compare)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
