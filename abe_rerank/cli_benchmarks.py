@@ -72,6 +72,9 @@ def parser_benchmark(
 def binding(
     backbone: Backbone = None,
     scenes: Annotated[int, typer.Option(help="Scenes of each task.", min=2)] = 300,
+    scenes_from: Annotated[
+        str, typer.Option(help="shapes (the built-in models' own world), flat (clip art) or solids (ray-cast, 3-D).")
+    ] = "shapes",
     ablate: Annotated[bool, typer.Option(help="Also measure ABE with each of its parts taken away.")] = True,
     form: Annotated[
         str | None, typer.Option("--format", help="A public benchmark instead: aro, sugarcrepe, winoground or abc6k.")
@@ -89,7 +92,7 @@ def binding(
         raise UsageError("--format and --data go together: the name of a public benchmark and the folder of its files")
     quiet_libraries()
     public = None if form is None or data is None else (form, data)
-    say(run(backbone, scenes, data=public, ablate=ablate, json_output=as_json, device=device))
+    say(run(backbone, scenes, data=public, ablate=ablate, json_output=as_json, device=device, scenes_from=scenes_from))
 
 
 @app.command()
