@@ -30,6 +30,7 @@ from abe_rerank.cli_options import (
     Seed,
     Steps,
 )
+from abe_rerank.cli_statistics import compare, summarize
 from abe_rerank.errors import AbeRerankError, UsageError
 
 app = typer.Typer(
@@ -124,6 +125,10 @@ def calibrate(
 
     quiet_libraries()
     say(run(backbone, rows, device))
+
+
+app.command()(summarize)
+app.command()(compare)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
