@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import json
 from datetime import UTC, datetime
 from html.parser import HTMLParser
+from importlib.resources import files
 
+import jsonschema
 import numpy as np
 import pytest
 from PIL import Image
 from pydantic import ValidationError
 
-from abe_rerank.report.build import RunFacts, build_report
+from abe_rerank.report.build import RunFacts, build_report, to_json
 from abe_rerank.report.html import render_html
 from abe_rerank.report.pictures import heatmap
 from abe_rerank.report.schema import Commands, ModelRecord, PairRecord, ParseRecord, RegionRecord, Report
@@ -29,6 +32,8 @@ from abe_rerank.types import (
     Spec,
 )
 
+SCHEMA_COMMAND = """write it again: python -c 'import json; from abe_rerank.report.schema import Report
+print(json.dumps(Report.model_json_schema(), indent=1))' > abe_rerank/report/report.schema.json"""
 EVIL = '<script>alert(1)</script> & "x" a red cube'
 
 
@@ -57,9 +62,10 @@ def ranking_of(prompt, values=(0.5, 0.2, None)):
     for k, value in enumerate(values):
         weights = rng.random((4, 6))
         region = Region(weights / weights.sum(), (0.25, 0.5, 0.75, 1.0))
-        pair = PairScore(
-            red, cube, 0.3, "blue", 0.1 - 0.2 * k, region, ("bound", "swapped", "weak")[k], 0.9 if k else None
-        )
+        contrast = rng.normal(0, 0.1, (4, 6))
+        margin = float((region.weights * contrast).sum())
+        verdict = ("bound", "swapped", "weak")[k]
+        pair = PairScore(red, cube, 0.3, "blue", margin, region, verdict, 0.9, 0.04, contrast)
         image = Image.fromarray(rng.integers(0, 256, (8, 12, 3), dtype=np.uint8))
         if value is None:
             candidates.append(Candidate(image, Score(None, "unscored", "abe 1", reason="painted over"), seed=k))
@@ -73,7 +79,9 @@ def report_of(ranking):
     facts = RunFacts(
         text_to_image=model,
         backbone=model,
-        commands=Commands(run="abe-rerank generate x", redraw="abe-rerank generate --n 1 --seed 0 x"),
+        commands=Commands(
+            run="abe-rerank generate x", redraw="abe-rerank generate --n 1 --seed 0 x", rescore="abe-rerank score x"
+        ),
         created=datetime(2026, 1, 2, tzinfo=UTC),
         seconds={"loading": 1.0},
         warnings=("no token for moon",),
@@ -87,7 +95,7 @@ def page_of(ranking):
 
 def test_report_json_holds_the_ranking_and_reads_back_equal():
     ranking = ranking_of("a red cube")
-    text = report_of(ranking).model_dump_json()
+    text = to_json(report_of(ranking))
     record = json.loads(text)
     assert Report.model_validate_json(text) == report_of(ranking)
     assert record["schema_version"] == 1
@@ -98,9 +106,35 @@ def test_report_json_holds_the_ranking_and_reads_back_equal():
     assert record["candidates"][2]["score"]["reason"] == "painted over"
     pair = record["candidates"][0]["score"]["pairs"][0]
     np.testing.assert_allclose(pair["region"]["weights"], ranking.best.score.pairs[0].region.weights, atol=1e-6)
+    np.testing.assert_allclose(
+        np.sum(np.multiply(pair["region"]["weights"], pair["contrast"])), pair["margin"], atol=1e-4
+    )
+    assert pair["competitor_probability"] == 0.04
+    first = record["candidates"][0]
+    assert (first["width"], first["height"]) == (12, 8)
+    assert first["pixels_sha256"] == hashlib.sha256(np.asarray(ranking.best.image).tobytes()).hexdigest()
     assert record["scorer"] == "abe 1"
     assert record["settings"] == {"n": 3, "seed": 0}
     assert record["versions"]["torch"]
+
+
+def test_rows_of_numbers_are_lines_and_prompts_stay_as_they_are():
+    evil = "a red cube [\n1,\n2\n] [ 1, 2 ]"
+    text = to_json(report_of(ranking_of(evil)))
+    assert json.loads(text)["prompt"] == evil
+    assert json.loads(text)["parse"]["objects"][0]["span"] == [6, 10]
+    assert '"span": [ 6, 10 ]' in text
+
+
+def test_the_schema_file_is_that_of_the_records_and_holds_for_reports():
+    schema = json.loads((files("abe_rerank.report") / "report.schema.json").read_text(encoding="utf-8"))
+    assert schema == Report.model_json_schema(), SCHEMA_COMMAND
+    validator = jsonschema.Draft202012Validator(schema)
+    validator.check_schema(schema)
+    record = json.loads(to_json(report_of(ranking_of(EVIL))))
+    validator.validate(record)
+    for change in ({"prompt": 1}, {"unknown": 1}, {"candidates": [{}]}):
+        assert list(validator.iter_errors(record | change))
 
 
 def test_reports_with_missing_or_unknown_fields_are_refused():
@@ -223,7 +257,9 @@ def test_verdicts_are_said_in_words(verdict, words):
         margin=0.1,
         verdict=verdict,
         probability=None,
+        competitor_probability=None,
         region=RegionRecord(weights=((1.0,),), box=(0, 0, 1, 1)),
+        contrast=None,
     )
     assert words in sentence(pair)
 
