@@ -35,6 +35,7 @@ class Request:
     out: Path | None = None
     device: str | None = None
     dtype: str | None = None
+    assets: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ def generate(request: Request) -> None:
 
     Raises UsageError for input that cannot be used, AbeRerankError if loading, drawing or scoring everything fails.
     """
+    from abe_rerank.report.folder import write_run
     from abe_rerank.reranker import as_spec, prompt_warnings
 
     started = datetime.now().astimezone()
@@ -72,7 +74,7 @@ def generate(request: Request) -> None:
         with _timed(seconds, "sampling and scoring"):
             ranking = reranker.generate_from(pipeline, spec, request.sampling, progress=True)
         report = _report(_Run(request, out, started, pipeline, reranker, warnings, seconds), ranking)
-        _write(folder, ranking, report)
+        write_run(folder, report, [candidate.image for candidate in ranking.candidates], linked=request.assets)
     say(ranking_table(ranking))
     say(_verdict(ranking, out))
 
@@ -171,20 +173,6 @@ def _command(request: Request, n: int, seed: int) -> str:
     for name, value in options.items():
         words += [] if value is None else [name, str(value)]
     return shlex.join([*words, "--", request.prompt] if request.prompt.startswith("-") else [*words, request.prompt])
-
-
-def _write(folder: Path, ranking: Ranking, report: Report) -> None:
-    from abe_rerank.report.build import to_json
-    from abe_rerank.report.html import render_html
-
-    (folder / "candidates").mkdir()
-    for record, candidate in zip(report.candidates, ranking.candidates, strict=True):
-        candidate.image.save(folder / record.image)
-    if report.picked is not None:
-        ranking.best.image.save(folder / "best.png")
-    (folder / "report.json").write_text(to_json(report), encoding="utf-8")
-    html = render_html(report, [candidate.image for candidate in ranking.candidates])
-    (folder / "report.html").write_text(html, encoding="utf-8")
 
 
 @contextmanager
