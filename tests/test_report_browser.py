@@ -166,7 +166,8 @@ def test_the_page_fits_its_window_and_can_be_read(browser, run, width, scheme):
 def test_on_paper_there_are_no_buttons_and_it_is_light(browser, run):
     browser.open(run[0] / "report.html", scheme="dark", media="print")
     assert not any(button.is_displayed() for button in browser.find("button, .switch"))
-    assert browser.js("return getComputedStyle(document.body).backgroundColor") == "rgb(250, 250, 248)"
+    assert browser.js("return getComputedStyle(document.body).backgroundColor") == "rgba(0, 0, 0, 0)"
+    assert browser.js("return getComputedStyle(document.body).color") == "rgb(27, 28, 31)"
 
 
 @pytest.mark.parametrize("linked", [False, True])

@@ -73,7 +73,7 @@
   });
   addEventListener("hashchange", openFromAddress);
   addEventListener("beforeprint", () => {
-    for (const details of document.querySelectorAll("details")) details.open = true;
+    for (const details of document.querySelectorAll("details.paper")) details.open = true;
     for (const picture of document.querySelectorAll("img[loading]")) picture.loading = "eager";
   });
   layOver(choice);
