@@ -31,6 +31,7 @@ from abe_rerank.cli_options import (
     Seed,
     Steps,
 )
+from abe_rerank.cli_statistics import compare, summarize
 from abe_rerank.errors import AbeRerankError, UsageError
 
 app = typer.Typer(
@@ -40,6 +41,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(benchmarks, name="benchmark")
+app.command()(summarize)
+app.command()(compare)
 
 
 @app.callback(invoke_without_command=True)
