@@ -131,11 +131,17 @@ def calibrate(
 
 
 @app.command()
-def report(folder: Run, assets: Assets = False) -> None:
+def report(
+    folder: Run,
+    against: Annotated[
+        Path | None, typer.Option(metavar="RUN_B", help="Put this evaluation side by side with the first.")
+    ] = None,
+    assets: Assets = False,
+) -> None:
     """Make the page and the figures of a run again from what is stored, with no model."""
     from abe_rerank.commands.report import report as run
 
-    run(folder, assets)
+    run(folder, against, assets)
 
 
 @app.command()

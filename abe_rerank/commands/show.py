@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from abe_rerank.commands.report import check_run
+from abe_rerank.commands.report import is_evaluation
 from abe_rerank.commands.terminal import cosine, printable, say, table
 from abe_rerank.errors import UsageError
 
@@ -29,7 +29,8 @@ def show(folder: Path, rank: int | None, plain: bool) -> None:
 
     from abe_rerank.report.folder import read_run
 
-    check_run(folder)
+    if is_evaluation(folder):
+        raise UsageError(f"{folder} is a run of evaluate; see it with abe-rerank summarize or abe-rerank report")
     report, images = read_run(folder)
     rank = rank or report.picked or 1
     if not 1 <= rank <= len(images):

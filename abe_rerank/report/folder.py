@@ -41,8 +41,8 @@ def write_views(folder: Path, report: Report, images: Sequence[Image.Image], *, 
 
     Raises AbeRerankError if the folder cannot be written.
     """
+    replace_text(folder / "report.html", render_html(report, images, linked=linked))
     try:
-        _replace_text(folder / "report.html", render_html(report, images, linked=linked))
         _replace_image(folder / "contact_sheet.png", contact_sheet(report, images))
         (folder / "attention").mkdir(exist_ok=True)
         for name, figure in _attention(report, images):
@@ -107,10 +107,14 @@ def _about(report: Report, candidate: CandidateRecord) -> PngImagePlugin.PngInfo
     return info
 
 
-def _replace_text(path: Path, text: str) -> None:
+def replace_text(path: Path, text: str) -> None:
+    """Write a text file whole, or leave the one that is there. Raises AbeRerankError if it cannot be written."""
     partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+    try:
+        partial.write_text(text, encoding="utf-8")
+        os.replace(partial, path)
+    except OSError as error:
+        raise AbeRerankError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def _replace_image(path: Path, image: Image.Image) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
 from abe_rerank.report import words
@@ -52,7 +54,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.globals.update({name: getattr(words, name) for name in _WORDS}, signs=words.SIGNS)
-    made.filters.update(_FILTERS)
+    made.filters.update(_FILTERS, json=json_block)
     return made
 
 
@@ -70,6 +72,11 @@ def box_style(box: tuple[float, float, float, float]) -> str:
 def count(value: float) -> str:
     """A count, or the mean of counts with one digit."""
     return f"{value:.0f}" if abs(value - round(value)) < 1e-9 else f"{value:.1f}"
+
+
+def json_block(value: object) -> Markup:
+    """JSON for a script element: compact, with every character escaped that could end it."""
+    return htmlsafe_json_dumps(value, dumps=lambda v: json.dumps(v, ensure_ascii=False, separators=(",", ":")))
 
 
 _WORDS = ("brief", "claim", "competitor", "headline", "sentence", "status_line", "why")

@@ -3,11 +3,56 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
-from abe_rerank.report.schema import PairRecord, ParseRecord, Report, ScoreRecord
+from abe_rerank.report.schema import ParseRecord, Report, ScoreRecord
 from abe_rerank.types import Verdict
 
 SIGNS: dict[Verdict, str] = {"bound": "✓", "swapped": "⇄", "weak": "~", "not found": "✗"}
+
+
+class Pair(Protocol):
+    """What is said of a pair, whichever record it comes from."""
+
+    @property
+    def attribute(self) -> str:
+        """The asked value."""
+        ...
+
+    @property
+    def object(self) -> str:
+        """What it was asked on."""
+        ...
+
+    @property
+    def competitor(self) -> str:
+        """The strongest other value."""
+        ...
+
+    @property
+    def evidence(self) -> float:
+        """A cosine."""
+        ...
+
+    @property
+    def margin(self) -> float:
+        """A difference of cosines."""
+        ...
+
+    @property
+    def verdict(self) -> Verdict:
+        """What these mean."""
+        ...
+
+    @property
+    def probability(self) -> float | None:
+        """Of the asked value."""
+        ...
+
+    @property
+    def competitor_probability(self) -> float | None:
+        """Of the competitor in its place."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -20,7 +65,7 @@ class Piece:
     span: tuple[int, int] = (0, 0)
 
 
-def sentence(pair: PairRecord) -> str:
+def sentence(pair: Pair) -> str:
     """What a verdict means for one pair, as a reader would say it."""
     if pair.verdict == "bound":
         return f"{pair.attribute} is on the {pair.object}"
@@ -31,7 +76,7 @@ def sentence(pair: PairRecord) -> str:
     return f"no {pair.object} was found"
 
 
-def claim(pair: PairRecord) -> str:
+def claim(pair: Pair) -> str:
     """The sentence with its numbers: "yellow is on the cylinder: 0.97; red would fit it 0.04".
 
     The numbers are probabilities where the scorer is calibrated, else evidence. What was not found has none.
@@ -44,19 +89,19 @@ def claim(pair: PairRecord) -> str:
     return f"{sentence(pair)}: {asked}; {competitor(pair)} would fit it {rival}"
 
 
-def numbers(pair: PairRecord) -> tuple[str, str]:
+def numbers(pair: Pair) -> tuple[str, str]:
     """The asked value's and the competitor's probability, or their evidence where there is no probability."""
     if pair.probability is not None and pair.competitor_probability is not None:
         return f"{pair.probability:.2f}", f"{pair.competitor_probability:.2f}"
     return f"{pair.evidence:+.3f}", f"{pair.evidence - pair.margin:+.3f}"
 
 
-def competitor(pair: PairRecord) -> str:
+def competitor(pair: Pair) -> str:
     """The strongest competitor in words; where no value competes, it is the noun without one."""
     return pair.competitor or f"“{pair.object}” alone"
 
 
-def mark(pair: PairRecord) -> str:
+def mark(pair: Pair) -> str:
     """The verdict in a word or two, to stand on a picture."""
     if pair.verdict == "swapped":
         return f"{SIGNS['swapped']} {pair.competitor}, not {pair.attribute}"
@@ -65,7 +110,7 @@ def mark(pair: PairRecord) -> str:
     return f"{SIGNS[pair.verdict]} {pair.attribute}{'?' if pair.verdict == 'weak' else ''}"
 
 
-def brief(pair: PairRecord) -> str:
+def brief(pair: Pair) -> str:
     """What stands behind a verdict's name in a list."""
     return sentence(pair) if pair.verdict == "swapped" else f"{pair.attribute} {pair.object}"
 
