@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 CHUNK = 16
 """Images that go through the scorer at once; a score never depends on the others."""
 
+PAINTED_OVER = "painted over by the model's safety checker"
+"""Why such an image is unscored."""
+
 
 @dataclass(frozen=True)
 class Reranker:
@@ -135,8 +138,7 @@ class Reranker:
     def explain_samples(self, samples: Sequence[Sample], spec: Spec, progress: bool = False) -> list[Score]:
         """The score of each sample; one that the model's safety checker painted over is unscored, and says so."""
         scores = self._explain_all([s.image for s in samples], spec, progress)
-        reason = "painted over by the model's safety checker"
-        blank = Score(value=None, status="unscored", scorer=self.scorer.stamp, reason=reason)
+        blank = Score(value=None, status="unscored", scorer=self.scorer.stamp, reason=PAINTED_OVER)
         return [blank if s.blanked else score for s, score in zip(samples, scores, strict=True)]
 
     def _explain_all(self, pictures: list[Image], spec: Spec, progress: bool) -> list[Score]:

@@ -13,14 +13,13 @@ if TYPE_CHECKING:
 
 
 def load_models(
-    model: str | None, backbone: str | None, scorer: str, device: str | None, dtype: str | None
+    model: str | None, backbone: str | None, scorer: str, device: str | None, dtype: str | None, *, shown: bool = True
 ) -> tuple[Pipeline, Reranker]:
-    """The text-to-image pipeline and the reranker, with a progress bar on stderr."""
+    """The text-to-image pipeline and the reranker, with a progress bar on stderr if it is to be ``shown``."""
     from tqdm import tqdm
 
-    with tqdm(
-        total=3, desc="loading libraries", bar_format="{desc}: {n_fmt}/{total_fmt} [{elapsed}]", leave=False
-    ) as bar:
+    form = "{desc}: {n_fmt}/{total_fmt} [{elapsed}]"
+    with tqdm(total=3, desc="loading libraries", bar_format=form, leave=False, disable=not shown) as bar:
         quiet_libraries()
         from abe_rerank.generation import load_pipeline
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,20 +12,13 @@ from typing import TYPE_CHECKING
 
 from abe_rerank.commands.terminal import cosine, note, say, table
 from abe_rerank.errors import AbeRerankError, UsageError
+from abe_rerank.manifest import Row, read_manifest
 
 if TYPE_CHECKING:
     from abe_rerank.reranker import Reranker
     from abe_rerank.types import Score
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
-
-
-@dataclass(frozen=True)
-class Row:
-    """One image file to score for one prompt."""
-
-    image: Path
-    prompt: str
 
 
 @dataclass(frozen=True)
@@ -53,25 +44,6 @@ def rows_of(images: Sequence[Path], prompt: str | None, manifest: Path | None) -
         rows = [Row(path, prompt) for path in _files(images)]
     if not rows:
         raise UsageError(f"no images in {manifest or ', '.join(map(str, images))}")
-    return rows
-
-
-def read_manifest(path: Path) -> list[Row]:
-    """Rows of a CSV file with the columns image and prompt, or of JSONL with these keys; paths relative to the file.
-
-    Raises UsageError, naming the line, for what cannot be read.
-    """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"the manifest {path} cannot be read: {error}") from None
-    lines = _json_lines(text, path) if path.suffix.lower() in (".jsonl", ".json", ".ndjson") else _csv_lines(text)
-    rows = []
-    for number, record in lines:
-        image, prompt = record.get("image"), record.get("prompt")
-        if not (isinstance(image, str) and image and isinstance(prompt, str) and prompt.strip()):
-            raise UsageError(f"{path}, line {number}: needs an image and a prompt, as columns or keys of these names")
-        rows.append(Row(path.parent / image, prompt))
     return rows
 
 
@@ -169,19 +141,3 @@ def _files(images: Sequence[Path]) -> list[Path]:
         else:
             found.append(path)
     return found
-
-
-def _csv_lines(text: str) -> Iterator[tuple[int, dict[str, object]]]:
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    for record in reader:
-        yield reader.line_num, dict(record)
-
-
-def _json_lines(text: str, path: Path) -> Iterator[tuple[int, dict[str, object]]]:
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            try:
-                record = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise UsageError(f"{path}, line {number}: not JSON ({error.msg})") from None
-            yield number, record if isinstance(record, dict) else {}

@@ -85,8 +85,13 @@ def compare(folder_a: Path, folder_b: Path, metric: str = "mean", top: int = 10)
     """
     if metric not in METRICS:
         raise UsageError(f"unknown metric {metric!r}; choose from {', '.join(METRICS)}")
+    return compare_numbers(load(folder_a), load(folder_b), metric, top)
+
+
+def compare_numbers(first: RunNumbers, second: RunNumbers, metric: str, top: int) -> Comparison:
+    """As :func:`compare`, of runs that were read already."""
     quantity, choice = METRICS[metric]
-    runs = load(folder_a), load(folder_b)
+    runs = first, second
     _check_comparable(quantity, *runs)
     a, b = (_Side(n, measures_of(n.images)[f"{quantity}.{choice}"], _places(n), choice) for n in runs)
     pairs = _pairs(a, b)
