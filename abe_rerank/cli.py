@@ -23,6 +23,7 @@ from abe_rerank.cli_options import (
     Device,
     Dtype,
     Guidance,
+    ImageSize,
     Model,
     Prompt,
     Scorer,
@@ -67,6 +68,7 @@ def generate(
     batch_size: BatchSize = 1,
     device: Device = None,
     dtype: Dtype = None,
+    image_size: ImageSize = None,
 ) -> None:
     """Draw N images of PROMPT, score each attribute on its object, pick the best-bound image and say why."""
     from abe_rerank.commands.generate import Request
@@ -74,7 +76,7 @@ def generate(
     from abe_rerank.generation import Sampling
 
     sampling = Sampling(n=n, seed=seed, batch_size=batch_size, steps=steps, guidance=guidance)
-    run(Request(prompt, sampling, model, backbone, scorer, out, device, dtype))
+    run(Request(prompt, sampling, model, backbone, scorer, out, device, dtype, image_size))
 
 
 @app.command()
@@ -95,6 +97,7 @@ def score(
     scorer: Scorer = "abe",
     device: Device = None,
     dtype: Dtype = None,
+    image_size: ImageSize = None,
     as_json: AsJson = False,
 ) -> None:
     """Score images that exist already, best first."""
@@ -103,7 +106,7 @@ def score(
     from abe_rerank.commands.score import score as run
 
     rows = rows_of(images or [], prompt, manifest)
-    run(load_reranker(backbone, scorer, device, dtype), rows, top_k, as_json)
+    run(load_reranker(backbone, scorer, device, dtype, image_size), rows, top_k, as_json)
 
 
 @app.command()
@@ -114,6 +117,7 @@ def calibrate(
         typer.Option(help="CSV or JSONL of image, prompt, bound.", show_default="scenes of the shapes world"),
     ] = None,
     device: Device = None,
+    image_size: ImageSize = None,
 ) -> None:
     """Fit the probabilities of a backbone to labelled rows, and keep them beside it."""
     from abe_rerank.calibrate import main as run
@@ -121,7 +125,7 @@ def calibrate(
     from abe_rerank.commands.terminal import say
 
     quiet_libraries()
-    say(run(backbone, rows, device))
+    say(run(backbone, rows, device, image_size))
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -259,28 +259,24 @@ def _measures(report: BindingReport) -> list[str]:
 
 
 def main(
-    backbone: str | Path | None = None,
+    backbone: Backbone,
     scenes: int = 300,
     split: ReportSplit = "report",
     data: tuple[str, Path] | None = None,
     ablate: bool = True,
     json_output: bool = False,
-    device: str | None = None,
     scenes_from: str = "shapes",
 ) -> str:
-    """Load the backbone, run the benchmark, and return its text or JSON.
+    """Run the benchmark and return its text or JSON.
 
     ``data`` is (format, folder) of a public benchmark in its own files; None is the scenes of ``scenes_from``. Raises
-    UsageError for an unknown backbone, format or source, or files that are not there.
+    UsageError for an unknown format or source, or files that are not there.
     """
-    from abe_rerank.backbones import load_backbone
-
     source = scene_source(scenes_from)
-    loaded = load_backbone(backbone, device)
     if data is None:
-        report = run(loaded, scenes, split, ablate, source=source)
+        report = run(backbone, scenes, split, ablate, source=source)
     else:
         from abe_rerank.benchmarks.formats import read_cases
 
-        report = run_cases(loaded, read_cases(*data), ablate)
+        report = run_cases(backbone, read_cases(*data), ablate)
     return as_json(report) if json_output else as_text(report)
