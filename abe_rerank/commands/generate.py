@@ -35,7 +35,7 @@ class Request:
     out: Path | None = None
     device: str | None = None
     dtype: str | None = None
-<<<<<<< HEAD
+    image_size: str | None = None
     assets: bool = False
 
 
@@ -50,9 +50,6 @@ class _Run:
     reranker: Reranker
     warnings: tuple[str, ...]
     seconds: dict[str, float]
-=======
-    image_size: str | None = None
->>>>>>> foreign
 
 
 def generate(request: Request) -> None:
@@ -60,12 +57,8 @@ def generate(request: Request) -> None:
 
     Raises UsageError for input that cannot be used, AbeRerankError if loading, drawing or scoring everything fails.
     """
-<<<<<<< HEAD
     from abe_rerank.report.folder import write_run
-    from abe_rerank.reranker import as_spec, prompt_warnings
-=======
     from abe_rerank.reranker import as_spec, prompt_warnings, rounding_warning
->>>>>>> foreign
 
     started = datetime.now().astimezone()
     spec = as_spec(request.prompt)
@@ -76,21 +69,16 @@ def generate(request: Request) -> None:
             pipeline, reranker = load_models(
                 request.model, request.backbone, request.scorer, request.device, request.dtype, request.image_size
             )
-        warnings = tuple(prompt_warnings(spec.prompt, reranker.scorer.backbone, pipeline))
+        warnings = prompt_warnings(spec.prompt, reranker.scorer.backbone, pipeline)
         for warning in warnings:
             note(f"warning: {warning}")
         with _timed(seconds, "sampling and scoring"):
             ranking = reranker.generate_from(pipeline, spec, request.sampling, progress=True)
-<<<<<<< HEAD
-        report = _report(_Run(request, out, started, pipeline, reranker, warnings, seconds), ranking)
-        write_run(folder, report, [candidate.image for candidate in ranking.candidates], linked=request.assets)
-=======
         if close := rounding_warning([c.score.value for c in ranking.candidates], reranker.scorer.backbone):
             warnings.append(close)
             note(f"warning: {close}")
-        report = _report(request, ranking, pipeline, reranker, started, seconds, tuple(warnings))
-        _write(folder, ranking, report)
->>>>>>> foreign
+        report = _report(_Run(request, out, started, pipeline, reranker, tuple(warnings), seconds), ranking)
+        write_run(folder, report, [candidate.image for candidate in ranking.candidates], linked=request.assets)
     say(ranking_table(ranking))
     say(_verdict(ranking, out))
 

@@ -13,16 +13,14 @@ if TYPE_CHECKING:
 
 
 def load_models(
-<<<<<<< HEAD
-    model: str | None, backbone: str | None, scorer: str, device: str | None, dtype: str | None, *, shown: bool = True
-=======
     model: str | None,
     backbone: str | None,
     scorer: str,
     device: str | None,
     dtype: str | None,
     image_size: str | None = None,
->>>>>>> foreign
+    *,
+    shown: bool = True,
 ) -> tuple[Pipeline, Reranker]:
     """The text-to-image pipeline and the reranker, with a progress bar on stderr if it is to be ``shown``."""
     from tqdm import tqdm
