@@ -131,6 +131,14 @@ def _count(lot: Lot) -> tuple[Written, ...]:
     return scene(lot, templates("counts.txt"), choose)
 
 
+def _language(lot: Lot) -> tuple[Written, ...]:
+    return scene(lot, templates("language.txt"), mixed(0.0))
+
+
+def _long(lot: Lot) -> tuple[Written, ...]:
+    return scene(lot, templates("long.txt"), mixed(0.45))
+
+
 def _swapped(lot: Lot) -> tuple[Written, ...]:
     aspects: tuple[Aspect, ...] = ("colour", "colour", "colour", "material", "texture", "shape", "pattern", "size")
     return twin(lot, templates("scenes.txt", "twins"), lot.pick(aspects))
@@ -147,4 +155,6 @@ CATEGORIES = (
     Category("pattern", 150, _one_aspect("pattern")),
     Category("count", 150, _count),
     Category("swapped", 150, _swapped),
+    Category("long", 100, _long),
+    Category("language", 300, _language),
 )

@@ -1,7 +1,7 @@
 """Noun phrases as marked text, and marked text as a prompt with its pairs.
 
 In marked text ``<red|mug>`` stands for the word "red" as an attribute of the mug: a mark is at once the word and the
-pair, so that a prompt and its pairs cannot disagree.
+pair, so that a prompt and its pairs cannot disagree. ``<red|cup|saucer>`` belongs to both.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from abe_rerank.suites.binding.things import ASPECTS, Aspect, Thing
 
 Value = tuple[Aspect, str]
 
-_MARK = re.compile(r"<([^<>|]+)\|([^<>|]+)>")
+_MARK = re.compile(r"<([^<>|]+)\|([^<>]+)>")
 _ARTICLE = re.compile(r"\b([Aa])n?\b (?=<?([\w-]+))")
 _SENTENCE = re.compile(r"(^|[.!?] )(<?)([a-z])")
 _CONSONANTS = ("uni", "use", "one", "eu", "ukulele", "u-")
@@ -60,7 +60,7 @@ def finished(marked: str) -> tuple[str, Pairs]:
     text = _ARTICLE.sub(lambda found: found[1] + ("n " if _vowel(found[2].lower()) else " "), text)
     if text.endswith((".", "!", "?")):
         text = _SENTENCE.sub(lambda found: found[1] + found[2] + found[3].upper(), text)
-    pairs = tuple((found[1], found[2]) for found in _MARK.finditer(text))
+    pairs = tuple((found[1], noun) for found in _MARK.finditer(text) for noun in found[2].split("|"))
     return _MARK.sub(r"\1", text), pairs
 
 

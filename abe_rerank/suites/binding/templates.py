@@ -23,6 +23,7 @@ Chooser = Callable[[Lot, Thing], tuple[Value, ...] | None]
 
 NUMBERS = ("two", "three", "four", "five", "six")
 COLOURS = ("red", "blue", "green", "yellow", "white", "black", "purple", "pink", "orange", "grey", "brown", "turquoise")
+_TRIES = 12
 _NEAR = ("next to", "next to", "beside", "beside", "near")
 _SLOT = re.compile(r"([@^+*#~])(\w?)\{([^{}]*)\}")
 _BRACES = re.compile(r"\{([^{}]*)\}")
@@ -152,26 +153,24 @@ class Drafter:
         return self.lot.pick(inside.split("|"))
 
     def _slot(self, sign: str, names: str) -> Slot:
-        thing = self._thing(names)
-        values = self.choose(self.lot, thing)
-        said = {value.split()[-1] for _, value in values or ()}
-        if values is None or said & self.words or (sign in "*#+" and thing.always_plural):
-            raise NoSuchPrompt
-        self.words |= said
-        return Slot(sign, thing, values, self.lot.pick(NUMBERS) if sign == "#" else "")
+        for _ in range(_TRIES):
+            thing = self._thing(names)
+            heads = {thing.name.split()[-1], thing.plural.split()[-1], thing.name}
+            values = self.choose(self.lot, thing)
+            said = {value.split()[-1] for _, value in values or ()}
+            fits = self.hanging in (None, thing.posture == "hang") or names != "*"
+            if values is None or not fits or heads & self.heads or said & self.words:
+                continue
+            if sign in "*#+" and thing.always_plural:
+                continue
+            self.heads |= heads
+            self.words |= said
+            self.hanging = thing.posture == "hang" if names == "*" else self.hanging
+            return Slot(sign, thing, values, self.lot.pick(NUMBERS) if sign == "#" else "")
+        raise NoSuchPrompt
 
     def _thing(self, names: str) -> Thing:
         if names == "*":
             assert self.stage is not None
-            thing = self.lot.rare(self.stage.things)
-            hangs = thing.posture == "hang"
-            if self.hanging not in (None, hangs):
-                raise NoSuchPrompt
-            self.hanging = hangs
-        else:
-            thing = things()[self.lot.rare([name.strip() for name in names.split("/")])]
-        heads = {thing.name.split()[-1], thing.plural.split()[-1], thing.name}
-        if heads & self.heads:
-            raise NoSuchPrompt
-        self.heads |= heads
-        return thing
+            return self.lot.rare(self.stage.things)
+        return things()[self.lot.rare(names.split("/"))]
