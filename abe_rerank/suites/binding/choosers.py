@@ -14,7 +14,7 @@ _UNCOLOURED = frozenset(
     walnut bamboo cork jute hemp jade pearl beeswax foil crystal wire slate stone concrete brick coral denim lace fur
     cast-iron cardboard""".split()
 )
-_SHADES = ("dusty", "faded", "snowy", "icy", "dull")
+_SHADES = ("dusty", "faded", "snowy", "sandy", "icy", "dull")
 _SHAPED = ("small", "large", "tiny", "huge", "low")
 _TOGETHER: tuple[tuple[Aspect, Aspect], ...] = (
     ("size", "colour"),
