@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 from abe_rerank.suites import Pairs
 from abe_rerank.suites.binding.choosers import any_of, mixed, only
@@ -55,12 +56,13 @@ def _key(prompt: str) -> str:
     return " ".join(re.findall(r"[\w-]+", prompt.lower()))
 
 
-def templates(file: str, *sections: str) -> list[str]:
+@cache
+def templates(file: str, *sections: str) -> tuple[str, ...]:
     """The templates of some sections of a data file, of all if none is named, with their names filled in."""
     found = sections_of(file)
     names = dict(line.split(" = ") for line in found.get("names", []))
     chosen = [line for title in sections or found for line in found[title]]
-    return [re.sub(r"\$(\w+)", lambda name: "|".join(names[name[1]].split(" / ")), line) for line in chosen]
+    return tuple(re.sub(r"\$(\w+)", lambda name: "|".join(names[name[1]].split(" / ")), line) for line in chosen)
 
 
 def scene(lot: Lot, lines: Sequence[str], choose: Chooser) -> tuple[Written, ...]:
