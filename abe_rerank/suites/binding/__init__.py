@@ -20,8 +20,8 @@ LICENCE = "Apache-2.0"
 def suite(seed: int = SEED) -> list[SuitePrompt]:
     """All prompts of the suite; equal seeds give equal prompts, and no prompt is there twice.
 
-    Each category has its own stream of draws, so that a change to one leaves the others as they are. A prompt and
-    its twin have ids that end in "a" and "b".
+    Each category has its own stream of draws: a change to one changes others only where both would say the same.
+    A prompt and its twin have ids that end in "a" and "b".
     """
     seen: set[str] = set()
     prompts: list[SuitePrompt] = []

@@ -71,6 +71,8 @@ def _compatible(values: tuple[Value, ...]) -> bool:
         return False
     if "shape" in said and said.get("size", "small") not in _SHAPED:  # no "long square rug"
         return False
+    if "colour" in said and said.get("size") == "deep":  # "a deep brown basket" may be of a deep brown
+        return False
     if "colour" in said and said.get("texture") in _SHADES:  # "a dusty green bus" may be of a dusty green
         return False
     same = [value.split()[-1] for value in said.values()]

@@ -34,10 +34,15 @@ class Lot:
         """Of a few drawn values the one that was given least often; :meth:`note` counts."""
         return min((self.pick(values) for _ in range(_TRIES)), key=lambda value: self._drawn[str(value)])
 
+    def rarest(self, values: Sequence[T]) -> T:
+        """The one that was given least often, a drawn one of several."""
+        return min(self.shuffled(values), key=lambda value: self._drawn[str(value)])
+
     def note(self, values: Sequence[object]) -> None:
         """Count what a finished prompt says."""
         self._drawn.update(str(value) for value in values)
 
     def shuffled(self, values: Sequence[T]) -> list[T]:
         """All of ``values`` in a drawn order."""
-        return [value for _, _, value in sorted((self._random.random(), k, value) for k, value in enumerate(values))]
+        keys = [self._random.random() for _ in values]
+        return [values[k] for k in sorted(range(len(values)), key=keys.__getitem__)]

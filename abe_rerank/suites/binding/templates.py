@@ -124,7 +124,7 @@ class Drafter:
             return "{" + name + "}"
 
         text = _SLOT.sub(slot, template)
-        colours = iter(self.lot.shuffled(COLOURS))
+        colours = iter(self.lot.shuffled([colour for colour in COLOURS if colour not in template]))
         drawn: dict[str, str] = {}
 
         def brace(found: re.Match[str]) -> str:
@@ -147,7 +147,7 @@ class Drafter:
         if inside == "place":
             assert self.stage is not None
             place = self.lot.rare(self.stage.places)
-            if self.heads & set(re.findall(r"\w+", place)):
+            if (self.heads | self.words) & set(re.findall(r"\w+", place)):
                 raise NoSuchPrompt
             return place
         return self.lot.pick(inside.split("|"))
