@@ -12,7 +12,7 @@ from abe_rerank.suites.binding.choosers import any_of, mixed, only
 from abe_rerank.suites.binding.lot import Lot
 from abe_rerank.suites.binding.phrases import finished
 from abe_rerank.suites.binding.templates import Chooser, Draft, Drafter, NoSuchPrompt
-from abe_rerank.suites.binding.things import Aspect, sections_of, stages
+from abe_rerank.suites.binding.things import Aspect, Stage, sections_of, stages
 
 Written = tuple[str, Pairs]
 Maker = Callable[[Lot], tuple[Written, ...]]
@@ -72,10 +72,15 @@ def scene(lot: Lot, lines: Sequence[str], choose: Chooser) -> tuple[Written, ...
 
 def _draft(lot: Lot, lines: Sequence[str], choose: Chooser) -> Draft:
     line = lot.rare(lines)
-    stage = lot.rare(list(stages().values())) if "{*}" in line else None
-    draft = Drafter(lot, choose, stage).draft(line)
-    lot.note([line] if stage is None else [line, stage])
+    draft = Drafter(lot, choose, lot.pick(_by_size()) if "{*}" in line else None).draft(line)
+    lot.note([line])
     return draft
+
+
+@cache
+def _by_size() -> tuple[Stage, ...]:
+    """The stages, those of few things less often, lest these be in too many prompts."""
+    return tuple(stage for stage in stages().values() for _ in range(min(len(stage.things), 10)))
 
 
 def _opened(lot: Lot, draft: Draft) -> Written:
