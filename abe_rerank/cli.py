@@ -15,20 +15,25 @@ import typer
 
 from abe_rerank import __version__
 from abe_rerank.cli_benchmarks import app as benchmarks
+from abe_rerank.cli_evaluate import evaluate
 from abe_rerank.cli_options import (
     AsJson,
+    Assets,
     Backbone,
     BatchSize,
     Count,
     Device,
     Dtype,
     Guidance,
+    ImageSize,
     Model,
     Prompt,
+    Run,
     Scorer,
     Seed,
     Steps,
 )
+from abe_rerank.cli_statistics import compare, summarize
 from abe_rerank.errors import AbeRerankError, UsageError
 
 app = typer.Typer(
@@ -38,6 +43,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(benchmarks, name="benchmark")
+app.command()(evaluate)
 
 
 @app.callback(invoke_without_command=True)
@@ -67,6 +73,8 @@ def generate(
     batch_size: BatchSize = 1,
     device: Device = None,
     dtype: Dtype = None,
+    image_size: ImageSize = None,
+    assets: Assets = False,
 ) -> None:
     """Draw N images of PROMPT, score each attribute on its object, pick the best-bound image and say why."""
     from abe_rerank.commands.generate import Request
@@ -74,7 +82,7 @@ def generate(
     from abe_rerank.generation import Sampling
 
     sampling = Sampling(n=n, seed=seed, batch_size=batch_size, steps=steps, guidance=guidance)
-    run(Request(prompt, sampling, model, backbone, scorer, out, device, dtype))
+    run(Request(prompt, sampling, model, backbone, scorer, out, device, dtype, image_size, assets))
 
 
 @app.command()
@@ -95,6 +103,7 @@ def score(
     scorer: Scorer = "abe",
     device: Device = None,
     dtype: Dtype = None,
+    image_size: ImageSize = None,
     as_json: AsJson = False,
 ) -> None:
     """Score images that exist already, best first."""
@@ -103,7 +112,7 @@ def score(
     from abe_rerank.commands.score import score as run
 
     rows = rows_of(images or [], prompt, manifest)
-    run(load_reranker(backbone, scorer, device, dtype), rows, top_k, as_json)
+    run(load_reranker(backbone, scorer, device, dtype, image_size), rows, top_k, as_json)
 
 
 @app.command()
@@ -114,6 +123,7 @@ def calibrate(
         typer.Option(help="CSV or JSONL of image, prompt, bound.", show_default="scenes of the shapes world"),
     ] = None,
     device: Device = None,
+    image_size: ImageSize = None,
 ) -> None:
     """Fit the probabilities of a backbone to labelled rows, and keep them beside it."""
     from abe_rerank.calibrate import main as run
@@ -121,7 +131,37 @@ def calibrate(
     from abe_rerank.commands.terminal import say
 
     quiet_libraries()
-    say(run(backbone, rows, device))
+    say(run(backbone, rows, device, image_size))
+
+
+@app.command()
+def report(
+    folder: Run,
+    against: Annotated[
+        Path | None, typer.Option(metavar="RUN_B", help="Put this evaluation side by side with the first.")
+    ] = None,
+    assets: Assets = False,
+) -> None:
+    """Make the page and the figures of a run again from what is stored, with no model."""
+    from abe_rerank.commands.report import report as run
+
+    run(folder, against, assets)
+
+
+@app.command()
+def show(
+    folder: Run,
+    rank: Annotated[int | None, typer.Option(help="Which image, best is 1.", show_default="the picked one")] = None,
+    plain: Annotated[bool, typer.Option("--plain", help="Words only, no picture.")] = False,
+) -> None:
+    """Show a run in the terminal: the picture, what was found in it, all candidates."""
+    from abe_rerank.commands.show import show as run
+
+    run(folder, rank, plain)
+
+
+app.command()(summarize)
+app.command()(compare)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,9 +19,17 @@ Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...", show_
 Dtype = Annotated[
     str | None, typer.Option(help="float32, float16 or bfloat16.", show_default="float16 on a GPU, else float32")
 ]
+ImageSize = Annotated[
+    str | None,
+    typer.Option(
+        help="Size at which the backbone sees images: 144, or 96x144 (height x width).", show_default="its own"
+    ),
+]
 Count = Annotated[int, typer.Option("--n", "-n", help="How many images to draw for a prompt.")]
 Seed = Annotated[int, typer.Option(help="Seed of the first image; image k has seed + k.")]
 BatchSize = Annotated[int, typer.Option(help="Images drawn at once.")]
 Steps = Annotated[int | None, typer.Option(help="Denoising steps.", show_default="the model's own")]
 Guidance = Annotated[float | None, typer.Option(help="Guidance scale.", show_default="the model's own")]
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")]
+Assets = Annotated[bool, typer.Option("--assets", help="Let report.html name its images, not hold them.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

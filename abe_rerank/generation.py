@@ -28,6 +28,10 @@ DTYPES = ("float32", "float16", "bfloat16")
 LARGEST_SEED = 2**63 - 1
 
 
+class DeviceError(AbeRerankError):
+    """The device ran out of memory or failed: another prompt would fare no better."""
+
+
 class Pipeline(Protocol):
     """What is needed of a diffusers text-to-image pipeline; every ``diffusers.DiffusionPipeline`` has it."""
 
@@ -127,7 +131,8 @@ def pick_device(device: str | None) -> str:
 def sample(pipeline: Pipeline, prompt: str, sampling: Sampling, progress: bool = False) -> list[Sample]:
     """Draw ``sampling.n`` images of ``prompt``, in the order of their seeds.
 
-    Raises UsageError if the pipeline knows no such setting, AbeRerankError if drawing fails (out of memory, ...).
+    Raises UsageError if the pipeline knows no such setting, DeviceError if the device fails (out of
+    memory, ...), AbeRerankError if drawing fails otherwise.
     """
     arguments = call_arguments(pipeline, sampling)
     drawn: list[Sample] = []
@@ -203,7 +208,9 @@ def _draw(pipeline: Pipeline, prompt: str, seeds: range, batch_size: int, argume
         output = pipeline(prompt=[prompt] * batch_size, generator=generators, **arguments)
     except torch.OutOfMemoryError:
         way_out = "use --batch-size 1" if batch_size > 1 else "use a smaller model, --dtype float16 or another --device"
-        raise AbeRerankError(f"out of memory while sampling {batch_size} images at once; {way_out}") from None
+        raise DeviceError(f"out of memory while sampling {batch_size} images at once; {way_out}") from None
+    except getattr(torch, "AcceleratorError", torch.OutOfMemoryError) as error:  # from torch 2.8 on
+        raise DeviceError(f"the device {pipeline.device} failed: {_first_line(error)}; start again") from error
     except (ValueError, TypeError, RuntimeError) as error:
         raise AbeRerankError(f"{type(pipeline).__name__} failed to draw: {_first_line(error)}") from error
     blanked = getattr(output, "nsfw_content_detected", None) or [False] * batch_size

@@ -19,6 +19,7 @@ from abe_rerank.benchmarks.cases import Case, Crop, judge, verdicts
 from abe_rerank.benchmarks.formats import read_cases
 from abe_rerank.benchmarks.labelled_pairs import labelled_pairs
 from abe_rerank.benchmarks.localisation import heat_on, localise, pointed_at
+from abe_rerank.benchmarks.scene_sources import shown
 from abe_rerank.errors import UsageError
 from abe_rerank.parsing import parse
 from abe_rerank.scorers.abe import AbeScorer
@@ -142,7 +143,7 @@ def test_pointing_and_heat_by_hand() -> None:
 def test_localisation_of_no_region_is_chance(backbone: Backbone) -> None:
     from abe_rerank.scorers.terms import AbeSettings
 
-    seen = localise(AbeScorer(backbone, AbeSettings(region="whole")), list(islice(scenes(2, "choose"), 3)))
+    seen = localise(AbeScorer(backbone, AbeSettings(region="whole")), map(shown, islice(scenes(2, "choose"), 3)))
     np.testing.assert_allclose(seen.heat, seen.chance, atol=1e-5)
 
 

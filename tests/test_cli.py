@@ -68,7 +68,10 @@ def test_help_and_import_load_no_heavy_library():
 
 def test_generate_writes_a_run_folder_that_agrees_with_its_pictures(run_folder):
     report = report_in(run_folder)
-    assert sorted(p.name for p in run_folder.iterdir()) == ["best.png", "candidates", "report.html", "report.json"]
+    assert sorted(p.name for p in run_folder.iterdir()) == [
+        *("attention", "best.png", "candidates", "contact_sheet.png", "report.html", "report.json")
+    ]
+    assert len(list((run_folder / "attention").iterdir())) == 2
     assert [c.rank for c in report.candidates] == [1, 2, 3]
     assert sorted(c.seed for c in report.candidates) == [4, 5, 6]
     values = [c.score.value for c in report.candidates]
@@ -268,6 +271,40 @@ def test_score_ranks_a_folder_as_the_reranker_does(cli, reranker, backbone_folde
     code, text, _ = cli("score", tmp_path, "--prompt", PROMPT, "--top-k", 2, *options)
     assert str(ranking.best.source) in text.splitlines()[2]
     assert len(text.splitlines()) == 4
+
+
+def test_files_are_read_a_chunk_at_a_time(reranker, tmp_path):
+    from abe_rerank.commands.score import Row, score_rows
+
+    taken = []
+
+    def rows():
+        for k, path in enumerate(save_pictures(tmp_path, 10)):
+            taken.append(k)
+            yield Row(path, PROMPT)
+
+    results = score_rows(reranker, rows(), chunk=4)
+    assert next(results).score is not None
+    assert len(taken) == 4
+    assert len(list(results)) == 9
+
+
+def test_score_takes_an_input_size_and_warns_of_each_prompt_alone(cli, backbone_folder, tmp_path):
+    save_pictures(tmp_path, 2)
+    rows = [{"image": "0.png", "prompt": f"a {colour} cube and a {colour} star"} for colour in ("red", "blue")]
+    rows[1]["image"] = "1.png"
+    manifest = tmp_path / "rows.jsonl"
+    manifest.write_text("\n".join(map(json.dumps, rows)))
+    options = ["--backbone", backbone_folder, "--device", "cpu", "--json"]
+    _, plain, err = cli("score", "--manifest", manifest, *options)
+    assert "in parts" not in err
+    code, text, _ = cli("score", "--manifest", manifest, "--image-size", "16x32", *options)
+    assert code == 0
+    assert " 16x32px " in json.loads(text)["scorer"]
+    assert " 16x32px " not in json.loads(plain)["scorer"]
+    code, _, err = cli("score", "--manifest", manifest, "--image-size", "17", *options)
+    assert code == 2
+    assert "multiple of the patch size" in one_line(err)[0]
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonl"])

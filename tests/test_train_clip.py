@@ -7,7 +7,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from abe_rerank.shapes.train import clip
+from abe_rerank.shapes.tokenizer import word_tokenizer
+from abe_rerank.shapes.train import clip, pools
 from abe_rerank.shapes.train.clip import (
     GRID,
     PATCH,
@@ -19,10 +20,13 @@ from abe_rerank.shapes.train.clip import (
     new_model,
     pooled,
     read_patches,
+    relit,
+    stretched,
     value_path,
     window_positions,
 )
 from abe_rerank.shapes.train.first_weights import OFFSETS, start_as_bag_of_words, start_as_convolution
+from abe_rerank.shapes.world import CLOSE_UPS, SMALL_BELOW, sample_scene, split_rng
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +51,44 @@ def test_cut_outs_are_slices():
     for n in range(3):
         top, left = (int(c) * PATCH for c in corner[:, n])
         assert torch.equal(got[n], pixels[n, :, top : top + 3 * PATCH, left : left + 3 * PATCH])
+
+
+def test_relighting_leaves_half_of_the_pictures_and_keeps_the_order_of_brightness():
+    ramp = torch.linspace(-1, 1, 9).expand(60, 3, 1, 9)
+    lit = relit(ramp, np.random.default_rng(0))
+    same = [torch.allclose(a, b, atol=1e-6) for a, b in zip(lit, ramp, strict=True)]
+    assert 15 < sum(same) < 45
+    assert lit.min() >= -1
+    assert lit.max() <= 1
+    assert (lit.diff(dim=-1) >= 0).all()
+
+
+def test_stretching_cuts_rows_or_columns_at_the_edges():
+    pixels = torch.arange(48 * 48.0).reshape(1, 1, 48, 48)
+    shapes = set()
+    for k in range(60):
+        cut = stretched(pixels, np.random.default_rng(k))
+        top, left = divmod(int(cut[0, 0, 0, 0]), 48)
+        height, width = cut.shape[-2:]
+        assert torch.equal(cut, pixels[..., top : top + height, left : left + width])
+        assert min(height, width) >= 36
+        assert max(height, width) == 48
+        shapes.add((height == 48, width == 48))
+    assert shapes == {(True, True), (True, False), (False, True)}
+
+
+def test_sizes_in_captions_of_close_ups_are_those_of_a_scene(tmp_path):
+    tokenizer = word_tokenizer(TOKENS)
+    plan = replace(STAGES[1].close_ups[0].pool, count=60)
+    ids = pools.open_pool(tmp_path, plan, tokenizer).ids
+    texts = tokenizer.batch_decode(ids.reshape(-1, TOKENS), skip_special_tokens=True)
+    smallest = {
+        k: min((o.diameter for o in sample_scene(split_rng("train", k), CLOSE_UPS).objects), default=1)
+        for k in range(60)
+    }
+    said = [k // pools.WORDINGS_KEPT for k, text in enumerate(texts) if {"small", "little", "tiny"} & set(text.split())]
+    assert said
+    assert all(smallest[k] * plan.scale < SMALL_BELOW for k in said)
 
 
 @torch.no_grad()
@@ -111,11 +153,13 @@ def test_bag_of_words_start_tells_words_apart():
 
 
 def tiny_stages():
-    close, scenes = STAGES
-    few = replace(close.close_ups, count=24)
-    return (
-        replace(close, close_ups=few, steps=4, batch=6),
-        replace(scenes, close_ups=few, scenes=replace(scenes.scenes, count=12), steps=3, batch=4, boxes=1),
+    def fewer(shares):
+        return tuple(replace(share, pool=replace(share.pool, count=12), batch=3) for share in shares)
+
+    steps = {"close-ups": 4, "scenes": 3, "patterns": 2}
+    return tuple(
+        replace(stage, close_ups=fewer(stage.close_ups), scenes=fewer(stage.scenes), steps=steps[stage.name], boxes=1)
+        for stage in STAGES
     )
 
 

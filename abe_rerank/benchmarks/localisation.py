@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
-from abe_rerank.benchmarks.binding_scenes import IMAGE_SIZE, caption
+from abe_rerank.benchmarks.foreign.things import Seen
 from abe_rerank.parsing import parse
 from abe_rerank.scorers.abe import AbeScorer
-from abe_rerank.shapes.render import render
-from abe_rerank.shapes.world import Scene
 from abe_rerank.types import Region
 
 
@@ -27,17 +24,16 @@ class Localisation:
     chance: np.ndarray
 
 
-def localise(scorer: AbeScorer, scenes: Sequence[Scene]) -> Localisation:
-    """Where the scorer finds each object of each scene, asked with the scene's own caption."""
+def localise(scorer: AbeScorer, pictures: Iterable[Seen]) -> Localisation:
+    """Where the scorer finds the objects that each picture's caption names, asked with that caption."""
     rows = []
-    for scene in scenes:
-        image, masks = render(scene, IMAGE_SIZE)
-        score = scorer.explain([Image.fromarray(image)], parse(caption(scene.objects)))[0]
-        regions = {pair.object.text: pair.region for pair in score.pairs}
-        for thing, mask in zip(scene.objects, masks, strict=True):
-            if thing.shape in regions:
-                region = regions[thing.shape]
-                rows.append((pointed_at(region, thing.box), heat_on(region, mask), float(mask.mean())))
+    for picture in pictures:
+        score = scorer.explain([picture.image], parse(picture.caption))[0]
+        regions = {(pair.attribute.text, pair.object.text): pair.region for pair in score.pairs}
+        for target in picture.targets:
+            if (target.colour, target.shape) in regions:
+                region = regions[target.colour, target.shape]
+                rows.append((pointed_at(region, target.box), heat_on(region, target.mask), float(target.mask.mean())))
     pointing, heat, chance = np.array(rows, dtype=np.float64).reshape(-1, 3).T
     return Localisation(pointing, heat, chance)
 

@@ -13,31 +13,39 @@ if TYPE_CHECKING:
 
 
 def load_models(
-    model: str | None, backbone: str | None, scorer: str, device: str | None, dtype: str | None
+    model: str | None,
+    backbone: str | None,
+    scorer: str,
+    device: str | None,
+    dtype: str | None,
+    image_size: str | None = None,
+    *,
+    shown: bool = True,
 ) -> tuple[Pipeline, Reranker]:
-    """The text-to-image pipeline and the reranker, with a progress bar on stderr."""
+    """The text-to-image pipeline and the reranker, with a progress bar on stderr if it is to be ``shown``."""
     from tqdm import tqdm
 
-    with tqdm(
-        total=3, desc="loading libraries", bar_format="{desc}: {n_fmt}/{total_fmt} [{elapsed}]", leave=False
-    ) as bar:
+    form = "{desc}: {n_fmt}/{total_fmt} [{elapsed}]"
+    with tqdm(total=3, desc="loading libraries", bar_format=form, leave=False, disable=not shown) as bar:
         quiet_libraries()
         from abe_rerank.generation import load_pipeline
 
         step(bar, "loading the text-to-image model")
         pipeline = load_pipeline(model, device, dtype)
         step(bar, "loading the backbone")
-        reranker = load_reranker(backbone, scorer, device, dtype)
+        reranker = load_reranker(backbone, scorer, device, dtype, image_size)
         bar.update()
     return pipeline, reranker
 
 
-def load_reranker(backbone: str | None, scorer: str, device: str | None, dtype: str | None) -> Reranker:
+def load_reranker(
+    backbone: str | None, scorer: str, device: str | None, dtype: str | None, image_size: str | None = None
+) -> Reranker:
     """The reranker on its backbone."""
     quiet_libraries()
     from abe_rerank.reranker import Reranker
 
-    return Reranker.from_pretrained(backbone, scorer, device=device, dtype=dtype)
+    return Reranker.from_pretrained(backbone, scorer, device=device, dtype=dtype, image_size=image_size)
 
 
 def quiet_libraries() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,20 +12,13 @@ from typing import TYPE_CHECKING
 
 from abe_rerank.commands.terminal import cosine, note, say, table
 from abe_rerank.errors import AbeRerankError, UsageError
+from abe_rerank.manifest import Row, read_manifest
 
 if TYPE_CHECKING:
     from abe_rerank.reranker import Reranker
     from abe_rerank.types import Score
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
-
-
-@dataclass(frozen=True)
-class Row:
-    """One image file to score for one prompt."""
-
-    image: Path
-    prompt: str
 
 
 @dataclass(frozen=True)
@@ -56,25 +47,6 @@ def rows_of(images: Sequence[Path], prompt: str | None, manifest: Path | None) -
     return rows
 
 
-def read_manifest(path: Path) -> list[Row]:
-    """Rows of a CSV file with the columns image and prompt, or of JSONL with these keys; paths relative to the file.
-
-    Raises UsageError, naming the line, for what cannot be read.
-    """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"the manifest {path} cannot be read: {error}") from None
-    lines = _json_lines(text, path) if path.suffix.lower() in (".jsonl", ".json", ".ndjson") else _csv_lines(text)
-    rows = []
-    for number, record in lines:
-        image, prompt = record.get("image"), record.get("prompt")
-        if not (isinstance(image, str) and image and isinstance(prompt, str) and prompt.strip()):
-            raise UsageError(f"{path}, line {number}: needs an image and a prompt, as columns or keys of these names")
-        rows.append(Row(path.parent / image, prompt))
-    return rows
-
-
 def score_rows(reranker: Reranker, rows: Iterable[Row], chunk: int = 16) -> Iterator[Scored]:
     """Score rows in their order, a chunk at a time; an image that cannot be read becomes a failure."""
     from abe_rerank.images import read
@@ -99,17 +71,22 @@ def score(reranker: Reranker, rows: Sequence[Row], top_k: int | None, as_json: b
     """Score, rank within each prompt and print. Raises AbeRerankError at the end if some row failed."""
     from tqdm import tqdm
 
-    from abe_rerank.reranker import prompt_warnings
+    from abe_rerank.reranker import prompt_warnings, rounding_warning
 
-    prompts = " ".join(dict.fromkeys(row.prompt for row in rows))
-    for warning in prompt_warnings(prompts, reranker.scorer.backbone):
+    backbone = reranker.scorer.backbone
+    prompts = dict.fromkeys(row.prompt for row in rows)
+    for warning in dict.fromkeys(w for prompt in prompts for w in prompt_warnings(prompt, backbone)):
         note(f"warning: {warning}")
     scored = list(tqdm(score_rows(reranker, rows), total=len(rows), desc="scoring", unit="image", leave=False))
     by_prompt: dict[str, list[Scored]] = defaultdict(list)
     for result in scored:
         by_prompt[result.row.prompt].append(result)
-    ranked = {prompt: _ranked(results)[:top_k] for prompt, results in by_prompt.items()}
+    ranked = {prompt: _ranked(results) for prompt, results in by_prompt.items()}
+    for prompt, results in ranked.items():
+        if close := rounding_warning([_value(result) for result in results], backbone):
+            note(f"warning: {prompt}: {close}")
     failed = [result for result in scored if result.failure is not None]
+    ranked = {prompt: results[:top_k] for prompt, results in ranked.items()}
     say(_as_json(ranked, failed, reranker.scorer.stamp) if as_json else _as_text(ranked, failed))
     if failed:
         raise AbeRerankError(
@@ -169,19 +146,3 @@ def _files(images: Sequence[Path]) -> list[Path]:
         else:
             found.append(path)
     return found
-
-
-def _csv_lines(text: str) -> Iterator[tuple[int, dict[str, object]]]:
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    for record in reader:
-        yield reader.line_num, dict(record)
-
-
-def _json_lines(text: str, path: Path) -> Iterator[tuple[int, dict[str, object]]]:
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            try:
-                record = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise UsageError(f"{path}, line {number}: not JSON ({error.msg})") from None
-            yield number, record if isinstance(record, dict) else {}

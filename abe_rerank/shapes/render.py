@@ -97,6 +97,8 @@ def _draw_object(canvas: Field, masks: Field, k: int, thing: SceneObject, scene:
     pixel = 2 / (thing.diameter * size)
     distance, shade, a, b = _SURFACES[thing.shape](thing, scene.light, u, v)
     cover = np.clip(0.5 - distance / pixel, 0, 1)[..., None]
+    if thing.depth:
+        shade = 1.06 - (1 + thing.depth) * (1.06 - shade)
     colour = _pattern(thing, a, b, pixel) * np.clip(shade, 0, 1.25)[..., None]
     if thing.gloss:
         glint = np.exp(-((u + 0.35 * scene.light - 0.1) ** 2 + (v + 0.4) ** 2) / 0.05)
@@ -178,8 +180,9 @@ def _cube(thing: SceneObject, light: float, u: Field, v: Field) -> Surface:
 
 def _cylinder(thing: SceneObject, light: float, u: Field, v: Field) -> Surface:
     lean, u, v = _turned(thing, u, v)
-    lift, width = np.sin(thing.tilt) * 0.6, 0.66
-    top, bottom = -0.96 + lift * width, 0.96 - lift * width
+    width, half = (0.66, 0.96) if thing.girth is None else _fitted(thing.girth)
+    lift = np.sin(thing.tilt) * 0.6
+    top, bottom = -half + lift * width, half - lift * width
     lid = _ellipse(u, v - top, width, lift * width)
     body = np.maximum(np.abs(u) - width, np.maximum(top - v, v - bottom))
     distance = np.minimum(np.minimum(body, _ellipse(u, v - bottom, width, lift * width)), lid)
@@ -192,15 +195,21 @@ def _cylinder(thing: SceneObject, light: float, u: Field, v: Field) -> Surface:
 
 def _cone(thing: SceneObject, light: float, u: Field, v: Field) -> Surface:
     _, u, v = _turned(thing, u, v)
-    lift, width = np.sin(thing.tilt) * 0.45, 0.8
-    bottom = 0.96 - lift * width
-    rise = (bottom + 0.96) / np.hypot(bottom + 0.96, width)
-    half = width * (v + 0.96) / (bottom + 0.96)
+    width, tip = (0.8, 0.96) if thing.girth is None else _fitted(thing.girth)
+    lift = np.sin(thing.tilt) * 0.45
+    bottom = tip - lift * width
+    rise = (bottom + tip) / np.hypot(bottom + tip, width)
+    half = width * (v + tip) / (bottom + tip)
     body = np.maximum((np.abs(u) - half) * rise, v - bottom)
     distance = np.minimum(body, _ellipse(u, v - bottom, width, lift * width))
     across = np.clip(u / np.maximum(half, 0.05), -1, 1)
     shade = 0.66 + 0.4 * np.clip(np.sqrt(1 - across**2) * 0.8 - 0.5 * light * across, 0, 1)
     return distance, shade, np.broadcast_to(u, distance.shape), np.broadcast_to(v, distance.shape)
+
+
+def _fitted(girth: float) -> tuple[float, float]:
+    """Half the width and half the height of a solid that just fits into its square."""
+    return min(0.96, 0.96 * girth), min(0.96, 0.96 / girth)
 
 
 def _ellipse(u: Field, v: Field, a: float, b: float) -> Field:

@@ -56,6 +56,8 @@ class SceneObject:
 
     ``x`` and ``y`` are the centre, ``diameter`` the side of the square that holds it, ``angle`` its rotation in
     radians (a turn about the upright axis for the solids), ``tilt`` the camera's height over the solids in radians.
+    ``depth`` says how much darker the sides away from the light are than they would be without it, ``girth`` is the
+    width over the height of a cylinder or a cone, None for a tall cylinder and a cone of medium height.
     """
 
     colour: str
@@ -71,6 +73,8 @@ class SceneObject:
     pattern_scale: float = 5.0
     gloss: float = 0.0
     outline: float = 0.0
+    depth: float = 0.0
+    girth: float | None = None
 
     @property
     def size(self) -> str | None:
@@ -107,7 +111,8 @@ class WorldSettings:
 
     ``twins`` is the share of scenes with two objects of one kind, ``cut`` the part of a radius by which an object may
     reach beyond the image, and ``style`` in [0, 1] scales how often backgrounds are busy and surfaces glossy,
-    outlined, noisy or blurred.
+    outlined, noisy or blurred. ``solids`` are scenes of solids alone, whose shapes recur, under light that leaves up to
+    that ``depth`` of shade, slim and squat; ``margin`` is the part of the height above and below that stays free.
     """
 
     counts: tuple[tuple[int, float], ...] = ((1, 0.3), (2, 0.4), (3, 0.2), (4, 0.1))
@@ -116,12 +121,15 @@ class WorldSettings:
     twins: float = 0.06
     cut: float = 0.0
     style: float = 1.0
+    solids: float | None = None
+    margin: float = 0.0
 
 
 SCENES = WorldSettings()
 """The world that everything is measured on."""
 CLOSE_UPS = WorldSettings(counts=((0, 0.06), (1, 0.74), (2, 0.2)), diameters=(0.25, 0.95), twins=0.0, cut=0.25)
 """Small pictures of one object or two that fill much of them, as product pictures do, or of none."""
+SOLIDS, SOLIDS_ODDS = SHAPES[:4], (0.28, 0.2, 0.34, 0.18)
 
 
 def split_rng(split: Split, index: int) -> np.random.Generator:
@@ -141,11 +149,11 @@ def sample_scene(
     """A scene by lot.
 
     ``count`` fixes the number of objects and ``fixed`` an attribute of all of them (``pattern="plain"``).
-    No two objects share their shape, except for deliberate twins ("two red cubes").
+    No two objects share their shape, except for deliberate twins ("two red cubes") and among ``solids``.
     """
     numbers, odds = zip(*settings.counts, strict=True)
     n = count if count is not None else int(rng.choice(numbers, p=np.array(odds) / sum(odds)))
-    kinds = [_sample_kind(rng, settings, shape) for shape in rng.permutation(SHAPES)[:n]]
+    kinds = [_sample_kind(rng, settings, shape) for shape in _sample_shapes(rng, settings, n)]
     if n > 1 and rng.random() < settings.twins:
         kinds[1] = kinds[0]
     kinds = [{**kind, **fixed} for kind in kinds]
@@ -155,6 +163,12 @@ def sample_scene(
     ]
     objects = [_plain_if_tiny(o) for o in objects]
     return _sample_surroundings(rng, settings, tuple(objects))
+
+
+def _sample_shapes(rng: np.random.Generator, settings: WorldSettings, n: int) -> list[str]:
+    if settings.solids is None:
+        return [str(shape) for shape in rng.permutation(SHAPES)[:n]]
+    return [str(shape) for shape in rng.choice(SOLIDS, size=n, p=SOLIDS_ODDS)]
 
 
 def _sample_kind(rng: np.random.Generator, settings: WorldSettings, shape: str) -> dict[str, str]:
@@ -175,7 +189,7 @@ def _sample_places(rng: np.random.Generator, settings: WorldSettings, n: int) ->
     for attempt in range(400):
         if attempt % 40 == 39:
             diameters = np.maximum(low, diameters * 0.92)
-        inner = diameters[:, None] / 2 * (1 - settings.cut)
+        inner = diameters[:, None] / 2 * (1 - settings.cut) + np.array([0.0, settings.margin])
         centres = rng.uniform(inner, 1 - inner, size=(n, 2))
         gaps = np.linalg.norm(centres[:, None] - centres[None], axis=-1)
         reach = (diameters[:, None] + diameters[None]) / 2 * rng.uniform(0.92, 1.1)
@@ -200,6 +214,8 @@ def _sample_look(
         pattern_scale=float(rng.uniform(3.0, 5.0)) * min(1.0, 0.45 + 1.8 * diameter),
         gloss=float(rng.uniform(0.2, 0.9)) if rng.random() < 0.4 * busy else 0.0,
         outline=float(rng.uniform(0.3, 0.9)) if rng.random() < 0.2 * busy else 0.0,
+        depth=0.0 if settings.solids is None else float(rng.uniform(-0.5, settings.solids)),
+        girth=None if settings.solids is None else float(rng.uniform(0.6, 1.35)),
     )
 
 

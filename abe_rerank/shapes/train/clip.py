@@ -1,4 +1,4 @@
-"""Trains the built-in CLIP-like model, a stock ``SiglipModel``, in two stages without binding supervision.
+"""Trains the built-in CLIP-like model, a stock ``SiglipModel``, in three stages without binding supervision.
 
 1. *Close-ups*: small pictures of no object, one or two, of 3x3 to 6x6 patches, with terse captions, by the contrastive
    loss. Each picture sits at a random window of the position grid, so every position learns to read.
@@ -6,6 +6,7 @@
    captions beside them, and self-distillation (CLIPSelf, arXiv 2310.01403): the mean of the patches' readout inside a
    random box imitates what the model's running average says of that box cut out, which it reads as a close-up.
    The close-ups are at the scale of the scenes here, so that sizes can be told.
+3. *Patterns*: the same once more, with more striped and dotted objects, whose patterns captions mostly name.
 
 Pictures are relit (gain, tint, contrast) and some close-ups stretched, for the sake of other renderers.
 
@@ -32,11 +33,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import SiglipConfig, SiglipModel
 
+from abe_rerank.shapes.captions import WORDINGS
 from abe_rerank.shapes.tokenizer import word_tokenizer
 from abe_rerank.shapes.train.common import log_to
 from abe_rerank.shapes.train.first_weights import start_as_bag_of_words, start_as_convolution
 from abe_rerank.shapes.train.pools import Pool, PoolPlan, open_pool
-from abe_rerank.shapes.world import CLOSE_UPS, SCENES
+from abe_rerank.shapes.world import CLOSE_UPS, SCENES, WorldSettings
 
 log = logging.getLogger(__name__)
 
@@ -50,18 +52,25 @@ STRETCHED, STRETCH = 0.3, 0.25
 
 
 @dataclass(frozen=True)
+class Share:
+    """``batch`` pictures of a pool in each step."""
+
+    pool: PoolPlan
+    batch: int
+
+
+@dataclass(frozen=True)
 class Stage:
-    """One stage: which pictures it learns from, ``batch`` of each kind in a step, and for how long.
+    """One stage: which pictures it learns from, how many of each kind in a step, and for how long.
 
     ``windows`` are the odds of the close-ups' sides, ``WINDOWS``. ``distil`` weighs the self-distillation term on the
     scenes, and ``boxes`` is its number of cut-outs per picture.
     """
 
     name: str
-    close_ups: PoolPlan
-    scenes: PoolPlan | None
+    close_ups: tuple[Share, ...]
+    scenes: tuple[Share, ...]
     steps: int
-    batch: int
     rate: float
     windows: tuple[float, ...] = (0.1, 0.15, 0.25, 0.5)
     distil: float = 0.0
@@ -69,16 +78,44 @@ class Stage:
 
 
 CROWDED = replace(SCENES, counts=((1, 0.2), (2, 0.35), (3, 0.2), (4, 0.15), (6, 0.1)))
+GROUPS = WorldSettings(
+    counts=((3, 0.3), (4, 0.2), (5, 0.2), (6, 0.15), (8, 0.15)),
+    diameters=(0.07, 0.24),
+    patterned=0.0,
+    twins=0.0,
+    style=0.6,
+    solids=1.3,
+)
+"""Many small solids in deep shade, as photographs show them."""
 TERSE = PoolPlan(CLOSE_UPS, count=60_000, size=max(WINDOWS) * PATCH, style="terse")
+WEB = replace(TERSE, style="web", scale=max(WINDOWS) / GRID)
+SOME = replace(WORDINGS["web"], drop_object=0.95, drop_size=1.0)
+"""Of a group a caption names a part; what is small among many small things is not said."""
+PATTERNED = replace(WORDINGS["web"], drop_pattern=0.1)
+"""Web-like as ever, but patterns are mostly said: they are the hardest to see."""
+SQUAT = replace(WEB, settings=replace(CLOSE_UPS, solids=1.3), count=15_000, first=15_000_000)
+STRIPES = replace(WEB, settings=replace(CLOSE_UPS, patterned=0.8), style=PATTERNED, count=20_000, first=18_000_000)
+CROWDS = PoolPlan(CROWDED, count=40_000, size=IMAGE, style="web", first=10_000_000)
+TABLES = PoolPlan(GROUPS, count=10_000, size=IMAGE, style=SOME, first=16_000_000)
+WIDE_TABLES = replace(TABLES, settings=replace(GROUPS, margin=1 / 6), first=17_000_000, wide=True)
+STRIPED = PoolPlan(replace(SCENES, patterned=0.9), count=10_000, size=IMAGE, style=PATTERNED, first=19_000_000)
 STAGES = (
-    Stage("close-ups", TERSE, None, steps=3300, batch=128, rate=6e-4),
+    Stage("close-ups", (Share(TERSE, 128),), (), steps=3300, rate=6e-4),
     Stage(
         "scenes",
-        close_ups=replace(TERSE, style="web", scale=max(WINDOWS) / GRID),
-        scenes=PoolPlan(CROWDED, count=50_000, size=IMAGE, style="web", first=10_000_000),
-        steps=1300,
-        batch=64,
+        close_ups=(Share(WEB, 44), Share(SQUAT, 20)),
+        scenes=(Share(CROWDS, 40), Share(TABLES, 12), Share(WIDE_TABLES, 12)),
+        steps=1200,
         rate=4e-4,
+        windows=(0.0, 0.1, 0.2, 0.7),
+        distil=4.0,
+    ),
+    Stage(
+        "patterns",
+        close_ups=(Share(WEB, 24), Share(SQUAT, 16), Share(STRIPES, 24)),
+        scenes=(Share(CROWDS, 32), Share(TABLES, 8), Share(WIDE_TABLES, 8), Share(STRIPED, 16)),
+        steps=600,
+        rate=3e-4,
         windows=(0.0, 0.1, 0.2, 0.7),
         distil=4.0,
     ),
@@ -180,7 +217,7 @@ class ClipTraining:
         for stage in self.stages[self.stage :]:
             pools = self._pools(stage)
             if self.stage == self.step == 0:
-                self._start(pools[0])
+                self._start(pools[0][0])
             started, losses = time.monotonic(), []
             while self.step < stage.steps:
                 losses.append(self._train_step(stage, pools))
@@ -195,9 +232,12 @@ class ClipTraining:
             self._finish_stage()
         return self.average
 
-    def _pools(self, stage: Stage) -> list[Pool]:
-        plans = [stage.close_ups, *([stage.scenes] if stage.scenes else [])]
-        return [open_pool(self.work / f"{stage.name}-{k}", plan, self.tokenizer) for k, plan in enumerate(plans)]
+    def _pools(self, stage: Stage) -> list[tuple[Pool, int]]:
+        """The pools of a stage, close-ups first, each with its part of a batch."""
+        return [
+            (open_pool(self.work / "pools", share.pool, self.tokenizer), share.batch)
+            for share in (*stage.close_ups, *stage.scenes)
+        ]
 
     def _start(self, pool: Pool) -> None:
         pixels = to_pixels(pool.images[: len(pool.images) : max(1, len(pool.images) // 2000)], self.device)
@@ -213,15 +253,16 @@ class ClipTraining:
             self.optimizer = self._new_optimizer()
         self.save()
 
-    def _train_step(self, stage: Stage, pools: list[Pool]) -> tuple[float, float]:
+    def _train_step(self, stage: Stage, pools: list[tuple[Pool, int]]) -> tuple[float, float]:
         rng = np.random.default_rng((self.seed, self.stage, self.step))
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
         for group in self.optimizer.param_groups:
             group["lr"] = stage.rate * _warm_cosine(self.step, stage.steps)
-        batches = [self._batch(pool, rng, stage.batch) for pool in pools]
-        contrast, distil = self._close_up_loss(stage, *batches[0], rng), torch.zeros((), device=self.device)
-        if len(batches) > 1:
-            on_scenes, distil = self._scene_loss(stage, *batches[1], generator)
+        close = len(stage.close_ups)
+        contrast = self._close_up_loss(stage, *self._batch(pools[:close], rng), rng)
+        distil = torch.zeros((), device=self.device)
+        if stage.scenes:
+            on_scenes, distil = self._scene_loss(stage, *self._batch(pools[close:], rng), generator)
             contrast = contrast + on_scenes
         self.optimizer.zero_grad(set_to_none=True)
         (contrast + stage.distil * distil).backward()
@@ -230,8 +271,9 @@ class ClipTraining:
         self._follow(stage)
         return contrast.item(), distil.item()
 
-    def _batch(self, pool: Pool, rng: np.random.Generator, size: int) -> tuple[Tensor, Tensor]:
-        images, ids = pool.batch(rng, size)
+    def _batch(self, pools: list[tuple[Pool, int]], rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        parts = [pool.batch(rng, size) for pool, size in pools]
+        images, ids = (np.concatenate(part) for part in zip(*parts, strict=True))
         ids = _with_unknown_words(ids, rng)
         return relit(to_pixels(images, self.device), rng), torch.from_numpy(ids).long().to(self.device)
 

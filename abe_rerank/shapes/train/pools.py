@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from transformers import PreTrainedTokenizerFast
 
-from abe_rerank.shapes.captions import Style, caption
+from abe_rerank.shapes.captions import Style, Wording, caption
 from abe_rerank.shapes.render import render
-from abe_rerank.shapes.world import Split, WorldSettings, sample_scene, split_rng
+from abe_rerank.shapes.world import Scene, Split, WorldSettings, sample_scene, split_rng
 
 WORDINGS_KEPT = 4
 
@@ -37,25 +39,28 @@ class Pool:
 class PoolPlan:
     """What a pool holds. ``first`` is the index of its first scene in the split, so that pools do not share scenes.
 
-    ``scale`` is the width of a picture in widths of a scene: what is called small or large is so in a scene.
+    ``scale`` is the width of a picture in widths of a scene: what is called small or large is so in a scene. ``wide``
+    pictures are half as wide again as high, and squeezed to the square as image processors do it.
     """
 
     settings: WorldSettings
     count: int
     size: int
-    style: Style
+    style: Style | Wording
     first: int = 0
     split: Split = "train"
     scale: float = 1.0
+    wide: bool = False
 
 
-def open_pool(folder: Path, plan: PoolPlan, tokenizer: PreTrainedTokenizerFast) -> Pool:
-    """The pool in ``folder``, rendered first if it is not there or was made by another plan."""
+def open_pool(pools: Path, plan: PoolPlan, tokenizer: PreTrainedTokenizerFast) -> Pool:
+    """The pool of a plan, in a folder of its own in ``pools``, rendered first if it is not there."""
+    made_by = json.dumps({"plan": repr(plan), "vocabulary": sorted(tokenizer.get_vocab())})
+    folder = pools / hashlib.sha256(made_by.encode()).hexdigest()[:12]
     stamp = folder / "plan.json"
-    wanted = json.dumps({"plan": repr(plan), "vocabulary": sorted(tokenizer.get_vocab())})
-    if not stamp.exists() or stamp.read_text() != wanted:
+    if not stamp.exists():
         _render_pool(folder, plan, tokenizer)
-        stamp.write_text(wanted)
+        stamp.write_text(made_by)
     return Pool(np.load(folder / "images.npy", mmap_mode="r"), np.load(folder / "ids.npy"))
 
 
@@ -67,9 +72,16 @@ def _render_pool(folder: Path, plan: PoolPlan, tokenizer: PreTrainedTokenizerFas
     for k in range(plan.count):
         rng = split_rng(plan.split, plan.first + k)
         scene = sample_scene(rng, plan.settings)
-        images[k] = render(scene, plan.size)[0]
+        images[k] = _squeezed(scene, plan.size) if plan.wide else render(scene, plan.size)[0]
         told = replace(scene, objects=tuple(replace(o, diameter=o.diameter * plan.scale) for o in scene.objects))
         texts += [caption(told, rng, plan.style) for _ in range(WORDINGS_KEPT)]
     images.flush()
     padded = tokenizer(texts, padding="max_length", truncation=True)["input_ids"]
     np.save(folder / "ids.npy", np.array(padded, np.int16).reshape(plan.count, WORDINGS_KEPT, -1))
+
+
+def _squeezed(scene: Scene, size: int) -> NDArray[np.uint8]:
+    """The middle two thirds of the scene's height, at its whole width, as a square."""
+    drawn = render(scene, size * 3 // 2)[0]
+    cut = drawn[size // 4 : size // 4 + size]
+    return np.asarray(Image.fromarray(cut).resize((size, size), Image.Resampling.BICUBIC))

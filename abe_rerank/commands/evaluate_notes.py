@@ -1,0 +1,77 @@
+"""What ``abe-rerank evaluate`` says: what it begins or goes on with, what may surprise, what is done."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from abe_rerank.commands.terminal import note, say
+from abe_rerank.errors import AbeRerankError
+
+if TYPE_CHECKING:
+    from abe_rerank.evaluation.listing import Listing
+    from abe_rerank.evaluation.measure import Drawn, Found, Measure
+    from abe_rerank.evaluation.plan import Plan
+    from abe_rerank.evaluation.records import RunRecord
+    from abe_rerank.evaluation.run import State
+
+
+def greet(out: Path, plan: Plan, state: State, record: RunRecord, listing: Listing) -> None:
+    """Say what is begun or gone on with, and what may make its results differ."""
+    total = len(plan.keys)
+    if state.complete:
+        note(f"{out} is complete; nothing is done")
+    elif state.done:
+        note(f"going on in {out}: {len(state.done)} of {total} results are there")
+    else:
+        note(f"{total} images of {len(plan.prompts)} prompts into {out}")
+    changed = [name for name, version in record.versions.items() if state.begun.versions.get(name) != version]
+    if changed and not state.complete:
+        was = ", ".join(f"{name} {state.begun.versions.get(name)}" for name in changed)
+        note(f"warning: the run was begun with {was}; what comes now may differ in the last digits")
+    if listing.left_out:
+        note(f"warning: {len(listing.left_out)} files are left out, the first: {listing.left_out[0]}")
+
+
+def warn(plan: Plan, source: Drawn | Found, measure: Measure) -> None:
+    """One line each for what the models cannot read in the prompts."""
+    from abe_rerank.evaluation.measure import Drawn
+    from abe_rerank.generation import cut_off, tokenizers_of, unknown_words
+
+    prompts = [prompt.prompt for prompt in plan.prompts]
+    backbone = measure.reranker.scorer.backbone
+    readers = {"the backbone": [backbone.tokenizer]}
+    if isinstance(source, Drawn):
+        readers["the text-to-image model"] = tokenizers_of(source.pipeline)
+        cut = [cut_off(source.pipeline, prompt) is not None for prompt in prompts]
+        _note_some(cut, "are longer than the text-to-image model reads, which cuts them")
+    for name, tokenizers in readers.items():
+        unknown = [unknown_words(tokenizers, prompt) for prompt in prompts]
+        words = list(dict.fromkeys(word for some in unknown for word in some))
+        listed = ", ".join(words[:8]) + (", ..." if len(words) > 8 else "")
+        _note_some([bool(some) for some in unknown], f"have words for which {name} has no token: {listed}")
+    parts = [len(backbone.text_windows(prompt)) > 1 for prompt in prompts]
+    _note_some(parts, "are longer than the backbone reads at once: they are read in parts cut at phrases")
+
+
+def _note_some(which: list[bool], what: str) -> None:
+    if any(which):
+        note(f"warning: {sum(which)} of {len(which)} prompts {what}")
+
+
+def conclude(out: Path) -> None:
+    """Say what the complete run holds. Raises AbeRerankError if an image is unscored."""
+    from abe_rerank.evaluation.run import outcome
+
+    found = outcome(out)
+    bound = found.images - found.unscored - found.nothing_to_bind
+    parts = [f"{bound} scored"]
+    parts += [f"{found.nothing_to_bind} with nothing to bind"] if found.nothing_to_bind else []
+    parts += [f"{found.unscored} unscored"] if found.unscored else []
+    say(f"{found.images} images: {', '.join(parts)}")
+    say(f"{out / 'results.jsonl'}\nnext: abe-rerank summarize {shlex.quote(str(out))}")
+    if found.unscored:
+        raise AbeRerankError(
+            f"{found.unscored} of {found.images} images could not be scored; the first: {found.first_reason}"
+        )

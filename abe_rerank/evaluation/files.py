@@ -1,0 +1,35 @@
+"""Files that are whole or not there, whatever moment the process is killed at."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from abe_rerank.errors import AbeRerankError
+
+
+def write_whole(path: Path, content: bytes | Iterable[bytes]) -> None:
+    """Write a file under the name of :func:`unfinished`, sync it, then rename it; parts of an iterable follow each
+    other. Raises AbeRerankError if it cannot be written.
+    """
+    part = unfinished(path)
+    try:
+        part.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as file:
+            file.writelines([content] if isinstance(content, bytes) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        raise AbeRerankError(f"cannot write {path}: {error.strerror or error}") from None
+
+
+def unfinished(path: Path) -> Path:
+    """The name that a file has until it is whole; always the same, so that a kill leaves at most one behind."""
+    return path.with_name(f".{path.name}.unfinished")
+
+
+def readable(path: Path | str) -> str:
+    """A path as text that can be written; bytes of its name that are no UTF-8 become escapes."""
+    return str(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -1,0 +1,183 @@
+"""One block of images -> their results: drawn or read, scored, judged, compared with what the oracle finds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from abe_rerank.errors import AbeRerankError, UsageError
+from abe_rerank.evaluation.files import readable, write_whole
+from abe_rerank.evaluation.plan import Block
+from abe_rerank.evaluation.records import JudgeResult, OracleResult, Result, terms_of
+from abe_rerank.types import Score
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from abe_rerank.generation import Pipeline, Sampling
+    from abe_rerank.reranker import Reranker
+    from abe_rerank.scorers import Scorer
+    from abe_rerank.shapes.oracle import Oracle
+    from abe_rerank.suites import SuitePrompt
+    from abe_rerank.types import Spec
+
+
+@dataclass(frozen=True)
+class Taken:
+    """An image that was drawn or read, or the reason why there is none to be scored.
+
+    ``path`` is what the result calls it; None if there is no file.
+    """
+
+    path: str | None
+    seed: int | None = None
+    image: Image | None = None
+    failure: str | None = None
+
+
+class Source(Protocol):
+    """Where images come from."""
+
+    def take(self, block: Block, prompt: str, wanted: Collection[int]) -> list[Taken]:
+        """The images of a block; those of the candidates ``wanted`` are on the disk when this returns."""
+        ...
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Images drawn into ``folder/images``; candidate k of every prompt has seed ``sampling.seed + k``."""
+
+    pipeline: Pipeline
+    sampling: Sampling
+    folder: Path
+
+    def take(self, block: Block, prompt: str, wanted: Collection[int]) -> list[Taken]:
+        """See :class:`Source`. Raises DeviceError and UsageError; what else goes wrong is the images' failure."""
+        from abe_rerank.generation import DeviceError, sample
+        from abe_rerank.reranker import PAINTED_OVER
+
+        seeds = [self.sampling.seed + candidate for candidate in block.candidates]
+        try:
+            samples = sample(self.pipeline, prompt, replace(self.sampling, n=len(seeds), seed=seeds[0]))
+        except (UsageError, DeviceError):
+            raise
+        except AbeRerankError as error:
+            return [Taken(None, seed, failure=str(error)) for seed in seeds]
+        taken = []
+        for candidate, drawn in zip(block.candidates, samples, strict=True):
+            path = f"images/{block.index:05d}/seed{drawn.seed}.png"
+            if candidate in wanted:
+                write_whole(self.folder / path, _png(drawn.image))
+            taken.append(Taken(path, drawn.seed, drawn.image, PAINTED_OVER if drawn.blanked else None))
+        return taken
+
+
+@dataclass(frozen=True)
+class Found:
+    """Images that existed before in ``folder``, or in a manifest of that name: ``files[i]`` are those of prompt i."""
+
+    folder: Path
+    files: Sequence[Sequence[Path]]
+
+    def take(self, block: Block, prompt: str, wanted: Collection[int]) -> list[Taken]:
+        """See :class:`Source`. An image that cannot be read, or is not there, is a failure."""
+        return [self._read(block.index, candidate) for candidate in block.candidates]
+
+    def _read(self, index: int, candidate: int) -> Taken:
+        from abe_rerank.images import read
+
+        if candidate >= len(self.files[index]):
+            return Taken(None, failure="there is no such image of this prompt")
+        file = self.files[index][candidate]
+        try:
+            return Taken(readable(file), image=read(str(file)))
+        except AbeRerankError as error:
+            return Taken(readable(file), failure=str(error).replace(str(file), readable(file)))
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What says how well an image shows its prompt: the scorer, and if asked for another one and the oracle."""
+
+    reranker: Reranker
+    judge: Reranker | None = None
+    oracle: Oracle | None = None
+
+    def results(self, block: Block, prompt: SuitePrompt, taken: Sequence[Taken]) -> list[Result]:
+        """The result of each image of the block; it depends on the block alone."""
+        from abe_rerank.reranker import as_spec
+
+        spec = as_spec(prompt.prompt)
+        scores = _scores(self.reranker.scorer, taken, spec)
+        judged = [None] * len(taken) if self.judge is None else _judged(_scores(self.judge.scorer, taken, spec))
+        seen = [None] * len(taken) if self.oracle is None else _seen(self.oracle, taken, spec)
+        columns = zip(block.candidates, taken, scores, judged, seen, strict=True)
+        return [
+            Result.model_validate(
+                {
+                    "index": block.index,
+                    "candidate": candidate,
+                    "prompt_id": prompt.id,
+                    "category": prompt.category,
+                    "prompt": prompt.prompt,
+                    "seed": one.seed,
+                    "image": one.path,
+                    "judge": judgement,
+                    "oracle": right,
+                    **terms_of(score),
+                }
+            )
+            for candidate, one, score, judgement, right in columns
+        ]
+
+
+def _scores(scorer: Scorer, taken: Sequence[Taken], spec: Spec) -> list[Score]:
+    """A score for each image; unscored, with the reason, where there is none to be scored."""
+    whole = [one.image for one in taken if one.image is not None and one.failure is None]
+    scores = iter(scorer.explain(whole, spec) if whole else ())
+    return [
+        _finite(next(scores)) if one.failure is None else Score(None, "unscored", scorer.stamp, reason=one.failure)
+        for one in taken
+    ]
+
+
+def _finite(score: Score) -> Score:
+    """The score itself, or unscored if a model that overflowed made it no number."""
+    numbers = [score.value, score.global_score, score.local, score.binding_difference]
+    numbers += [number for pair in score.pairs for number in (pair.evidence, pair.margin, pair.probability)]
+    if all(number is None or math.isfinite(number) for number in numbers):
+        return score
+    return Score(None, "unscored", score.scorer, reason="the backbone gave no finite numbers; try --dtype float32")
+
+
+def _judged(scores: Sequence[Score]) -> list[JudgeResult]:
+    return [JudgeResult(value=score.value, status=score.status, reason=score.reason) for score in scores]
+
+
+def _seen(oracle: Oracle, taken: Sequence[Taken], spec: Spec) -> list[OracleResult]:
+    """What the oracle says of each image; nothing, with the reason, of prompts that it cannot judge."""
+    from abe_rerank.shapes.asked import asked_of
+    from abe_rerank.shapes.oracle import is_right
+
+    try:
+        asked_of(spec)
+    except UsageError as error:
+        return [OracleResult(right=None, reason=str(error)) for _ in taken]
+    whole = [one.image for one in taken if one.image is not None and one.failure is None]
+    found = iter(oracle.detect(whole) if whole else ())
+    return [
+        OracleResult(right=is_right(next(found), spec))
+        if one.failure is None
+        else OracleResult(right=None, reason=one.failure)
+        for one in taken
+    ]
+
+
+def _png(image: Image) -> bytes:
+    file = BytesIO()
+    image.save(file, format="PNG")
+    return file.getvalue()
