@@ -261,7 +261,8 @@ def test_a_run_can_be_scored_again_by_another_scorer(cli, tiny, backbone_folder,
     options = ["--images", tmp_path / "drawn", "--backbone", backbone_folder, "--device", "cpu", "--scorer", "clip"]
     assert cli("--out", tmp_path / "again", *options)[0] == 0
     before, after = results_in(tmp_path / "drawn"), results_in(tmp_path / "again")
-    assert [(r.key, r.prompt, r.category) for r in after] == [(r.key, r.prompt, r.category) for r in before]
+    assert [(r.key, r.prompt_id, r.prompt) for r in after] == [(r.key, r.prompt_id, r.prompt) for r in before]
+    assert [Path(r.image) for r in after] == [tmp_path / "drawn" / r.image for r in before]
     assert [r.value for r in after] == pytest.approx([r.global_score for r in before], abs=1e-5)
 
 

@@ -118,5 +118,6 @@ def test_nothing_to_be_found_is_refused(tmp_path):
     with pytest.raises(UsageError, match="no such folder"):
         find_images(tmp_path / "none")
     (tmp_path / "run.json").write_text("{}")
+    (tmp_path / "prompts.jsonl").write_text('{"prompt": "x"}')
     with pytest.raises(UsageError, match="not complete"):
         find_images(tmp_path)

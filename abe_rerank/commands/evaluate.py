@@ -53,7 +53,8 @@ class Request:
             return self.out
         settings = json.dumps(asdict(self), sort_keys=True, default=str, ensure_ascii=True)
         digest = hashlib.sha256(settings.encode()).hexdigest()[:8]
-        return Path("runs") / f"{words_of(str(self.suite or self.images or SUITE), 32)}-{digest}"
+        name = self.suite_name or Path(os.path.abspath(str(self.images))).name
+        return Path("runs") / f"{words_of(name, 32)}-{digest}"
 
     @property
     def asks_oracle(self) -> bool:

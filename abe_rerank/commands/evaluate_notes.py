@@ -65,8 +65,7 @@ def conclude(out: Path) -> None:
     from abe_rerank.evaluation.run import outcome
 
     found = outcome(out)
-    bound = found.images - found.unscored - found.nothing_to_bind
-    parts = [f"{bound} scored"]
+    parts = [f"{found.images - found.unscored - found.nothing_to_bind} scored"]
     parts += [f"{found.nothing_to_bind} with nothing to bind"] if found.nothing_to_bind else []
     parts += [f"{found.unscored} unscored"] if found.unscored else []
     say(f"{found.images} images: {', '.join(parts)}")

@@ -3,7 +3,7 @@
     T2I-CompBench   [samples/]<prompt>_<number>.png
     GenEval         00000/metadata.jsonl with 00000/samples/0000.png
     a manifest      CSV or JSONL of image and prompt, and if known id and category of the prompt
-    a run of ours   results.jsonl, whose images are scored again
+    a run of ours   its folder; the images are scored again for its prompts
 
 With a suite, images are matched to its prompts; without one, the prompts are those that the images name.
 """
@@ -17,6 +17,7 @@ from pathlib import Path
 
 from abe_rerank.errors import UsageError
 from abe_rerank.evaluation.files import readable
+from abe_rerank.evaluation.journal import read_results
 from abe_rerank.manifest import Row, read_manifest
 from abe_rerank.suites import SuitePrompt, read_file
 
@@ -50,7 +51,8 @@ class _Image:
 
 def find_images(source: Path, prompts: Sequence[SuitePrompt] | None = None) -> Listing:
     """The images in a folder or manifest. Raises UsageError if there are none, or none is of a prompt of the suite."""
-    known = _Prompts(prompts)
+    is_run = (source / "run.json").is_file()
+    known = _Prompts(read_file(source / "prompts.jsonl") if is_run and prompts is None else prompts)
     left_out: list[str] = []
     found: dict[int, list[_Image]] = {}
     for image in _images(source, known, left_out):
@@ -101,9 +103,7 @@ def _images(source: Path, known: _Prompts, left_out: list[str]) -> Iterable[_Ima
     if not source.is_dir():
         raise UsageError(f"no such folder or manifest of images: {source}")
     if (source / "run.json").is_file():
-        if not (source / "results.jsonl").is_file():
-            raise UsageError(f"the run in {source} is not complete; start its own command again first")
-        return _of_manifest(read_manifest(source / "results.jsonl"))
+        return _of_run(source)
     folders = sorted(path.parent for path in source.glob("*/metadata.jsonl"))
     if folders:
         return _of_geneval(folders, left_out)
@@ -113,6 +113,15 @@ def _images(source: Path, known: _Prompts, left_out: list[str]) -> Iterable[_Ima
 def _of_manifest(rows: Iterable[Row]) -> Iterator[_Image]:
     for number, row in enumerate(rows):
         yield _Image(row.image, SuitePrompt(row.id, row.prompt, category=row.category), number)
+
+
+def _of_run(folder: Path) -> Iterator[_Image]:
+    """Images of a run of ours; those that could not be drawn are not there."""
+    if not (folder / "results.jsonl").is_file():
+        raise UsageError(f"the run in {folder} is not complete; start its own command again first")
+    for result in read_results(folder / "results.jsonl"):
+        if result.image is not None:
+            yield _Image(folder / result.image, SuitePrompt(result.prompt_id, result.prompt), result.candidate)
 
 
 def _of_geneval(folders: Iterable[Path], left_out: list[str]) -> Iterator[_Image]:
