@@ -18,6 +18,7 @@ from abe_rerank.cli_benchmarks import app as benchmarks
 from abe_rerank.cli_evaluate import evaluate
 from abe_rerank.cli_options import (
     AsJson,
+    Assets,
     Backbone,
     BatchSize,
     Count,
@@ -26,10 +27,12 @@ from abe_rerank.cli_options import (
     Guidance,
     Model,
     Prompt,
+    Run,
     Scorer,
     Seed,
     Steps,
 )
+from abe_rerank.cli_statistics import compare, summarize
 from abe_rerank.errors import AbeRerankError, UsageError
 
 app = typer.Typer(
@@ -69,6 +72,7 @@ def generate(
     batch_size: BatchSize = 1,
     device: Device = None,
     dtype: Dtype = None,
+    assets: Assets = False,
 ) -> None:
     """Draw N images of PROMPT, score each attribute on its object, pick the best-bound image and say why."""
     from abe_rerank.commands.generate import Request
@@ -76,7 +80,7 @@ def generate(
     from abe_rerank.generation import Sampling
 
     sampling = Sampling(n=n, seed=seed, batch_size=batch_size, steps=steps, guidance=guidance)
-    run(Request(prompt, sampling, model, backbone, scorer, out, device, dtype))
+    run(Request(prompt, sampling, model, backbone, scorer, out, device, dtype, assets))
 
 
 @app.command()
@@ -124,6 +128,36 @@ def calibrate(
 
     quiet_libraries()
     say(run(backbone, rows, device))
+
+
+@app.command()
+def report(
+    folder: Run,
+    against: Annotated[
+        Path | None, typer.Option(metavar="RUN_B", help="Put this evaluation side by side with the first.")
+    ] = None,
+    assets: Assets = False,
+) -> None:
+    """Make the page and the figures of a run again from what is stored, with no model."""
+    from abe_rerank.commands.report import report as run
+
+    run(folder, against, assets)
+
+
+@app.command()
+def show(
+    folder: Run,
+    rank: Annotated[int | None, typer.Option(help="Which image, best is 1.", show_default="the picked one")] = None,
+    plain: Annotated[bool, typer.Option("--plain", help="Words only, no picture.")] = False,
+) -> None:
+    """Show a run in the terminal: the picture, what was found in it, all candidates."""
+    from abe_rerank.commands.show import show as run
+
+    run(folder, rank, plain)
+
+
+app.command()(summarize)
+app.command()(compare)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

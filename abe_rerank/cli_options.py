@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -23,4 +24,6 @@ Seed = Annotated[int, typer.Option(help="Seed of the first image; image k has se
 BatchSize = Annotated[int, typer.Option(help="Images drawn at once.")]
 Steps = Annotated[int | None, typer.Option(help="Denoising steps.", show_default="the model's own")]
 Guidance = Annotated[float | None, typer.Option(help="Guidance scale.", show_default="the model's own")]
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")]
+Assets = Annotated[bool, typer.Option("--assets", help="Let report.html name its images, not hold them.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

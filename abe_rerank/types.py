@@ -127,7 +127,11 @@ class PairScore:
     """How well one attribute sits on its object.
 
     ``evidence`` and ``margin`` are cosines (differences of cosines); ``competitor`` is the attribute with the
-    highest evidence among the competitors; ``probability`` is None when the scorer is not calibrated for its backbone.
+    highest evidence among the competitors, "" the bare noun where the attribute has none. ``probability`` is None when
+    the scorer is not calibrated for its backbone, and so is ``competitor_probability``, what the same calibration says
+    of the competitor in the asked attribute's place. ``contrast`` is a float array [rows, columns] over the region's
+    grid: how much more each patch looks like the asked attribute on the object than like the competitor on it; its
+    mean under the region's weights is ``margin``. None where a scorer has no such map.
     """
 
     attribute: Attribute
@@ -138,6 +142,8 @@ class PairScore:
     region: Region
     verdict: Verdict
     probability: float | None = None
+    competitor_probability: float | None = None
+    contrast: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import pytest
+from browser import browser  # noqa: F401  (a fixture)
 
 WORDS = [
     *("a", "an", "and", "the", "next", "to", "that", "is"),

@@ -68,7 +68,10 @@ def test_help_and_import_load_no_heavy_library():
 
 def test_generate_writes_a_run_folder_that_agrees_with_its_pictures(run_folder):
     report = report_in(run_folder)
-    assert sorted(p.name for p in run_folder.iterdir()) == ["best.png", "candidates", "report.html", "report.json"]
+    assert sorted(p.name for p in run_folder.iterdir()) == [
+        *("attention", "best.png", "candidates", "contact_sheet.png", "report.html", "report.json")
+    ]
+    assert len(list((run_folder / "attention").iterdir())) == 2
     assert [c.rank for c in report.candidates] == [1, 2, 3]
     assert sorted(c.seed for c in report.candidates) == [4, 5, 6]
     values = [c.score.value for c in report.candidates]

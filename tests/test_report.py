@@ -3,91 +3,74 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import json
-from datetime import UTC, datetime
 from html.parser import HTMLParser
+from importlib.resources import files
 
+import jsonschema
 import numpy as np
 import pytest
 from PIL import Image
 from pydantic import ValidationError
+from sample_reports import EVIL, ranking_of, report_of
 
-from abe_rerank.report.build import RunFacts, build_report
+from abe_rerank.report.build import score_record, to_json
 from abe_rerank.report.html import render_html
-from abe_rerank.report.pictures import heatmap
-from abe_rerank.report.schema import Commands, ModelRecord, PairRecord, ParseRecord, RegionRecord, Report
-from abe_rerank.report.words import pieces, sentence, status_line
-from abe_rerank.types import (
-    Attribute,
-    Candidate,
-    ObjectPhrase,
-    PairScore,
-    Ranking,
-    Region,
-    Score,
-    Spec,
-)
+from abe_rerank.report.schema import PairRecord, ParseRecord, RegionRecord, Report
+from abe_rerank.report.words import brief, claim, headline, mark, pieces, sentence, status_line, why
+from abe_rerank.types import Attribute, ObjectPhrase, Score, Spec
 
-EVIL = '<script>alert(1)</script> & "x" a red cube'
+SCHEMA_COMMAND = """write it again: python -c 'import json; from abe_rerank.report.schema import Report
+print(json.dumps(Report.model_json_schema(), indent=1))' > abe_rerank/report/report.schema.json"""
 
 
 class Page(HTMLParser):
-    """What a browser would see: tags, their attributes, and text."""
+    """What a browser would see: tags, their attributes, and the text of all but scripts and styles."""
 
     def __init__(self, html):
         super().__init__()
-        self.tags, self.text = [], []
+        self.tags, self.text, self._raw = [], [], False
         self.feed(html)
 
     def handle_starttag(self, tag, attrs):
         self.tags.append((tag, dict(attrs)))
+        self._raw = tag in ("script", "style")
+
+    def handle_endtag(self, tag):
+        self._raw = False
 
     def handle_data(self, data):
-        self.text.append(data)
+        if not self._raw:
+            self.text.append(data)
+
+    @property
+    def words(self):
+        return " ".join("".join(self.text).split())
 
 
-def ranking_of(prompt, values=(0.5, 0.2, None)):
-    start = prompt.index("red")
-    red = Attribute("red", (start, start + 3), "colour")
-    cube = ObjectPhrase("cube", (start + 4, start + 8), (start, start + 8), (red,))
-    spec = Spec(prompt, (cube,))
-    rng = np.random.default_rng(0)
-    candidates = []
-    for k, value in enumerate(values):
-        weights = rng.random((4, 6))
-        region = Region(weights / weights.sum(), (0.25, 0.5, 0.75, 1.0))
-        pair = PairScore(
-            red, cube, 0.3, "blue", 0.1 - 0.2 * k, region, ("bound", "swapped", "weak")[k], 0.9 if k else None
-        )
-        image = Image.fromarray(rng.integers(0, 256, (8, 12, 3), dtype=np.uint8))
-        if value is None:
-            candidates.append(Candidate(image, Score(None, "unscored", "abe 1", reason="painted over"), seed=k))
-        else:
-            candidates.append(Candidate(image, Score(value, "scored", "abe 1", 0.2, 0.1, 0.1, (pair,)), seed=k))
-    return Ranking(prompt, spec, tuple(candidates), {"n": len(values), "seed": 0, "scorer": "abe 1"})
+def page_of(ranking, **options):
+    return render_html(report_of(ranking), [c.image for c in ranking.candidates], **options)
 
 
-def report_of(ranking):
-    model = ModelRecord(name="built-in", kind="StableDiffusionPipeline", weights="0123456789abcdef")
-    facts = RunFacts(
-        text_to_image=model,
-        backbone=model,
-        commands=Commands(run="abe-rerank generate x", redraw="abe-rerank generate --n 1 --seed 0 x"),
-        created=datetime(2026, 1, 2, tzinfo=UTC),
-        seconds={"loading": 1.0},
-        warnings=("no token for moon",),
+def pair_of(verdict, **changes):
+    numbers = {"evidence": 0.3, "margin": 0.1, "probability": 0.97, "competitor_probability": 0.04} | changes
+    return PairRecord(
+        attribute="red",
+        attribute_span=(0, 3),
+        object="cube",
+        object_span=(4, 8),
+        verdict=verdict,
+        region=RegionRecord(weights=((1.0,),), box=(0, 0, 1, 1)),
+        contrast=None,
+        **{"competitor": "blue"} | numbers,
     )
-    return build_report(ranking, facts)
-
-
-def page_of(ranking):
-    return render_html(report_of(ranking), [c.image for c in ranking.candidates])
 
 
 def test_report_json_holds_the_ranking_and_reads_back_equal():
     ranking = ranking_of("a red cube")
-    text = report_of(ranking).model_dump_json()
+    text = to_json(report_of(ranking))
     record = json.loads(text)
     assert Report.model_validate_json(text) == report_of(ranking)
     assert record["schema_version"] == 1
@@ -97,14 +80,39 @@ def test_report_json_holds_the_ranking_and_reads_back_equal():
     assert [c["score"]["value"] for c in record["candidates"]] == [0.5, 0.2, None]
     assert record["candidates"][2]["score"]["reason"] == "painted over"
     pair = record["candidates"][0]["score"]["pairs"][0]
-    np.testing.assert_allclose(pair["region"]["weights"], ranking.best.score.pairs[0].region.weights, atol=1e-6)
+    weights = np.array(pair["region"]["weights"])
+    np.testing.assert_allclose(weights, ranking.best.score.pairs[0].region.weights, atol=1e-6)
+    assert float((weights * pair["contrast"]).sum()) == pytest.approx(pair["margin"], abs=1e-4)
+    assert pair["competitor_probability"] == 0.04
+    first = record["candidates"][0]
+    assert (first["width"], first["height"]) == (12, 8)
+    assert first["pixels_sha256"] == hashlib.sha256(np.asarray(ranking.best.image).tobytes()).hexdigest()
     assert record["scorer"] == "abe 1"
     assert record["settings"] == {"n": 3, "seed": 0}
     assert record["versions"]["torch"]
 
 
+def test_rows_of_numbers_are_lines_and_prompts_stay_as_they_are():
+    evil = "[\n1,\n2\n] [ 1, 2 ] a red cube"
+    text = to_json(report_of(ranking_of(evil)))
+    assert json.loads(text)["prompt"] == evil
+    assert json.loads(text)["parse"]["objects"][0]["span"] == [24, 28]
+    assert '"span": [ 24, 28 ]' in text
+
+
+def test_the_schema_file_is_that_of_the_records_and_holds_for_reports():
+    schema = json.loads((files("abe_rerank.report") / "report.schema.json").read_text(encoding="utf-8"))
+    assert schema == Report.model_json_schema(), SCHEMA_COMMAND
+    validator = jsonschema.Draft202012Validator(schema)
+    validator.check_schema(schema)
+    record = json.loads(to_json(report_of(ranking_of(EVIL))))
+    validator.validate(record)
+    for change in ({"prompt": 1}, {"unknown": 1}, {"candidates": [{}]}):
+        assert list(validator.iter_errors(record | change))
+
+
 def test_reports_with_missing_or_unknown_fields_are_refused():
-    record = json.loads(report_of(ranking_of("a red cube")).model_dump_json())
+    record = json.loads(to_json(report_of(ranking_of("a red cube"))))
     for change in ({"schema_version": 2}, {"unknown": 1}, {"prompt": None}):
         with pytest.raises(ValidationError):
             Report.model_validate_json(json.dumps(record | change))
@@ -113,7 +121,8 @@ def test_reports_with_missing_or_unknown_fields_are_refused():
 def test_nothing_is_picked_where_nothing_could_be_scored():
     ranking = ranking_of("a red cube", values=(None, None))
     assert report_of(ranking).picked is None
-    assert "No image could be scored" in page_of(ranking)
+    assert "No image could be scored" in Page(page_of(ranking)).words
+    assert "What picking gained" not in page_of(ranking)
 
 
 def test_settings_that_json_cannot_hold_are_written_as_text():
@@ -126,58 +135,89 @@ def test_settings_that_json_cannot_hold_are_written_as_text():
 
 
 def test_a_prompt_is_text_everywhere_in_the_page():
+    plain, evil = Page(page_of(ranking_of("a red cube"))), Page(page_of(ranking_of(EVIL)))
+    assert [tag for tag, _ in evil.tags] == [tag for tag, _ in plain.tags]
+    assert EVIL.partition("red")[0] in "".join(evil.text)
+    assert EVIL in {attrs.get("alt", "").partition(", seed")[0] for tag, attrs in evil.tags if tag == "img"}
+    assert not [name for _, attrs in evil.tags for name in attrs if name.startswith("on")]
+
+
+def test_the_page_forbids_every_request_and_runs_its_own_script_only():
     html = page_of(ranking_of(EVIL))
-    page = Page(html)
-    assert "script" not in {tag for tag, _ in page.tags}
-    assert "<script>alert(1)</script>" in "".join(page.text)
-    assert EVIL in {attrs.get("alt", "").partition(", seed")[0] for tag, attrs in page.tags if tag == "img"}
+    policy = next(a["content"] for tag, a in Page(html).tags if a.get("http-equiv") == "Content-Security-Policy")
+    script = html.split("<script>")[1].split("</script>")[0]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert html.count("<script>") == 1
+    assert policy.split("; ")[:2] == ["default-src 'none'", "img-src data:"]
+    assert f"script-src 'sha256-{digest}'" in policy
 
 
-def test_the_page_needs_no_network_and_embeds_every_picture():
+def test_the_page_embeds_every_picture():
     ranking = ranking_of("a red cube")
     page = Page(page_of(ranking))
-    links = [attrs[name] for _, attrs in page.tags for name in ("src", "href") if name in attrs]
-    assert links
-    assert all(link.startswith("data:") for link in links)
-    pictures = [
-        np.asarray(Image.open(io.BytesIO(base64.b64decode(link.partition(",")[2]))).convert("RGB"))
-        for link in links
-        if link.startswith("data:image/png")
-    ]
+    links = [attrs["src"] for _, attrs in page.tags if "src" in attrs]
+    assert all(link.startswith("data:image/png;base64,") for link in links)
+    pictures = [Image.open(io.BytesIO(base64.b64decode(link.partition(",")[2]))) for link in links]
     for candidate in ranking.candidates:
-        assert any(p.shape == (8, 12, 3) and np.array_equal(p, candidate.image) for p in pictures)
+        assert any(np.array_equal(picture, candidate.image) for picture in pictures)
+
+
+def test_a_large_picture_is_embedded_small():
+    from abe_rerank.report.pictures import data_uri
+
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (600, 600, 3), dtype=np.uint8))
+    kind, _, body = data_uri(image).partition(",")
+    assert kind == "data:image/webp;base64"
+    assert Image.open(io.BytesIO(base64.b64decode(body))).size == (600, 600)
+
+
+def test_a_linked_page_names_the_files_of_the_run():
+    page = Page(page_of(ranking_of("a red cube"), linked=True))
+    assert {attrs["src"] for _, attrs in page.tags if "src" in attrs} == {
+        f"candidates/0{k + 1}_seed{k}.png" for k in range(3)
+    }
 
 
 def test_the_page_says_which_was_picked_and_why_and_how_to_draw_it_again():
-    text = " ".join("".join(Page(page_of(ranking_of("a red cube"))).text).split())
-    assert "Picked: seed 0 of 3 images, score +0.500" in text
-    assert "red is on the cube" in text
-    assert "blue sits on the cube, where red was asked" in text
-    assert "not scored: painted over" in text
-    assert "no token for moon" in text
-    assert "abe-rerank generate --n 1 --seed 0 x" in text
+    words = Page(page_of(ranking_of("a red cube"))).words
+    assert "picked seed 0, of 3 images" in words
+    assert "The attribute is where it belongs" in words
+    assert "Its score, +0.500, is the highest of 2 (runner-up +0.200, mean +0.350). 1 of 2 images has every" in words
+    assert "red is on the cube: 0.90; blue would fit it 0.04" in words
+    assert "blue sits on the cube, where red was asked" in words
+    assert "not scored: painted over" in words
+    assert "no token for moon" in words
+    assert "abe-rerank generate --n 1 --seed 0" in words
 
 
-def test_every_overlay_has_a_labelled_switch_of_its_own():
+def test_the_best_image_does_not_hide_what_it_misses():
+    ranking = ranking_of("a red cube", values=(None, 0.2, 0.1))
+    ordered = sorted(ranking.candidates, key=lambda c: c.score.value or -1, reverse=True)
+    page = Page(page_of(type(ranking)(ranking.prompt, ranking.spec, tuple(ordered), ranking.settings)))
+    assert "Even the best image misses something: blue sits on the cube, where red was asked." in page.words
+
+
+def test_every_overlay_has_a_switch_in_every_view():
     page = Page(page_of(ranking_of("a red cube")))
-    switches = [attrs["id"] for tag, attrs in page.tags if tag == "input"]
-    labels = [attrs["for"] for tag, attrs in page.tags if tag == "label"]
-    assert len(switches) == len(set(switches)) == 2 * 3  # the pick, and two candidates with a pair each
-    assert switches == labels
+    switches = [attrs["value"] for tag, attrs in page.tags if tag == "input"]
+    overlays = [attrs["data-overlay"] for _, attrs in page.tags if "data-overlay" in attrs]
+    assert switches == ["marks", "none", "1", "2"] * 3  # the stage, and the views of two candidates with a pair each
+    assert overlays == [*["marks", "1", "2"] * 3, "marks"]  # an unscored candidate has none
+
+
+def test_the_words_of_the_prompt_are_the_labels_of_their_overlays():
+    page = Page(page_of(ranking_of("a red cube")))
+    assert [attrs["for"] for tag, attrs in page.tags if tag == "label" and "for" in attrs] == ["word-1", "word-2"]
 
 
 def test_the_pieces_of_a_prompt_join_to_the_prompt_and_mark_its_objects():
     prompt = "a red cube and a blue star that is small"
+    small = Attribute("small", (35, 40), "size")
     spec = Spec(
         prompt,
         (
             ObjectPhrase("cube", (6, 10), (0, 10), (Attribute("red", (2, 5), "colour"),)),
-            ObjectPhrase(
-                "star",
-                (22, 26),
-                (15, 26),
-                (Attribute("blue", (17, 21), "colour"), Attribute("small", (35, 40), "size")),
-            ),
+            ObjectPhrase("star", (22, 26), (15, 26), (Attribute("blue", (17, 21), "colour"), small)),
         ),
     )
     from abe_rerank.report.build import parse_record
@@ -195,44 +235,49 @@ def test_the_pieces_of_a_prompt_join_to_the_prompt_and_mark_its_objects():
     assert [p.text for p in pieces("x y", empty)] == ["x y"]
 
 
-def test_heat_is_strongest_where_the_weight_is_largest():
-    weights = np.array([[0.0, 0.1], [0.5, 0.4]])
-    alpha = np.asarray(heatmap(weights.tolist()))[..., 3]
-    assert np.array_equal(np.argsort(alpha.ravel()), np.argsort(weights.ravel()))
-    assert alpha[0, 0] == 0
-    assert np.asarray(heatmap([[0.0, 0.0]]))[..., 3].max() == 0
-
-
 @pytest.mark.parametrize(
-    ("verdict", "words"),
+    ("verdict", "said", "claimed", "marked"),
     [
-        ("bound", "red is on the cube"),
-        ("swapped", "blue sits on the cube"),
-        ("weak", "uncertain"),
-        ("not found", "no cube was found"),
+        ("bound", "red is on the cube", "red is on the cube: 0.97; blue would fit it 0.04", "✓ red"),
+        (
+            "swapped",
+            "blue sits on the cube, where red was asked",
+            "blue sits on the cube, where red was asked: red fits it 0.97, blue 0.04",
+            "⇄ blue, not red",
+        ),
+        (
+            "weak",
+            "red on the cube is uncertain",
+            "red on the cube is uncertain: 0.97; blue would fit it 0.04",
+            "~ red?",
+        ),
+        ("not found", "no cube was found", "no cube was found", "✗ no cube"),
     ],
 )
-def test_verdicts_are_said_in_words(verdict, words):
-    pair = PairRecord(
-        attribute="red",
-        attribute_span=(0, 3),
-        object="cube",
-        object_span=(4, 8),
-        evidence=0.1,
-        competitor="blue",
-        margin=0.1,
-        verdict=verdict,
-        probability=None,
-        region=RegionRecord(weights=((1.0,),), box=(0, 0, 1, 1)),
-    )
-    assert words in sentence(pair)
+def test_verdicts_are_said_in_words(verdict, said, claimed, marked):
+    pair = pair_of(verdict)
+    assert (sentence(pair), claim(pair), mark(pair)) == (said, claimed, marked)
+    assert brief(pair) == (said if verdict == "swapped" else "red cube")
+
+
+def test_without_a_calibration_evidence_is_said_and_without_a_competitor_the_bare_noun():
+    pair = pair_of("bound", probability=None, competitor_probability=None, competitor="")
+    assert claim(pair) == "red is on the cube: +0.300; “cube” alone would fit it +0.200"
 
 
 def test_what_a_score_stands_on_is_said():
-    from abe_rerank.report.build import score_record
-
     scored, swapped, blank = (score_record(c.score) for c in ranking_of("a red cube").candidates)
+    bare = score_record(Score(0.1, "nothing to bind", "abe 1", 0.1))
     assert status_line(scored) == "1 of 1 attributes are where they belong"
     assert status_line(swapped) == "0 of 1 attributes are where they belong"
     assert status_line(blank) == "not scored: painted over"
-    assert "nothing to bind" in status_line(score_record(Score(0.1, "nothing to bind", "abe 1", 0.1)))
+    assert "nothing to bind" in status_line(bare)
+    assert headline(scored) == "The attribute is where it belongs"
+    assert headline(blank) == "Not scored: painted over"
+    assert headline(bare) == "One score for the whole picture"
+
+
+def test_why_counts_the_images_with_everything_in_place():
+    assert why(report_of(ranking_of("a red cube", values=(0.5,)))) == "Its score, +0.500, is the highest of 1."
+    with pytest.raises(ValueError, match="no image"):
+        why(report_of(ranking_of("a red cube", values=(None,))))

@@ -261,6 +261,14 @@ def test_a_centre_crop_is_said_with_the_region(tmp_path: Path) -> None:
     assert region.box[2] <= 0.75
 
 
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+def test_the_contrast_of_a_pair_averages_to_its_margin_in_its_region(backbone: Backbone, settings: AbeSettings) -> None:
+    for score in make_scorer("abe", backbone, settings).explain(images(2), THREE):
+        for pair in score.pairs:
+            assert pair.contrast.shape == pair.region.weights.shape
+            assert float((pair.contrast * pair.region.weights).sum()) == pytest.approx(pair.margin, abs=1e-5)
+
+
 def test_calibration_beside_the_backbone_gives_probabilities(tmp_path: Path) -> None:
     backbone = load_backbone(save_tiny("SiglipModel", tmp_path), device="cpu")
     scorer = make_scorer("abe", backbone)
@@ -273,6 +281,8 @@ def test_calibration_beside_the_backbone_gives_probabilities(tmp_path: Path) -> 
     for pair in score.pairs:
         noun = scorer_noun(backbone, images(1)[0], pair.object.text, score)
         assert pair.probability == pytest.approx(calibration.probability(pair.margin, pair.evidence, noun), abs=1e-4)
+        rival = calibration.probability(-pair.margin, pair.evidence - pair.margin, noun)
+        assert pair.competitor_probability == pytest.approx(rival, abs=1e-4)
     other = make_scorer("abe", backbone, AbeSettings(mu=9.0)).explain(images(1), TWO)[0]
     assert other.pairs[0].probability is None
 

@@ -35,6 +35,20 @@ class Request:
     out: Path | None = None
     device: str | None = None
     dtype: str | None = None
+    assets: bool = False
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A request with what carried it out; ``seconds`` fills up as it goes on."""
+
+    request: Request
+    out: Path
+    started: datetime
+    pipeline: Pipeline
+    reranker: Reranker
+    warnings: tuple[str, ...]
+    seconds: dict[str, float]
 
 
 def generate(request: Request) -> None:
@@ -42,6 +56,7 @@ def generate(request: Request) -> None:
 
     Raises UsageError for input that cannot be used, AbeRerankError if loading, drawing or scoring everything fails.
     """
+    from abe_rerank.report.folder import write_run
     from abe_rerank.reranker import as_spec, prompt_warnings
 
     started = datetime.now().astimezone()
@@ -53,13 +68,13 @@ def generate(request: Request) -> None:
             pipeline, reranker = load_models(
                 request.model, request.backbone, request.scorer, request.device, request.dtype
             )
-        warnings = prompt_warnings(spec.prompt, reranker.scorer.backbone, pipeline)
+        warnings = tuple(prompt_warnings(spec.prompt, reranker.scorer.backbone, pipeline))
         for warning in warnings:
             note(f"warning: {warning}")
         with _timed(seconds, "sampling and scoring"):
             ranking = reranker.generate_from(pipeline, spec, request.sampling, progress=True)
-        report = _report(request, ranking, pipeline, reranker, started, seconds, tuple(warnings))
-        _write(folder, ranking, report)
+        report = _report(_Run(request, out, started, pipeline, reranker, warnings, seconds), ranking)
+        write_run(folder, report, [candidate.image for candidate in ranking.candidates], linked=request.assets)
     say(ranking_table(ranking))
     say(_verdict(ranking, out))
 
@@ -90,21 +105,13 @@ def _verdict(ranking: Ranking, out: Path) -> str:
     return f"picked seed {best.seed}: {line}\n{out / 'best.png'}\n{out / 'report.html'}"
 
 
-def _report(
-    request: Request,
-    ranking: Ranking,
-    pipeline: Pipeline,
-    reranker: Reranker,
-    started: datetime,
-    seconds: dict[str, float],
-    warnings: tuple[str, ...],
-) -> Report:
+def _report(run: _Run, ranking: Ranking) -> Report:
     from abe_rerank.fingerprint import weights_sha256
     from abe_rerank.generation import modules
     from abe_rerank.report.build import RunFacts, build_report
     from abe_rerank.report.schema import ModelRecord
 
-    backbone = reranker.scorer.backbone
+    request, pipeline, backbone = run.request, run.pipeline, run.reranker.scorer.backbone
     facts = RunFacts(
         text_to_image=ModelRecord(
             name=request.model or "built-in", kind=type(pipeline).__name__, weights=weights_sha256(modules(pipeline))
@@ -112,10 +119,10 @@ def _report(
         backbone=ModelRecord(
             name=request.backbone or "built-in", kind=type(backbone.model).__name__, weights=backbone.weights_hash
         ),
-        commands=_commands(request, ranking),
-        created=started,
-        seconds=seconds,
-        warnings=warnings,
+        commands=_commands(request, ranking, run.out),
+        created=run.started,
+        seconds=run.seconds,
+        warnings=run.warnings,
     )
     settings = ranking.settings | {"device": str(pipeline.device), "dtype": str(pipeline.dtype).removeprefix("torch.")}
     return build_report(_with_settings(ranking, settings), facts)
@@ -127,15 +134,25 @@ def _with_settings(ranking: Ranking, settings: dict[str, object]) -> Ranking:
     return replace(ranking, settings=settings)
 
 
-def _commands(request: Request, ranking: Ranking) -> Commands:
-    """The command that was run, and the one that draws the winner again, at the same batch size, to the bit."""
+def _commands(request: Request, ranking: Ranking, out: Path) -> Commands:
+    """The command that was run, the one that draws the winner again (at the same batch size, to the bit), and one that
+    scores the images again."""
     from abe_rerank.report.schema import Commands
 
     best = ranking.candidates[0]
     redraw = None
     if best.score.value is not None and best.seed is not None:
         redraw = _command(request, n=1, seed=best.seed)
-    return Commands(run=_command(request, request.sampling.n, request.sampling.seed), redraw=redraw)
+    run = _command(request, request.sampling.n, request.sampling.seed)
+    return Commands(run=run, redraw=redraw, rescore=_rescore(request, out))
+
+
+def _rescore(request: Request, out: Path) -> str:
+    options = {"--backbone": request.backbone, "--device": request.device, "--dtype": request.dtype}
+    if request.scorer != "abe":
+        options["--scorer"] = request.scorer
+    given = [word for name, value in options.items() if value is not None for word in (name, value)]
+    return shlex.join(["abe-rerank", "score", str(out / "candidates"), "--prompt", request.prompt, *given])
 
 
 def _command(request: Request, n: int, seed: int) -> str:
@@ -156,19 +173,6 @@ def _command(request: Request, n: int, seed: int) -> str:
     for name, value in options.items():
         words += [] if value is None else [name, str(value)]
     return shlex.join([*words, "--", request.prompt] if request.prompt.startswith("-") else [*words, request.prompt])
-
-
-def _write(folder: Path, ranking: Ranking, report: Report) -> None:
-    from abe_rerank.report.html import render_html
-
-    (folder / "candidates").mkdir()
-    for record, candidate in zip(report.candidates, ranking.candidates, strict=True):
-        candidate.image.save(folder / record.image)
-    if report.picked is not None:
-        ranking.best.image.save(folder / "best.png")
-    (folder / "report.json").write_text(report.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    html = render_html(report, [candidate.image for candidate in ranking.candidates])
-    (folder / "report.html").write_text(html, encoding="utf-8")
 
 
 @contextmanager

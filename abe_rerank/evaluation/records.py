@@ -58,7 +58,7 @@ class HeatRecord(_Record):
 
 
 class PairResult(_Record):
-    """One attribute on its object, as in a report; ``probability`` is null where the backbone is not calibrated."""
+    """One attribute on its object, as in a report; probabilities are null where the backbone is not calibrated."""
 
     attribute: str
     object: str
@@ -67,6 +67,7 @@ class PairResult(_Record):
     margin: float
     verdict: Verdict
     probability: float | None
+    competitor_probability: float | None = None
     heat: HeatRecord
 
     @classmethod
@@ -80,6 +81,7 @@ class PairResult(_Record):
             margin=float(pair.margin),
             verdict=pair.verdict,
             probability=None if pair.probability is None else float(pair.probability),
+            competitor_probability=None if pair.competitor_probability is None else float(pair.competitor_probability),
             heat=HeatRecord.of(pair.region),
         )
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
@@ -21,6 +24,10 @@ from abe_rerank.report.schema import (
     ScoreRecord,
 )
 from abe_rerank.types import Candidate, PairScore, Ranking, Score, Spec
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL.Image import Image
 
 
 @dataclass(frozen=True)
@@ -44,8 +51,7 @@ def build_report(ranking: Ranking, facts: RunFacts) -> Report:
         parse=parse_record(ranking.spec),
         picked=picked,
         candidates=tuple(
-            CandidateRecord(rank=rank, seed=c.seed, image=candidate_file(rank, c), score=score_record(c.score))
-            for rank, c in enumerate(ranking.candidates, start=1)
+            _candidate_record(rank, candidate) for rank, candidate in enumerate(ranking.candidates, start=1)
         ),
         scorer=str(ranking.settings["scorer"]),
         settings={name: _json(value) for name, value in ranking.settings.items() if name != "scorer"},
@@ -61,6 +67,24 @@ def build_report(ranking: Ranking, facts: RunFacts) -> Report:
 def candidate_file(rank: int, candidate: Candidate) -> str:
     """The path of a candidate's image within its run folder: ``candidates/<rank>_seed<seed>.png``."""
     return f"candidates/{rank:02d}_seed{'none' if candidate.seed is None else candidate.seed}.png"
+
+
+def _candidate_record(rank: int, candidate: Candidate) -> CandidateRecord:
+    image = candidate.image
+    return CandidateRecord(
+        rank=rank,
+        seed=candidate.seed,
+        image=candidate_file(rank, candidate),
+        width=image.width,
+        height=image.height,
+        pixels_sha256=pixels_sha256(image),
+        score=score_record(candidate.score),
+    )
+
+
+def pixels_sha256(image: Image) -> str:
+    """SHA-256 of an image's RGB bytes, row by row."""
+    return hashlib.sha256(image.convert("RGB").tobytes()).hexdigest()
 
 
 def parse_record(spec: Spec) -> ParseRecord:
@@ -83,7 +107,6 @@ def score_record(score: Score) -> ScoreRecord:
 
 
 def _pair_record(pair: PairScore) -> PairRecord:
-    weights = tuple(tuple(round(float(w), 6) for w in row) for row in pair.region.weights)
     return PairRecord(
         attribute=pair.attribute.text,
         attribute_span=pair.attribute.span,
@@ -94,8 +117,19 @@ def _pair_record(pair: PairScore) -> PairRecord:
         margin=float(pair.margin),
         verdict=pair.verdict,
         probability=None if pair.probability is None else float(pair.probability),
-        region=RegionRecord(weights=weights, box=pair.region.box, window=pair.region.window),
+        competitor_probability=None if pair.competitor_probability is None else float(pair.competitor_probability),
+        region=RegionRecord(weights=_rows(pair.region.weights, 6), box=pair.region.box, window=pair.region.window),
+        contrast=None if pair.contrast is None else _rows(pair.contrast, 4),
     )
+
+
+def _rows(grid: np.ndarray, digits: int) -> tuple[tuple[float, ...], ...]:
+    return tuple(tuple(round(float(value), digits) for value in row) for row in grid)
+
+
+def to_json(report: Report) -> str:
+    """The text of ``report.json``: indented, with each row of numbers on one line."""
+    return re.sub(r"\[\n[-+.\deE,\s]+\]", lambda row: " ".join(row[0].split()), report.model_dump_json(indent=1)) + "\n"
 
 
 def _json(value: object) -> JsonValue:

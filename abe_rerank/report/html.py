@@ -1,56 +1,92 @@
-"""``report.html``: one self-contained page, made from a report and its images alone (no model)."""
+"""``report.html`` of one prompt: one self-contained page, made from a report and its images alone (no model)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from urllib.parse import quote
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL.Image import Image
 
-from abe_rerank.report.pictures import data_uri, heatmap
+from abe_rerank.report.chart import chart_of
+from abe_rerank.report.gain import gain_of
+from abe_rerank.report.overlays import Frame, Overlay, Span, frames_of, missing, overlays_of
+from abe_rerank.report.pages import render_page
+from abe_rerank.report.pictures import data_uri
 from abe_rerank.report.schema import CandidateRecord, Report
-from abe_rerank.report.words import SIGNS, pieces, sentence, status_line
+from abe_rerank.report.words import pieces, sentence
+
+ASSETS = ("base.css", "report.css", "heat.js", "copy.js", "report.js")
 
 
-def render_html(report: Report, images: Sequence[Image]) -> str:
-    """The page; ``images`` are those of ``report.candidates``, in order. Raises ValueError if they do not match."""
-    if len(images) != len(report.candidates):
+@dataclass(frozen=True)
+class View:
+    """A candidate as the page shows it; ``image`` is the source of its picture."""
+
+    candidate: CandidateRecord
+    image: str
+    prompt: str
+
+    @cached_property
+    def groups(self) -> list[list[Overlay]]:
+        """Its overlays, object by object."""
+        return overlays_of(self.candidate)
+
+    @property
+    def overlays(self) -> list[Overlay]:
+        """Its overlays in the order of their numbers."""
+        return [overlay for group in self.groups for overlay in group]
+
+    def frames(self, failed_only: bool) -> list[Frame]:
+        """The frames of its objects."""
+        return frames_of(self.candidate.score.pairs, failed_only=failed_only)
+
+    @property
+    def missing(self) -> list[str]:
+        """The marks of its objects that were not found."""
+        return missing(self.candidate.score.pairs)
+
+    @property
+    def failed(self) -> list[str]:
+        """What is not in place, as sentences."""
+        return list(dict.fromkeys(sentence(pair) for pair in self.candidate.score.pairs if pair.verdict != "bound"))
+
+    @property
+    def alt(self) -> str:
+        """What stands for the picture where it cannot be seen."""
+        return f"{self.prompt}, seed {self.candidate.seed}, rank {self.candidate.rank}"
+
+
+def render_html(report: Report, images: Sequence[Image], *, linked: bool = False) -> str:
+    """The page; ``images`` are those of ``report.candidates``, in order. Raises ValueError if they do not match.
+
+    With ``linked`` the page names the image files of the run folder in place of holding the images.
+    """
+    if not report.candidates or len(images) != len(report.candidates):
         raise ValueError(f"{len(report.candidates)} candidates, but {len(images)} images")
-    page = _environment().get_template("report.html.jinja")
-    return page.render(
-        report=report,
-        pieces=pieces(report.prompt, report.parse),
-        stages=[_stage(candidate, image) for candidate, image in zip(report.candidates, images, strict=True)],
-        overlays=max((len(candidate.score.pairs) for candidate in report.candidates), default=0),
-        widest=max((abs(p.margin) for c in report.candidates for p in c.score.pairs), default=0.0) or 1.0,
-    )
-
-
-def _stage(candidate: CandidateRecord, image: Image) -> dict[str, object]:
-    """A candidate with the pictures that its figure shows."""
-    return {
-        "candidate": candidate,
-        "image": data_uri(image),
-        "ratio": f"{image.width} / {image.height}",
-        "heat": [data_uri(heatmap(pair.region.weights)) for pair in candidate.score.pairs],
-        "windows": [_box_style(pair.region.window) for pair in candidate.score.pairs],
-        "boxes": [_box_style(pair.region.box) for pair in candidate.score.pairs],
+    views = [
+        View(candidate, quote(candidate.image) if linked else data_uri(image), report.prompt)
+        for candidate, image in zip(report.candidates, images, strict=True)
+    ]
+    shown = views[(report.picked or 1) - 1]
+    pairs = [pair for candidate in report.candidates for pair in candidate.score.pairs]
+    gain = gain_of(report.candidates)
+    context = {
+        "report": report,
+        "pieces": pieces(report.prompt, report.parse),
+        "words": _numbers(shown),
+        "views": views,
+        "shown": shown,
+        "best": max((c.score.value for c in report.candidates if c.score.value is not None), default=0.0),
+        "widest": max((abs(pair.margin) for pair in pairs), default=0.0) or 1.0,
+        "calibrated": all(pair.probability is not None for pair in pairs),
+        "gain": gain,
+        "chart": None if gain is None else chart_of(gain),
     }
+    return render_page("report.html.jinja", ASSETS, context, linked=linked)
 
 
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("abe_rerank.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals.update(sentence=sentence, status_line=status_line, signs=SIGNS)
-    environment.filters["cosine"] = lambda value: "-" if value is None else f"{value:+.3f}"
-    return environment
-
-
-def _box_style(box: tuple[float, float, float, float]) -> str:
-    left, top, right, bottom = (100 * edge for edge in box)
-    return f"left:{left:.2f}%;top:{top:.2f}%;width:{right - left:.2f}%;height:{bottom - top:.2f}%"
+def _numbers(view: View) -> dict[Span, int]:
+    """The number of the overlay of each marked stretch of the prompt."""
+    return {overlay.span: overlay.number for overlay in view.overlays}

@@ -1,8 +1,9 @@
 """``report.json``, schema version 1: everything needed to read, redraw and rescore a run.
 
 Pydantic models: ``Report.model_validate_json(text)`` checks and reads a file, ``Report.model_json_schema()`` is its
-JSON Schema. Spans are half-open character ranges of the prompt; boxes are (left, top, right, bottom) as fractions of
-the image; scores, evidence and margins are cosines or differences of cosines; times are seconds.
+JSON Schema, kept beside this module as ``report.schema.json``. Spans are half-open character ranges of the prompt;
+boxes are (left, top, right, bottom) as fractions of the image; scores, evidence and margins are cosines or differences
+of cosines; times are seconds.
 """
 
 from __future__ import annotations
@@ -81,7 +82,13 @@ class RegionRecord(_Record):
 
 
 class PairRecord(_Record):
-    """How well one attribute sits on its object in one image; ``probability`` is null where uncalibrated."""
+    """How well one attribute sits on its object in one image.
+
+    ``evidence`` minus ``margin`` is the evidence of ``competitor``, the strongest other value ("" the bare noun). The
+    probabilities, of the asked value and of the competitor in its place, are null where the scorer is uncalibrated.
+    ``contrast`` [rows][columns] over the region's grid: how much more a patch looks like the asked value than like the
+    competitor; its mean under the region's weights is ``margin``. Null where the scorer has no such map.
+    """
 
     attribute: str
     attribute_span: tuple[int, int]
@@ -92,7 +99,9 @@ class PairRecord(_Record):
     margin: float
     verdict: Verdict
     probability: float | None
+    competitor_probability: float | None
     region: RegionRecord
+    contrast: tuple[tuple[float, ...], ...] | None
 
 
 class ScoreRecord(_Record):
@@ -108,11 +117,18 @@ class ScoreRecord(_Record):
 
 
 class CandidateRecord(_Record):
-    """One image of the run; ``image`` is its path within the run folder."""
+    """One image of the run.
+
+    ``image`` is its path within the run folder, ``width`` and ``height`` are in pixels; ``pixels_sha256`` is the
+    SHA-256 of its RGB bytes, row by row: equal to it is equal to the bit, whatever the file says beside the pixels.
+    """
 
     rank: int = Field(ge=1)
     seed: int | None
     image: str
+    width: int = Field(ge=1)
+    height: int = Field(ge=1)
+    pixels_sha256: str
     score: ScoreRecord
 
 
@@ -125,10 +141,12 @@ class ModelRecord(_Record):
 
 
 class Commands(_Record):
-    """Shell commands: the one that was run, and the one that draws the picked image again."""
+    """Shell commands, all from one working directory: the one that was run, the one that draws the picked image again,
+    and the one that scores the images of the run again."""
 
     run: str
     redraw: str | None
+    rescore: str
 
 
 class Report(_Record):

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from abe_rerank.backbones import Backbone, ImageFeatures
 from abe_rerank.calibration import Calibration, read_calibration
-from abe_rerank.scorers.explanations import explain_pairs
+from abe_rerank.scorers.explanations import Explained, explain_pairs
 from abe_rerank.scorers.phrases import PromptPlan, plan
 from abe_rerank.scorers.stamps import calibration_key, stamp
 from abe_rerank.scorers.tables import PhraseReader, PromptTable, tabulate
@@ -94,7 +94,7 @@ class AbeScorer:
         for start in range(0, len(images), self.backbone.batch_size):
             features = self.encode(images[start : start + self.backbone.batch_size])
             found = terms(features, table, self.settings)
-            scores.extend(self._score(features, plans[0], found, n) for n in range(len(features)))
+            scores.extend(self._score(features, plans[0], table, found, n) for n in range(len(features)))
         return scores
 
     @torch.no_grad()
@@ -110,7 +110,7 @@ class AbeScorer:
             numbers.append(torch.stack(rows, dim=-1).cpu().numpy())
         return numbers
 
-    def _score(self, features: ImageFeatures, plan: PromptPlan, found: Terms, n: int) -> Score:
+    def _score(self, features: ImageFeatures, plan: PromptPlan, table: PromptTable, found: Terms, n: int) -> Score:
         if not plan.pairs:
             value = float(found.value[n, 0])
             return Score(value, "nothing to bind", self.stamp, global_score=value)
@@ -121,7 +121,7 @@ class AbeScorer:
             global_score=float(found.global_[n, 0]),
             local=float(found.local[n, 0]),
             binding_difference=float(found.difference[n, 0]),
-            pairs=explain_pairs(plan, found, features, n, self.calibration),
+            pairs=explain_pairs(Explained(plan, table, features, found, self.calibration), n),
         )
 
 

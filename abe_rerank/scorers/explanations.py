@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,36 +11,62 @@ from abe_rerank.backbones import ImageFeatures
 from abe_rerank.backbones.features import Box
 from abe_rerank.calibration import Calibration
 from abe_rerank.scorers.phrases import PairPlan, PromptPlan
+from abe_rerank.scorers.tables import PromptTable
 from abe_rerank.scorers.terms import Terms
 from abe_rerank.types import PairScore, Region, Verdict
 
 
-def explain_pairs(
-    plan: PromptPlan, found: Terms, features: ImageFeatures, n: int, calibration: Calibration | None
-) -> tuple[PairScore, ...]:
-    """The pairs of image ``n`` for the only prompt of ``found`` (t = 0)."""
-    regions = [_region(found, features, n, k) for k in range(len(plan.objects))]
-    return tuple(_pair(plan, pair, j, found, n, regions[pair.object], calibration) for j, pair in enumerate(plan.pairs))
+@dataclass(frozen=True)
+class Explained:
+    """What the numbers of one prompt (t = 0 of ``table`` and ``found``) on the images of ``features`` stand on."""
+
+    plan: PromptPlan
+    table: PromptTable
+    features: ImageFeatures
+    found: Terms
+    calibration: Calibration | None
 
 
-def _pair(
-    plan: PromptPlan, pair: PairPlan, j: int, found: Terms, n: int, region: Region, calibration: Calibration | None
-) -> PairScore:
+def explain_pairs(seen: Explained, n: int) -> tuple[PairScore, ...]:
+    """The pairs of image ``n``."""
+    regions = [_region(seen.found, seen.features, n, k) for k in range(len(seen.plan.objects))]
+    return tuple(_pair(seen, pair, j, n, regions[pair.object]) for j, pair in enumerate(seen.plan.pairs))
+
+
+def _pair(seen: Explained, pair: PairPlan, j: int, n: int, region: Region) -> PairScore:
+    found, calibration = seen.found, seen.calibration
     evidence, margin = float(found.evidence[n, 0, j, 0]), float(found.margins[n, 0, j])
     noun, lead = float(found.nouns[n, 0, pair.object]), float(found.lead[n, 0, pair.object])
     strongest = int(found.strongest[n, 0, j])
     probability = None if calibration is None else calibration.probability(margin, evidence, noun)
     absent = lead < 0 if calibration is None else lead < 0 or calibration.absent(noun)
+    values = found.evidence[n, 0, j, : len(pair.values)].tolist()
     return PairScore(
         attribute=pair.attribute,
-        object=plan.objects[pair.object],
+        object=seen.plan.objects[pair.object],
         evidence=evidence,
         competitor=pair.values[strongest],
         margin=margin,
         region=region,
         verdict=verdict(margin, absent, pair.rivals[strongest], probability),
         probability=probability,
+        competitor_probability=None if calibration is None else _of_value(values, strongest, noun, calibration),
+        contrast=_contrast(seen, j, strongest, n),
     )
+
+
+def _of_value(values: Sequence[float], c: int, noun: float, calibration: Calibration) -> float:
+    """The probability of value ``c`` of a pair, as if the prompt had asked for it. ``values``: each one's evidence."""
+    others = [value for k, value in enumerate(values) if k != c]
+    return calibration.probability(values[c] - max(others), values[c], noun)
+
+
+def _contrast(seen: Explained, j: int, strongest: int, n: int) -> np.ndarray:
+    """[rows, columns]: each patch's cosine with the asked value minus that with the strongest competitor."""
+    rows, columns = seen.features.grids[n]
+    phrases = seen.table.candidates[0, j]
+    cosines = seen.features.patches[n, : rows * columns] @ (phrases[0] - phrases[strongest])
+    return np.asarray(cosines.float().cpu().numpy().reshape(rows, columns))
 
 
 def verdict(margin: float, absent: bool, rival: bool, probability: float | None) -> Verdict:

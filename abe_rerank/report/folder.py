@@ -1,0 +1,123 @@
+"""The run folder of one prompt: its images with what they are, and everything that is made from them and the report.
+
+No model is needed for any of it; nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from PIL import Image, PngImagePlugin
+from pydantic import ValidationError
+
+from abe_rerank.errors import AbeRerankError, UsageError
+from abe_rerank.images import read
+from abe_rerank.report.build import to_json
+from abe_rerank.report.html import render_html
+from abe_rerank.report.schema import CandidateRecord, Report
+from abe_rerank.report.sheets import attention_figure, contact_sheet
+from abe_rerank.run_folder import words_of
+
+PNG_KEY = "abe-rerank"
+"""The PNG text chunk in which an image says what it is, as JSON in ASCII."""
+
+
+def write_run(folder: Path, report: Report, images: Sequence[Image.Image], *, linked: bool = False) -> None:
+    """Write a new run into ``folder``: images, ``best.png``, ``report.json``, and all of :func:`write_views`."""
+    (folder / "candidates").mkdir()
+    for candidate, image in zip(report.candidates, images, strict=True):
+        image.save(folder / candidate.image, pnginfo=_about(report, candidate))
+        if candidate.rank == report.picked:
+            image.save(folder / "best.png", pnginfo=_about(report, candidate))
+    (folder / "report.json").write_text(to_json(report), encoding="utf-8")
+    write_views(folder, report, images, linked=linked)
+
+
+def write_views(folder: Path, report: Report, images: Sequence[Image.Image], *, linked: bool = False) -> None:
+    """Write ``report.html``, ``contact_sheet.png`` and ``attention/`` (of the picked image), whole or as they were.
+
+    Raises AbeRerankError if the folder cannot be written.
+    """
+    replace_text(folder / "report.html", render_html(report, images, linked=linked))
+    try:
+        _replace_image(folder / "contact_sheet.png", contact_sheet(report, images))
+        (folder / "attention").mkdir(exist_ok=True)
+        for name, figure in _attention(report, images):
+            _replace_image(folder / "attention" / name, figure)
+        if not any((folder / "attention").iterdir()):
+            (folder / "attention").rmdir()
+    except OSError as error:
+        raise AbeRerankError(f"cannot write into {folder}: {error.strerror or error}") from error
+
+
+def read_run(folder: Path) -> tuple[Report, list[Image.Image]]:
+    """The report in a run folder and its images.
+
+    Raises AbeRerankError for a report that is not one, and for an image that is missing, broken or outside the folder.
+    """
+    path = folder / "report.json"
+    try:
+        report = Report.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise AbeRerankError(f"{path} cannot be read: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise AbeRerankError(f"{path} is no report of schema version 1: {where}: {first['msg']}") from error
+    return report, [_image(folder, candidate) for candidate in report.candidates]
+
+
+def _image(folder: Path, candidate: CandidateRecord) -> Image.Image:
+    name = PurePosixPath(candidate.image)
+    if name.is_absolute() or ".." in name.parts or "\0" in candidate.image:
+        raise AbeRerankError(f"report.json names an image outside of {folder}: {candidate.image!r}")
+    try:
+        return read(str(folder / name))
+    except UsageError as error:
+        raise AbeRerankError(str(error)) from error
+
+
+def _attention(report: Report, images: Sequence[Image.Image]) -> list[tuple[str, Image.Image]]:
+    """(file name, figure) for each pair of the picked image."""
+    if report.picked is None:
+        return []
+    candidate, image = report.candidates[report.picked - 1], images[report.picked - 1]
+    return [
+        (f"{k:02d}-{words_of(f'{pair.attribute} {pair.object}')}.png", attention_figure(candidate, pair, image))
+        for k, pair in enumerate(candidate.score.pairs, start=1)
+    ]
+
+
+def _about(report: Report, candidate: CandidateRecord) -> PngImagePlugin.PngInfo:
+    info = PngImagePlugin.PngInfo()
+    facts = {
+        "prompt": report.prompt,
+        "seed": candidate.seed,
+        "score": candidate.score.value,
+        "rank": candidate.rank,
+        "scorer": report.scorer,
+        "text_to_image": report.text_to_image.model_dump(),
+        "settings": report.settings,
+        "verdicts": [f"{pair.attribute} {pair.object}: {pair.verdict}" for pair in candidate.score.pairs],
+    }
+    info.add_text(PNG_KEY, json.dumps(facts))
+    return info
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a text file whole, or leave the one that is there. Raises AbeRerankError if it cannot be written."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        os.replace(partial, path)
+    except OSError as error:
+        raise AbeRerankError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _replace_image(path: Path, image: Image.Image) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    image.save(partial, format="PNG")
+    os.replace(partial, path)

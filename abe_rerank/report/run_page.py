@@ -1,0 +1,186 @@
+"""``report.html`` of an evaluation run, and the page that puts two runs side by side; made from what is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from abe_rerank.errors import UsageError
+from abe_rerank.evaluation.comparison import compare_numbers
+from abe_rerank.evaluation.numbers import RunNumbers
+from abe_rerank.evaluation.records import RunRecord
+from abe_rerank.evaluation.summary import load, summary_of
+from abe_rerank.evaluation.summary_schema import Choices, Comparison, Difference, Estimate, Group, RunSummary
+from abe_rerank.report.pages import render_page
+from abe_rerank.report.run_data import Data, data_of, maps_fit
+from abe_rerank.report.run_words import NAMES, difference_found, found, metric_name, p_value
+from abe_rerank.report.schema import ModelRecord
+from abe_rerank.run_folder import words_of
+
+ASSETS = ("base.css", "run.css", "heat.js", "copy.js", "run.js")
+
+SHARES = ("bound", "oracle", "probability")
+"""The numbers that lie in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """The range of a plot of intervals."""
+
+    low: float
+    high: float
+
+    @classmethod
+    def around(cls, values: Iterable[float]) -> Axis:
+        """An axis with a little room around ``values``, of which there is at least one."""
+        listed = list(values)
+        room = 0.05 * (max(listed) - min(listed)) or 0.05
+        return cls(min(listed) - room, max(listed) + room)
+
+    def place(self, value: float) -> float:
+        """Where a value lies, in percent from the left."""
+        return round(100 * (value - self.low) / (self.high - self.low), 2)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A category (None: all prompts) with one number of its prompts."""
+
+    category: str | None
+    prompts: int
+    choices: Choices
+
+
+@dataclass(frozen=True)
+class Table:
+    """One number over all prompts and by category, on one axis."""
+
+    name: str
+    title: str
+    rows: tuple[Row, ...]
+    axis: Axis
+
+
+def run_page(folder: Path) -> Path:
+    """Write ``report.html`` into the folder of an evaluation run; gives its path.
+
+    Raises UsageError for a run without a finished prompt, AbeRerankError for files that are damaged or not writable.
+    """
+    numbers = load(folder)
+    summary = summary_of(numbers)
+    data = data_of([numbers], folder)
+    context = {
+        "summary": summary,
+        "record": numbers.run.record,
+        "tables": tables_of(summary),
+        "names": NAMES,
+        "found": found,
+        "curve": [point for point in summary.all.curve if point.bound or point.oracle or point.judge],
+    }
+    return _write(folder / "report.html", "run.html.jinja", context, data, [numbers])
+
+
+def comparison_page(folder_a: Path, folder_b: Path) -> Path:
+    """Write the page that compares run B with run A into the folder of A; gives its path.
+
+    Raises UsageError for runs without a prompt in common, and as :func:`run_page` does.
+    """
+    numbers = [load(folder_a), load(folder_b)]
+    compared = dict(_comparisons(*numbers))
+    data = data_of(numbers, folder_a)
+    records = [one.run.record for one in numbers]
+    context = {
+        "folders": [str(folder_a), str(folder_b)],
+        "sides": [
+            f"{letter}: {place.absolute().name}" for letter, place in zip("AB", (folder_a, folder_b), strict=True)
+        ],
+        "records": records,
+        "facts": _facts(*records),
+        "compared": {name: c for name, c in compared.items() if isinstance(c, Comparison)},
+        "refused": {name: reason for name, reason in compared.items() if isinstance(reason, str)},
+        "axes": {name: _axis_of(c) for name, c in compared.items() if isinstance(c, Comparison)},
+        "metric_name": metric_name,
+        "p_value": p_value,
+        "difference_found": difference_found,
+        "left_out": sum(len(one.prompts) for one in numbers) - 2 * len(data),
+    }
+    path = folder_a / f"against-{words_of(folder_b.absolute().name)}.html"
+    return _write(path, "comparison.html.jinja", context, data, numbers)
+
+
+def tables_of(summary: RunSummary) -> list[Table]:
+    """A table for each number that the run has."""
+    found = []
+    for name, title in NAMES.items():
+        groups: Sequence[Group] = (summary.all, *summary.categories)
+        rows = [
+            Row(group.category, group.counts.prompts, choices)
+            for group in groups
+            if (choices := getattr(group, name)) is not None
+        ]
+        if rows:
+            shown = [estimate for row in rows for estimate in (row.choices.first, row.choices.picked)]
+            axis = Axis(0.0, 1.0) if name in SHARES else Axis.around(_ends(shown))
+            found.append(Table(name, title, tuple(rows), axis))
+    return found
+
+
+def _comparisons(a: RunNumbers, b: RunNumbers) -> Iterable[tuple[str, Comparison | str]]:
+    """Each metric's comparison, or why the runs cannot be compared by it."""
+    for metric in ("bound-picked", "oracle-picked", "judge-picked", "picked", "bound-first", "oracle-first", "first"):
+        try:
+            comparison = compare_numbers(a, b, metric, top=0)
+        except UsageError as error:
+            yield metric, str(error)
+            continue
+        if comparison.all.difference is not None:
+            yield metric, comparison
+
+
+def _axis_of(comparison: Comparison) -> Axis:
+    differences = [g.difference for g in (comparison.all, *comparison.categories) if g.difference is not None]
+    return Axis.around([0.0, *(end for d in differences for end in (d.low, d.high))])
+
+
+def _ends(estimates: Iterable[Estimate | Difference]) -> list[float]:
+    return [end for estimate in estimates for end in (estimate.low, estimate.high)]
+
+
+def _facts(a: RunRecord, b: RunRecord) -> Mapping[str, tuple[str, str]]:
+    """What the two runs are, fact by fact."""
+
+    def of(record: RunRecord) -> dict[str, str]:
+        model = record.text_to_image
+        return {
+            "text-to-image model": "none: images that were there" if model is None else _model(model),
+            "backbone": _model(record.backbone),
+            "scorer": record.scorer,
+            "suite": record.suite,
+            "images of a prompt": str(record.n),
+            "settings": ", ".join(f"{name} {value}" for name, value in record.settings.items()),
+            "made": record.created,
+        }
+
+    first, second = of(a), of(b)
+    return {name: (first[name], second[name]) for name in first}
+
+
+def _model(model: ModelRecord) -> str:
+    return f"{model.name} ({model.kind}, weights {model.weights[:12]})"
+
+
+def _write(
+    path: Path, template: str, context: Mapping[str, object], data: Sequence[Data], runs: Sequence[RunNumbers]
+) -> Path:
+    from abe_rerank.report.folder import replace_text
+
+    shown = {
+        "data": data,
+        "categories": list(dict.fromkeys(prompt["category"] for prompt in data)),
+        "images": sum(len(numbers.images) for numbers in runs),
+        "maps": maps_fit(runs),
+    }
+    page = render_page(template, ASSETS, {**context, **shown}, linked=True)
+    replace_text(path, page)
+    return path

@@ -1,0 +1,106 @@
+"""PNG figures for people who paste pictures: all candidates on one sheet, and one pair of the pick with its maps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PIL import Image, ImageDraw
+
+from abe_rerank.report.lettering import PAPER, SOFT, Line, height_of, write
+from abe_rerank.report.overlays import contrast_strengths, frames_of, region_strengths
+from abe_rerank.report.pictures import Box, pixels, spotlight
+from abe_rerank.report.schema import CandidateRecord, PairRecord, Report
+from abe_rerank.report.words import brief, claim, competitor, status_line
+from abe_rerank.types import Verdict
+
+PANEL, GAP, MARGIN = 288, 16, 24
+"""Width of a picture, room between pictures and around all, in pixels."""
+
+TONES: dict[Verdict, str] = {"bound": "#12683a", "weak": "#7c5208", "swapped": "#a81f18", "not found": "#a81f18"}
+ACCENT = "#1f5fbf"
+
+
+def contact_sheet(report: Report, images: Sequence[Image.Image], columns: int = 4) -> Image.Image:
+    """All candidates, best first, ``columns`` to a row, each with its score and verdicts; what failed is framed.
+
+    ``images`` are those of ``report.candidates``, in order.
+    """
+    columns = min(columns, len(images))
+    width = 2 * MARGIN + columns * PANEL + (columns - 1) * GAP
+    title = [Line(report.prompt, 24), Line(_summary(report), 16, SOFT)]
+    cells = [_cell(report, c, image) for c, image in zip(report.candidates, images, strict=True)]
+    rows = [cells[k : k + columns] for k in range(0, len(cells), columns)]
+    heights = [max(cell.height for cell in row) for row in rows]
+    top = MARGIN + height_of(title, width - 2 * MARGIN) + GAP
+    sheet = Image.new("RGB", (width, top + sum(heights) + GAP * (len(rows) - 1) + MARGIN), PAPER)
+    write(sheet, (MARGIN, MARGIN), title, width - 2 * MARGIN)
+    for row, height in zip(rows, heights, strict=True):
+        for k, cell in enumerate(row):
+            sheet.paste(cell, (MARGIN + k * (PANEL + GAP), top))
+        top += height + GAP
+    return sheet
+
+
+def attention_figure(candidate: CandidateRecord, pair: PairRecord, image: Image.Image) -> Image.Image:
+    """One pair in one image: the picture, where the object was read, where the attribute beats its competitor."""
+    window = pair.region.window
+    panels = [
+        (image, f"seed {candidate.seed}", None),
+        (spotlight(image, region_strengths(pair), window), f"where the {pair.object} was read", pair.region.box),
+    ]
+    contrast = contrast_strengths(pair)
+    if contrast is not None:
+        title = f"where {pair.attribute} fits better than {competitor(pair)}"
+        panels.append((spotlight(image, contrast, window), title, pair.region.box))
+    width = 2 * MARGIN + len(panels) * PANEL + (len(panels) - 1) * GAP
+    caption = [Line(f"{pair.verdict}: {claim(pair)}", 18, TONES[pair.verdict])]
+    titles = [[Line(title, 15, SOFT)] for _, title, _ in panels]
+    room = max(height_of(title, PANEL) for title in titles) + 4
+    pictures = [_picture(picture, [box] if box else []) for picture, _, box in panels]
+    head = MARGIN + height_of(caption, width - 2 * MARGIN) + GAP // 2
+    figure = Image.new("RGB", (width, head + room + pictures[0].height + MARGIN), PAPER)
+    write(figure, (MARGIN, MARGIN), caption, width - 2 * MARGIN)
+    for k, (lines, picture) in enumerate(zip(titles, pictures, strict=True)):
+        left = MARGIN + k * (PANEL + GAP)
+        write(figure, (left, head), lines, PANEL)
+        figure.paste(picture, (left, head + room))
+    return figure
+
+
+def _summary(report: Report) -> str:
+    if report.picked is None:
+        return "no image could be scored"
+    picked = report.candidates[report.picked - 1]
+    return f"picked seed {picked.seed} of {len(report.candidates)}: {status_line(picked.score)}"
+
+
+def _cell(report: Report, candidate: CandidateRecord, image: Image.Image) -> Image.Image:
+    """One candidate with its caption under it; the picked one has a frame."""
+    score = candidate.score
+    value = "not scored" if score.value is None else f"{score.value:+.3f}"
+    picked = candidate.rank == report.picked
+    head = f"{candidate.rank}. seed {candidate.seed} · {value}{' · picked' if picked else ''}"
+    lines = [Line(head, 16, ACCENT if picked else "#1b1c1f")]
+    lines += [Line(f"{pair.verdict}: {brief(pair)}", 14, TONES[pair.verdict]) for pair in score.pairs]
+    lines += [] if score.pairs else [Line(status_line(score), 14, SOFT)]
+    picture = _picture(image, [frame.box for frame in frames_of(score.pairs, failed_only=True)])
+    if picked:
+        ImageDraw.Draw(picture).rectangle((0, 0, PANEL - 1, picture.height - 1), outline=ACCENT, width=5)
+    cell = Image.new("RGB", (PANEL, picture.height + 6 + height_of(lines, PANEL)), PAPER)
+    cell.paste(picture, (0, 0))
+    write(cell, (0, picture.height + 6), lines, PANEL)
+    return cell
+
+
+def _picture(image: Image.Image, boxes: Sequence[Box]) -> Image.Image:
+    """The image at the width of a panel, with white frames on black."""
+    height = max(1, round(PANEL * image.height / image.width))
+    picture = image.convert("RGB").resize((PANEL, height), Image.Resampling.BICUBIC)
+    draw = ImageDraw.Draw(picture)
+    for box in boxes:
+        left, top, right, bottom = pixels(box, picture.size)
+        right, bottom = max(right - 1, left), max(bottom - 1, top)
+        for colour, inset in (("#10131a", 0), ("#ffffff", 2)):
+            if right - left > 2 * inset and bottom - top > 2 * inset:
+                draw.rectangle((left + inset, top + inset, right - inset, bottom - inset), outline=colour, width=2)
+    return picture
