@@ -71,9 +71,8 @@ def conclude(out: Path) -> None:
     header += ["right"] if summary.all.oracle else []
     groups = summary.categories if len(summary.categories) > 1 else ()
     say(table(header, [_cells(group)[: len(header)] for group in (*groups, summary.all)]))
-    say(
-        f"\n{out / 'results.jsonl'}\nmeans over prompts; intervals and more: abe-rerank summarize {shlex.quote(str(out))}"
-    )
+    say(f"\nmeans over prompts; intervals and more: abe-rerank summarize {shlex.quote(str(out))}")
+    say(str(out / "results.jsonl"))
     if counts := summary.all.counts.unscored:
         first = summary.unscored[0]
         raise AbeRerankError(
