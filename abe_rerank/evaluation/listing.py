@@ -87,14 +87,15 @@ class _Prompts:
             self.prompts.append(prompt if prompt.id else replace(prompt, id=str(len(self.prompts) + 1)))
         return self._by_text.get(prompt.prompt)
 
-    def named(self, name: str) -> str | None:
-        """The prompt of the suite that a file name stands for: the same, or the only one with the same letters and
-        digits, since a name cannot hold every sign. None if there is none.
+    def said(self, *names: str) -> tuple[int, str] | None:
+        """Which of the names stands for a prompt of the suite, and that prompt: the first that is one, else the first
+        that has the letters and digits of a single one, since a file name cannot hold every sign.
         """
-        if name in self._by_text:
-            return name
-        alike = self._by_letters.get(_letters(name), set())
-        return next(iter(alike)) if len(alike) == 1 else None
+        for k, name in enumerate(names):
+            if name in self._by_text:
+                return k, name
+        alike = [self._by_letters.get(_letters(name), set()) for name in names]
+        return next(((k, next(iter(texts))) for k, texts in enumerate(alike) if len(texts) == 1), None)
 
 
 def _images(source: Path, known: _Prompts, left_out: list[str]) -> Iterable[_Image]:
@@ -106,7 +107,7 @@ def _images(source: Path, known: _Prompts, left_out: list[str]) -> Iterable[_Ima
         return _of_run(source)
     folders = sorted(path.parent for path in source.glob("*/metadata.jsonl"))
     if folders:
-        return _of_geneval(folders, left_out)
+        return _of_geneval(folders, known, left_out)
     return _of_compbench(source / "samples" if (source / "samples").is_dir() else source, known)
 
 
@@ -124,15 +125,18 @@ def _of_run(folder: Path) -> Iterator[_Image]:
             yield _Image(folder / result.image, SuitePrompt(result.prompt_id, result.prompt), result.candidate)
 
 
-def _of_geneval(folders: Iterable[Path], left_out: list[str]) -> Iterator[_Image]:
+def _of_geneval(folders: Iterable[Path], known: _Prompts, left_out: list[str]) -> Iterator[_Image]:
+    """Images in a folder for each prompt; a prompt whose folder has none is taken up all the same."""
     for folder in folders:
         try:
-            (prompt,) = read_file(folder / "metadata.jsonl")
+            (record,) = read_file(folder / "metadata.jsonl")
         except ValueError as error:  # a UsageError, or more or fewer lines than one
             left_out.append(f"{folder / 'metadata.jsonl'}: {error}")
             continue
+        prompt = replace(record, id=folder.name)
+        known.index(prompt)
         for number, file in enumerate(_image_files(folder / "samples")):
-            yield _Image(file, replace(prompt, id=folder.name), number)
+            yield _Image(file, prompt, number)
 
 
 def _of_compbench(folder: Path, known: _Prompts) -> Iterator[_Image]:
@@ -140,11 +144,9 @@ def _of_compbench(folder: Path, known: _Prompts) -> Iterator[_Image]:
     for file in _image_files(folder):
         whole = readable(file.stem)
         cut = re.fullmatch(r"(.+)_(\d{1,9})", whole, flags=re.DOTALL)
-        name, number = (cut[1], int(cut[2])) if cut else (whole, 0)
-        prompt = known.named(name)
-        if prompt is None and known.named(whole) is not None:
-            prompt, number = known.named(whole), 0
-        yield _Image(file, SuitePrompt("", prompt or name), number)
+        names = [cut[1], whole] if cut else [whole]
+        place, prompt = known.said(*names) or (0, names[0])
+        yield _Image(file, SuitePrompt("", prompt), int(cut[2]) if cut and place == 0 else 0)
 
 
 def _in_order(images: Iterable[_Image]) -> list[_Image]:
