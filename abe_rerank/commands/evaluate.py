@@ -16,8 +16,9 @@ from abe_rerank.run_folder import words_of
 
 if TYPE_CHECKING:
     from abe_rerank.evaluation.listing import Listing
-    from abe_rerank.evaluation.measure import Drawn, Found, Measure
+    from abe_rerank.evaluation.measuring import Measure
     from abe_rerank.evaluation.plan import Plan
+    from abe_rerank.evaluation.sources import Drawn, Found
     from abe_rerank.evaluation.world import World
     from abe_rerank.generation import Sampling
     from abe_rerank.reranker import Reranker
@@ -53,7 +54,8 @@ class Request:
             return self.out
         settings = json.dumps(asdict(self), sort_keys=True, default=str, ensure_ascii=True)
         digest = hashlib.sha256(settings.encode()).hexdigest()[:8]
-        return Path("runs") / f"{words_of(str(self.suite or self.images or SUITE), 32)}-{digest}"
+        name = self.suite_name or Path(os.path.abspath(str(self.images))).name
+        return Path("runs") / f"{words_of(name, 32)}-{digest}"
 
     @property
     def asks_oracle(self) -> bool:
@@ -156,7 +158,7 @@ def _sampling(request: Request) -> Sampling:
 
 def _source(request: Request, listing: Listing, world: World) -> tuple[Drawn | Found, Reranker]:
     """Where the images come from, and what scores them."""
-    from abe_rerank.evaluation.measure import Drawn, Found
+    from abe_rerank.evaluation.sources import Drawn, Found
 
     if request.images is not None:
         reranker = load_reranker(request.backbone, request.scorer, world.device, request.dtype)
@@ -168,7 +170,7 @@ def _source(request: Request, listing: Listing, world: World) -> tuple[Drawn | F
 
 def _measure(request: Request, reranker: Reranker, world: World) -> Measure:
     """The scorer with the judge and the oracle that are asked for. Raises UsageError for a judge that is the scorer."""
-    from abe_rerank.evaluation.measure import Measure
+    from abe_rerank.evaluation.measuring import Measure
     from abe_rerank.scorers import make_scorer
 
     judge, oracle = None, None
