@@ -159,7 +159,7 @@
     const part = shown.slice(first, first + PER_PAGE);
     list.replaceChildren(...part.map(card));
     count.textContent = part.length
-      ? `${first + 1}–${first + part.length} of ${shown.length} prompts` : "no prompt is like that";
+      ? `${first + 1} to ${first + part.length} of ${shown.length} prompts` : "no prompt is like that";
     for (const button of document.querySelectorAll("[data-step]")) {
       const next = page + Number(button.dataset.step);
       button.disabled = next < 0 || next >= pages;
