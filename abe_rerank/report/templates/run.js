@@ -195,7 +195,7 @@
           element("p", {}, facts.join("; ")),
           image.src === null ? null : element("p", {}, element("a", { href: image.src }, "the image file")),
           element("ul", {}, ...pairs),
-          element("p", { class: "soft" }, "Keys: ← and → go to the previous and next image, Esc closes."))));
+          element("p", { class: "soft" }, "Keys: ← and → previous and next image, 1 to 9 objects, v verdicts, 0 nothing, Esc closes."))));
     layOver("marks");
     if (!viewer.open) viewer.showModal();
   }
