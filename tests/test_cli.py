@@ -273,6 +273,40 @@ def test_score_ranks_a_folder_as_the_reranker_does(cli, reranker, backbone_folde
     assert len(text.splitlines()) == 4
 
 
+def test_files_are_read_a_chunk_at_a_time(reranker, tmp_path):
+    from abe_rerank.commands.score import Row, score_rows
+
+    taken = []
+
+    def rows():
+        for k, path in enumerate(save_pictures(tmp_path, 10)):
+            taken.append(k)
+            yield Row(path, PROMPT)
+
+    results = score_rows(reranker, rows(), chunk=4)
+    assert next(results).score is not None
+    assert len(taken) == 4
+    assert len(list(results)) == 9
+
+
+def test_score_takes_an_input_size_and_warns_of_each_prompt_alone(cli, backbone_folder, tmp_path):
+    save_pictures(tmp_path, 2)
+    rows = [{"image": "0.png", "prompt": f"a {colour} cube and a {colour} star"} for colour in ("red", "blue")]
+    rows[1]["image"] = "1.png"
+    manifest = tmp_path / "rows.jsonl"
+    manifest.write_text("\n".join(map(json.dumps, rows)))
+    options = ["--backbone", backbone_folder, "--device", "cpu", "--json"]
+    _, plain, err = cli("score", "--manifest", manifest, *options)
+    assert "in parts" not in err
+    code, text, _ = cli("score", "--manifest", manifest, "--image-size", "16x32", *options)
+    assert code == 0
+    assert " 16x32px " in json.loads(text)["scorer"]
+    assert " 16x32px " not in json.loads(plain)["scorer"]
+    code, _, err = cli("score", "--manifest", manifest, "--image-size", "17", *options)
+    assert code == 2
+    assert "multiple of the patch size" in one_line(err)[0]
+
+
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
 def test_score_of_a_manifest_reports_what_failed_and_scores_the_rest(cli, reranker, backbone_folder, tmp_path, form):
     good, bad = save_pictures(tmp_path, 2)
