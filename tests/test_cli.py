@@ -103,6 +103,15 @@ def test_the_redraw_command_draws_the_winner_to_the_bit(run_folder, cli, tmp_pat
     assert np.array_equal(Image.open(run_folder / "best.png"), Image.open(tmp_path / "again" / "best.png"))
 
 
+def test_the_rescore_command_gives_the_scores_of_the_report(run_folder, cli):
+    report = report_in(run_folder)
+    code, text, err = cli(*shlex.split(report.commands.rescore)[1:], "--json")
+    assert code == 0, err
+    values = {Path(row["image"]).name: row["score"]["value"] for row in json.loads(text)["rows"]}
+    for candidate in report.candidates:
+        assert values[Path(candidate.image).name] == pytest.approx(candidate.score.value, abs=1e-5)
+
+
 def test_the_weights_hash_tells_models_apart(run_folder, tmp_path):
     from conftest import tiny_pipeline, word_tokenizer
 

@@ -152,11 +152,16 @@ def _commands(request: Request, ranking: Ranking, out: Path) -> Commands:
 
 
 def _rescore(request: Request, out: Path) -> str:
-    options = {"--backbone": request.backbone, "--device": request.device, "--dtype": request.dtype}
-    if request.scorer != "abe":
-        options["--scorer"] = request.scorer
-    given = [word for name, value in options.items() if value is not None for word in (name, value)]
-    return shlex.join(["abe-rerank", "score", str(out / "candidates"), "--prompt", request.prompt, *given])
+    options = {
+        "--prompt": request.prompt,
+        "--backbone": request.backbone,
+        "--scorer": None if request.scorer == "abe" else request.scorer,
+        "--device": request.device,
+        "--dtype": request.dtype,
+        "--image-size": request.image_size,
+    }
+    given = [f"{name}={value}" for name, value in options.items() if value is not None]
+    return shlex.join(["abe-rerank", "score", str(out / "candidates"), *given])
 
 
 def _command(request: Request, n: int, seed: int) -> str:
