@@ -107,7 +107,12 @@ def _pairs(scorer: AbeScorer, row: LabelledRow) -> Iterator[np.ndarray]:
         yield numbers[0, int(numbers[0, :, 0].argmin())]
 
 
-def main(backbone: str | Path | None = None, rows: Path | None = None, device: str | None = None) -> str:
+def main(
+    backbone: str | Path | None = None,
+    rows: Path | None = None,
+    device: str | None = None,
+    image_size: str | None = None,
+) -> str:
     """Fit a calibration and write it beside the backbone; returns what was done in words.
 
     ``rows`` None calibrates on the choosing split of the shapes world, which suits the built-in backbone.
@@ -116,7 +121,7 @@ def main(backbone: str | Path | None = None, rows: Path | None = None, device: s
     from abe_rerank.benchmarks.labelled_pairs import calibrate_on_shapes
     from abe_rerank.scorers.abe import AbeScorer
 
-    scorer = AbeScorer(load_backbone(backbone, device))
+    scorer = AbeScorer(load_backbone(backbone, device, image_size=image_size))
     calibration = calibrate_on_shapes(scorer) if rows is None else calibrate_on_rows(scorer, read_rows(rows))
     path = write_calibration(scorer.backbone.folder, calibration)
     mix = ", ".join(f"{count} {kind}" for kind, count in sorted(calibration.mix.items()))

@@ -25,6 +25,7 @@ from abe_rerank.cli_options import (
     Device,
     Dtype,
     Guidance,
+    ImageSize,
     Model,
     Prompt,
     Run,
@@ -72,6 +73,7 @@ def generate(
     batch_size: BatchSize = 1,
     device: Device = None,
     dtype: Dtype = None,
+    image_size: ImageSize = None,
     assets: Assets = False,
 ) -> None:
     """Draw N images of PROMPT, score each attribute on its object, pick the best-bound image and say why."""
@@ -80,7 +82,7 @@ def generate(
     from abe_rerank.generation import Sampling
 
     sampling = Sampling(n=n, seed=seed, batch_size=batch_size, steps=steps, guidance=guidance)
-    run(Request(prompt, sampling, model, backbone, scorer, out, device, dtype, assets))
+    run(Request(prompt, sampling, model, backbone, scorer, out, device, dtype, image_size, assets))
 
 
 @app.command()
@@ -101,6 +103,7 @@ def score(
     scorer: Scorer = "abe",
     device: Device = None,
     dtype: Dtype = None,
+    image_size: ImageSize = None,
     as_json: AsJson = False,
 ) -> None:
     """Score images that exist already, best first."""
@@ -109,7 +112,7 @@ def score(
     from abe_rerank.commands.score import score as run
 
     rows = rows_of(images or [], prompt, manifest)
-    run(load_reranker(backbone, scorer, device, dtype), rows, top_k, as_json)
+    run(load_reranker(backbone, scorer, device, dtype, image_size), rows, top_k, as_json)
 
 
 @app.command()
@@ -120,6 +123,7 @@ def calibrate(
         typer.Option(help="CSV or JSONL of image, prompt, bound.", show_default="scenes of the shapes world"),
     ] = None,
     device: Device = None,
+    image_size: ImageSize = None,
 ) -> None:
     """Fit the probabilities of a backbone to labelled rows, and keep them beside it."""
     from abe_rerank.calibrate import main as run
@@ -127,7 +131,7 @@ def calibrate(
     from abe_rerank.commands.terminal import say
 
     quiet_libraries()
-    say(run(backbone, rows, device))
+    say(run(backbone, rows, device, image_size))
 
 
 @app.command()

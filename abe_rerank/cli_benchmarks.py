@@ -15,6 +15,7 @@ from abe_rerank.cli_options import (
     Device,
     Dtype,
     Guidance,
+    ImageSize,
     Model,
     Scorer,
     Seed,
@@ -41,6 +42,7 @@ def best_of_n(
     batch_size: BatchSize = 8,
     device: Device = None,
     dtype: Dtype = None,
+    image_size: ImageSize = None,
     as_json: AsJson = False,
 ) -> None:
     """How often the picked image is right by the oracle of the shapes world, against the first and a random one."""
@@ -49,7 +51,7 @@ def best_of_n(
     from abe_rerank.generation import Sampling
 
     sampling = Sampling(n=n, seed=seed, batch_size=batch_size, steps=steps, guidance=guidance)
-    run(prompts, limit, sampling, Models(model, backbone, scorer, device, dtype), as_json)
+    run(prompts, limit, sampling, Models(model, backbone, scorer, device, dtype, image_size), as_json)
 
 
 @app.command("parser")
@@ -81,9 +83,11 @@ def binding(
     ] = None,
     data: Annotated[Path | None, typer.Option(help="The folder of that benchmark's own files.")] = None,
     device: Device = None,
+    image_size: ImageSize = None,
     as_json: AsJson = False,
 ) -> None:
     """Does the scorer bind, and does each of its parts earn its place?"""
+    from abe_rerank.backbones import load_backbone
     from abe_rerank.benchmarks.binding import main as run
     from abe_rerank.commands.loading import quiet_libraries
     from abe_rerank.commands.terminal import say
@@ -92,7 +96,8 @@ def binding(
         raise UsageError("--format and --data go together: the name of a public benchmark and the folder of its files")
     quiet_libraries()
     public = None if form is None or data is None else (form, data)
-    say(run(backbone, scenes, data=public, ablate=ablate, json_output=as_json, device=device, scenes_from=scenes_from))
+    loaded = load_backbone(backbone, device, image_size=image_size)
+    say(run(loaded, scenes, data=public, ablate=ablate, json_output=as_json, scenes_from=scenes_from))
 
 
 @app.command()

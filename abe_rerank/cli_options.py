@@ -19,6 +19,12 @@ Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...", show_
 Dtype = Annotated[
     str | None, typer.Option(help="float32, float16 or bfloat16.", show_default="float16 on a GPU, else float32")
 ]
+ImageSize = Annotated[
+    str | None,
+    typer.Option(
+        help="Size at which the backbone sees images: 144, or 96x144 (height x width).", show_default="its own"
+    ),
+]
 Count = Annotated[int, typer.Option("--n", "-n", help="How many images to draw for a prompt.")]
 Seed = Annotated[int, typer.Option(help="Seed of the first image; image k has seed + k.")]
 BatchSize = Annotated[int, typer.Option(help="Images drawn at once.")]

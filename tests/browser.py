@@ -64,6 +64,12 @@ class Browser:
 
         ActionChains(self.driver).send_keys(*keys).perform()
 
+    def until(self, code: str) -> None:
+        """Wait until a script returns something true. Raises TimeoutException if it never does."""
+        from selenium.webdriver.support.ui import WebDriverWait
+
+        WebDriverWait(self.driver, 60).until(lambda driver: driver.execute_script(code))
+
     @property
     def console(self) -> list[str]:
         """What was written to the console since the page was opened, or since it was read last."""

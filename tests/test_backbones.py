@@ -65,11 +65,15 @@ def test_readouts_differ_and_an_unknown_one_is_refused(backbone: Backbone) -> No
 
 
 def test_an_image_does_not_depend_on_its_batch(backbone: Backbone) -> None:
-    pictures = images(5)
-    together = backbone.encode_images(pictures)
-    alone = backbone.encode_images(pictures[3:4])
-    torch.testing.assert_close(together.patches[3:4], alone.patches, atol=1e-5, rtol=0)
-    torch.testing.assert_close(together.global_[3:4], alone.global_, atol=1e-5, rtol=0)
+    pictures = [*images(3), *images(1, size=(80, 30), seed=1), *images(1, seed=2)]
+    for readout in backbone.readouts:
+        together = backbone.encode_images(pictures, readout)
+        for k in (3, 4):
+            alone = backbone.encode_images(pictures[k : k + 1], readout)
+            assert together.grids[k] == alone.grids[0]
+            real = alone.mask[0]
+            torch.testing.assert_close(together.patches[k][real], alone.patches[0][real], atol=1e-5, rtol=0)
+            torch.testing.assert_close(together.global_[k], alone.global_[0], atol=1e-5, rtol=0)
 
 
 def test_other_input_sizes_interpolate_positions(backbone: Backbone) -> None:
@@ -77,6 +81,44 @@ def test_other_input_sizes_interpolate_positions(backbone: Backbone) -> None:
         backbone.model, backbone.tokenizer, backbone.processor, backbone.reader, backbone.folder, "x", image_size=48
     )
     assert larger.encode_images(images(2)).grid == (6, 6)
+
+
+def _resized(backbone: Backbone, size: object) -> Backbone:
+    return load_backbone(backbone.folder, device="cpu", image_size=size)
+
+
+def test_height_and_width_squeeze_the_whole_picture(backbone: Backbone) -> None:
+    wide = _resized(backbone, "16x48")
+    for readout in backbone.readouts:
+        features = wide.encode_images(images(2, size=(60, 40)), readout)
+        assert torch.isfinite(features.patches).all()
+        if type(backbone.model) is transformers.Siglip2Model:
+            assert all(rows * columns <= 12 and rows <= columns for rows, columns in features.grids)
+        elif readout != "windows":
+            assert features.grid == (2, 6)
+            assert features.windows[0] == (0, 0, 1, 1)
+    if type(backbone.model) is not transformers.Siglip2Model:
+        picture = images(1, size=(48, 16))[0]
+        pixels = backbone.processor(
+            images=[picture], return_tensors="pt", do_resize=False, **{"do_center_crop": False}
+        )["pixel_values"]
+        with torch.no_grad():
+            own = backbone.model.get_image_features(pixel_values=pixels, interpolate_pos_encoding=True)
+        own = own if isinstance(own, torch.Tensor) else own.pooler_output
+        torch.testing.assert_close(wide.encode_global([picture]), own / own.norm(), atol=1e-5, rtol=0)
+
+
+def test_the_models_own_size_said_aloud_changes_nothing(backbone: Backbone) -> None:
+    pictures = images(2, size=(50, 40))
+    said = _resized(backbone, IMAGE_SIZE).encode_images(pictures)
+    torch.testing.assert_close(said.patches, backbone.encode_images(pictures).patches, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("size", ["big", "0", "33", "16x", "16x20", "-16", (16, 20), 0, ""])
+def test_a_size_that_is_no_grid_of_patches_is_refused(tmp_path: Path, size: object) -> None:
+    folder = save_tiny("SiglipModel", tmp_path)
+    with pytest.raises(UsageError, match="image size"):
+        load_backbone(folder, device="cpu", image_size=size)
 
 
 def test_text_is_encoded_once_and_long_text_in_windows(backbone: Backbone) -> None:

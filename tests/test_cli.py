@@ -103,6 +103,15 @@ def test_the_redraw_command_draws_the_winner_to_the_bit(run_folder, cli, tmp_pat
     assert np.array_equal(Image.open(run_folder / "best.png"), Image.open(tmp_path / "again" / "best.png"))
 
 
+def test_the_rescore_command_gives_the_scores_of_the_report(run_folder, cli):
+    report = report_in(run_folder)
+    code, text, err = cli(*shlex.split(report.commands.rescore)[1:], "--json")
+    assert code == 0, err
+    values = {Path(row["image"]).name: row["score"]["value"] for row in json.loads(text)["rows"]}
+    for candidate in report.candidates:
+        assert values[Path(candidate.image).name] == pytest.approx(candidate.score.value, abs=1e-5)
+
+
 def test_the_weights_hash_tells_models_apart(run_folder, tmp_path):
     from conftest import tiny_pipeline, word_tokenizer
 
@@ -271,6 +280,40 @@ def test_score_ranks_a_folder_as_the_reranker_does(cli, reranker, backbone_folde
     code, text, _ = cli("score", tmp_path, "--prompt", PROMPT, "--top-k", 2, *options)
     assert str(ranking.best.source) in text.splitlines()[2]
     assert len(text.splitlines()) == 4
+
+
+def test_files_are_read_a_chunk_at_a_time(reranker, tmp_path):
+    from abe_rerank.commands.score import Row, score_rows
+
+    taken = []
+
+    def rows():
+        for k, path in enumerate(save_pictures(tmp_path, 10)):
+            taken.append(k)
+            yield Row(path, PROMPT)
+
+    results = score_rows(reranker, rows(), chunk=4)
+    assert next(results).score is not None
+    assert len(taken) == 4
+    assert len(list(results)) == 9
+
+
+def test_score_takes_an_input_size_and_warns_of_each_prompt_alone(cli, backbone_folder, tmp_path):
+    save_pictures(tmp_path, 2)
+    rows = [{"image": "0.png", "prompt": f"a {colour} cube and a {colour} star"} for colour in ("red", "blue")]
+    rows[1]["image"] = "1.png"
+    manifest = tmp_path / "rows.jsonl"
+    manifest.write_text("\n".join(map(json.dumps, rows)))
+    options = ["--backbone", backbone_folder, "--device", "cpu", "--json"]
+    _, plain, err = cli("score", "--manifest", manifest, *options)
+    assert "in parts" not in err
+    code, text, _ = cli("score", "--manifest", manifest, "--image-size", "16x32", *options)
+    assert code == 0
+    assert " 16x32px " in json.loads(text)["scorer"]
+    assert " 16x32px " not in json.loads(plain)["scorer"]
+    code, _, err = cli("score", "--manifest", manifest, "--image-size", "17", *options)
+    assert code == 2
+    assert "multiple of the patch size" in one_line(err)[0]
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonl"])

@@ -6,6 +6,7 @@ import itertools
 import json
 from dataclasses import replace
 
+import jsonschema
 import numpy as np
 import pytest
 from evaluation_runs import STAMP, Shape, bound, by_prompt, picked_of, results, said_by, write_run
@@ -156,6 +157,8 @@ def test_the_json_is_of_the_declared_schema_and_agrees_with_summarize(runs, caps
     found = Comparison.model_validate_json(out)
     assert found == compare(*runs, metric="bound")
     schema = Comparison.model_json_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(json.loads(out), schema)
     assert schema["properties"]["schema_version"]["const"] == 1
     assert set(json.loads(out)) == set(schema["properties"])
     itself = compare(runs[0], runs[0], metric="bound").all.difference

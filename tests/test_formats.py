@@ -10,9 +10,10 @@ import pytest
 from evaluation_runs import Shape, results, said_by, write_run
 
 from abe_rerank.commands.terminal import printable
+from abe_rerank.evaluation.comparison_tables import show_comparison
 from abe_rerank.evaluation.formats import Block, Number, as_csv, as_latex, as_markdown, escape_latex, escape_markdown
 from abe_rerank.evaluation.summary import summarize
-from abe_rerank.evaluation.tables import SUMMARY_COLUMNS, show_comparison, show_summary
+from abe_rerank.evaluation.summary_tables import SUMMARY_COLUMNS, show_summary
 
 HOSTILE = (
     "a|b",

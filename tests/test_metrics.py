@@ -121,7 +121,11 @@ def test_two_processes_reduce_to_what_one_process_finds(reranker, backbone_folde
         )
         for rank in range(2)
     ]
-    ended = [process.communicate(timeout=240) for process in started]
+    try:
+        ended = [process.communicate() for process in started]
+    finally:
+        for process in started:
+            process.kill()
     assert [process.returncode for process in started] == [0, 0], ended
     single = BindingScore(reranker)
     single.update(images, PROMPTS)

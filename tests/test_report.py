@@ -125,6 +125,12 @@ def test_nothing_is_picked_where_nothing_could_be_scored():
     assert "What picking gained" not in page_of(ranking)
 
 
+def test_a_single_image_is_shown_without_a_gallery():
+    page = Page(page_of(ranking_of("a red cube", values=(0.5,))))
+    assert "the only image" in page.words
+    assert "hidden" in next(attrs for _, attrs in page.tags if attrs.get("class") == "gallery")
+
+
 def test_settings_that_json_cannot_hold_are_written_as_text():
     ranking = ranking_of("a red cube")
     ranking.settings["latents"] = np.zeros(2)
@@ -211,13 +217,14 @@ def test_the_words_of_the_prompt_are_the_labels_of_their_overlays():
 
 
 def test_the_pieces_of_a_prompt_join_to_the_prompt_and_mark_its_objects():
-    prompt = "a red cube and a blue star that is small"
+    prompt = "a red cube and a blue star that is small, no red cone"
     small = Attribute("small", (35, 40), "size")
     spec = Spec(
         prompt,
         (
             ObjectPhrase("cube", (6, 10), (0, 10), (Attribute("red", (2, 5), "colour"),)),
             ObjectPhrase("star", (22, 26), (15, 26), (Attribute("blue", (17, 21), "colour"), small)),
+            ObjectPhrase("cone", (49, 53), (45, 53), (Attribute("red", (45, 48), "colour"),), negated=True),
         ),
     )
     from abe_rerank.report.build import parse_record

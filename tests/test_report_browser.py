@@ -141,8 +141,7 @@ def test_the_losing_images_show_what_failed(page):
 
 def test_the_command_is_copied(page):
     page.find("#stage button[data-copy]")[0].click()
-    page.js("return new Promise(done => setTimeout(done, 100))")
-    assert page.text("#stage button[data-copy]") in ("copied", "selected")
+    page.until("return ['copied', 'selected'].includes(document.querySelector('#stage button[data-copy]').textContent)")
     assert page.js("return getSelection().toString()") == "abe-rerank generate --n 1 --seed 0 'a red   cube'"
 
 

@@ -14,6 +14,7 @@ from tiny_models import images, save_tiny
 from abe_rerank.backbones import Backbone, load_backbone
 from abe_rerank.calibration import fit, write_calibration
 from abe_rerank.errors import AbeRerankError, UsageError
+from abe_rerank.reranker import rounding_warning
 from abe_rerank.scorers import make_scorer
 from abe_rerank.scorers.explanations import region_box, verdict
 from abe_rerank.scorers.phrases import competitors, plan
@@ -229,6 +230,19 @@ def test_stamps_name_settings_and_weights(siglip: Backbone, tmp_path: Path) -> N
     assert one.explain(images(1), TWO)[0].scorer == one.stamp
 
 
+def test_another_input_size_is_in_the_stamp_and_needs_its_own_calibration(tmp_path: Path) -> None:
+    folder = save_tiny("SiglipModel", tmp_path)
+    own = make_scorer("abe", load_backbone(folder, device="cpu"))
+    x = np.random.default_rng(0).normal(0, 0.1, (400, 3))
+    write_calibration(folder, fit(x, x[:, 0] > 0, own.calibration_key, {"right": 200}))
+    assert own.explain(images(1), TWO)[0].pairs[0].probability is not None
+    for size, words in (("48", " 48px "), ((16, 48), " 16x48px ")):
+        other = make_scorer("abe", load_backbone(folder, device="cpu", image_size=size))
+        assert words in other.stamp
+        assert words in other.calibration_key
+        assert other.explain(images(1), TWO)[0].pairs[0].probability is None
+
+
 def test_settings_beside_the_backbone_are_its_defaults(tmp_path: Path) -> None:
     backbone = load_backbone(save_tiny("SiglipModel", tmp_path), device="cpu")
     measured = AbeSettings(patch_readout="windows", mu=3.0, region_query="object")
@@ -251,6 +265,10 @@ def test_half_precision_is_in_the_stamp_and_scores_stay_close(siglip: Backbone) 
     scores = [make_scorer("clip", b).score(images(4), SPECS) for b in (siglip, half)]
     np.testing.assert_allclose(*scores, atol=0.03)
     assert half.encode_images(images(1)).patches.dtype == torch.float32
+    assert rounding_warning([0.5, 0.4999], siglip) is None
+    assert "bfloat16" in str(rounding_warning([0.5, 0.4999, 0.1], half))
+    assert rounding_warning([0.5, 0.4, None], half) is None
+    assert rounding_warning([0.5], half) is None
 
 
 def test_a_centre_crop_is_said_with_the_region(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import sys
 import tracemalloc
 from dataclasses import replace
 
+import jsonschema
 import numpy as np
 import pytest
 from evaluation_runs import Shape, bound, by_prompt, picked_of, results, said_by, write_run
@@ -248,6 +249,8 @@ def test_the_json_is_of_the_declared_schema(tmp_path, capsys):
     assert [run.run.folder for run in summary.runs] == [str(run) for run in runs]
     assert summary == summarize(runs)
     schema = Summary.model_json_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(json.loads(out), schema)
     assert schema["properties"]["schema_version"]["const"] == 1
     assert schema["additionalProperties"] is False
     assert set(json.loads(out)) == set(schema["properties"])

@@ -156,7 +156,7 @@ def tiny_stages():
     def fewer(shares):
         return tuple(replace(share, pool=replace(share.pool, count=12), batch=3) for share in shares)
 
-    steps = {"close-ups": 4, "scenes": 3}
+    steps = {"close-ups": 4, "scenes": 3, "patterns": 2}
     return tuple(
         replace(stage, close_ups=fewer(stage.close_ups), scenes=fewer(stage.scenes), steps=steps[stage.name], boxes=1)
         for stage in STAGES

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from abe_rerank.backbones.features import Box, ImageFeatures, TokenStates
 from abe_rerank.backbones.readers import Reader, pooled, read_global
+from abe_rerank.backbones.sizes import ImageSize, overrides
 from abe_rerank.errors import UsageError
 from abe_rerank.parsing.tokens import token_offsets, windows
 from abe_rerank.types import Span, Spec
@@ -26,8 +27,8 @@ class Backbone:
     """One CLIP-like model with its tokenizer and image processor; made by :func:`load_backbone`.
 
     Cosines of its vectors are the model's own: <image, text> = (logits_per_image - logit_bias) / exp(logit_scale).
-    ``image_size`` is None for the size the model was trained at, else the side of the square images are scaled to
-    (positions are interpolated); for NaFlex models it sets the number of patches.
+    ``image_size`` is None for the size the model was trained at, else what images are scaled to (positions are
+    interpolated), see :func:`abe_rerank.backbones.sizes.overrides`.
     """
 
     def __init__(
@@ -38,7 +39,7 @@ class Backbone:
         reader: Reader,
         folder: Path,
         name: str,
-        image_size: int | None = None,
+        image_size: ImageSize | None = None,
         batch_size: int = 32,
     ) -> None:
         self.model, self.tokenizer, self.processor, self.reader = model, tokenizer, processor, reader
@@ -120,28 +121,18 @@ class Backbone:
 
     def _pixels(self, images: Sequence[Image.Image]) -> dict[str, Tensor]:
         pictures = [image.convert("RGB") for image in images]
-        inputs = self.processor(images=pictures, return_tensors="pt", **self._size_overrides())
+        inputs = self.processor(images=pictures, return_tensors="pt", **overrides(self.processor, self.image_size))
         inputs = {name: tensor.to(self.device) for name, tensor in inputs.items()}
         inputs["pixel_values"] = inputs["pixel_values"].to(self.dtype)
         return inputs
 
-    def _size_overrides(self) -> dict[str, Any]:
-        side = self.image_size
-        if side is None:
-            return {}
-        if hasattr(self.processor, "max_num_patches"):
-            return {"max_num_patches": (side // self.processor.patch_size) ** 2}
-        square = {"height": side, "width": side}
-        if getattr(self.processor, "do_center_crop", False):
-            return {"size": {"shortest_edge": side}, "crop_size": square}
-        return {"size": square}
-
     def _window(self, image: Image.Image) -> Box:
         """The part of ``image`` that the processor keeps, as fractions of its width and height."""
-        if not getattr(self.processor, "do_center_crop", False):
+        told = overrides(self.processor, self.image_size)
+        if not told.get("do_center_crop", getattr(self.processor, "do_center_crop", False)):
             return (0.0, 0.0, 1.0, 1.0)
-        size = self._size_overrides().get("size") or dict(self.processor.size)
-        crop = self._size_overrides().get("crop_size") or dict(self.processor.crop_size)
+        size = told.get("size") or dict(self.processor.size)
+        crop = told.get("crop_size") or dict(self.processor.crop_size)
         width, height = image.size
         if size.get("shortest_edge"):
             scale = size["shortest_edge"] / min(width, height)

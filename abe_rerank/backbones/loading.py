@@ -10,6 +10,7 @@ import torch
 
 from abe_rerank.backbones.base import Backbone
 from abe_rerank.backbones.readers import ClipReader, Reader, Siglip2Reader, SiglipReader
+from abe_rerank.backbones.sizes import ImageSize, read_size
 from abe_rerank.errors import AbeRerankError, UsageError
 
 BUILTIN = Path(__file__).resolve().parents[1] / "builtin" / "clip"
@@ -29,14 +30,15 @@ def load_backbone(
     name_or_path: str | Path | None = None,
     device: str | torch.device | None = None,
     dtype: str | torch.dtype | None = None,
-    image_size: int | None = None,
+    image_size: ImageSize | str | None = None,
     batch_size: int = 32,
 ) -> Backbone:
     """Load a CLIP-like model of transformers; None is the built-in one.
 
+    ``image_size`` None is the model's own, else a side ("144") or height and width ("96x144") in whole patches.
     ``device`` None takes a GPU if there is one; ``dtype`` None is float16 on a GPU and float32 elsewhere. Images go
     through Pillow whatever is installed, so that a score does not depend on whether torchvision is there. Raises
-    UsageError when nothing can be found under that name, or its model class has no reader.
+    UsageError when nothing can be found under that name, its model class has no reader, or the size is none.
     """
     name = "builtin" if name_or_path is None else str(name_or_path)
     folder = _find(BUILTIN if name_or_path is None else name_or_path)
@@ -45,7 +47,8 @@ def load_backbone(
     kind = _dtype(dtype, target)
     model, tokenizer, processor = _load(source, kind)
     reader = _reader(model, name)
-    return Backbone(model.eval().to(target), tokenizer, processor, reader, folder, name, image_size, batch_size)
+    size = read_size(image_size, model.config.vision_config.patch_size)
+    return Backbone(model.eval().to(target), tokenizer, processor, reader, folder, name, size, batch_size)
 
 
 def _find(name_or_path: str | Path) -> Path:

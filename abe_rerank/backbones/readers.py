@@ -152,6 +152,9 @@ class ClipReader(_WholeGrid):
         return projected
 
 
+_ROWS = 1536
+
+
 class Siglip2Reader(_WholeGrid):
     """SigLIP 2, which pools with an attention head.
 
@@ -166,21 +169,29 @@ class Siglip2Reader(_WholeGrid):
     def read_images(self, model: Any, inputs: Mapping[str, Tensor], readout: str) -> tuple[Tensor, Tensor]:
         """See :class:`Reader`."""
         vision = model.vision_model
-        features, entered, left = _run(model, inputs)
-        if readout != "value":
-            mask = inputs.get("pixel_attention_mask")
-            left = _reread(vision.encoder.layers[-1], entered, readout, None if mask is None else mask.bool())
+        if readout == "value":
+            with _watch(vision.post_layernorm) as seen:
+                features = read_global(model, inputs)
+            assert seen.left is not None
+            return features, self._head_value(vision.head, seen.left)
+        features, entered, _ = _run(model, inputs)
+        mask = inputs.get("pixel_attention_mask")
+        left = _reread(vision.encoder.layers[-1], entered, readout, None if mask is None else mask.bool())
         return features, self._head_value(vision.head, vision.post_layernorm(left))
 
     @staticmethod
     def _head_value(head: Any, states: Tensor) -> Tensor:
-        """v_proj and out_proj are applied as the one matrix they are without attention between them."""
+        """v_proj and out_proj are applied as the one matrix they are without attention between them.
+
+        The MLP is added in place to some rows at a time, which stay in the processor's cache; without gradients only.
+        """
         c = states.shape[-1]
         inner, outer = head.attention, head.attention.out_proj
         weight = outer.weight @ inner.in_proj_weight[2 * c :]
         mixed = F.linear(states, weight, outer.weight @ inner.in_proj_bias[2 * c :] + outer.bias)
-        result: Tensor = mixed + head.mlp(head.layernorm(mixed))
-        return result
+        for rows in mixed.view(-1, c).split(_ROWS):
+            rows += head.mlp(head.layernorm(rows))
+        return mixed
 
     def project_tokens(self, model: Any, states: Tensor) -> Tensor:
         """See :class:`Reader`."""

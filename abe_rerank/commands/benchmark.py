@@ -24,6 +24,7 @@ class Models:
     scorer: str = "abe"
     device: str | None = None
     dtype: str | None = None
+    image_size: str | None = None
 
 
 def best_of_n(suite: str, limit: int | None, sampling: Sampling, models: Models, as_json: bool) -> None:
@@ -34,7 +35,9 @@ def best_of_n(suite: str, limit: int | None, sampling: Sampling, models: Models,
     from abe_rerank.suites import load_prompts
 
     prompts = load_prompts(suite)[:limit]
-    pipeline, reranker = load_models(models.model, models.backbone, models.scorer, models.device, models.dtype)
+    pipeline, reranker = load_models(
+        models.model, models.backbone, models.scorer, models.device, models.dtype, models.image_size
+    )
     from abe_rerank.shapes.oracle import Oracle
 
     oracle = Oracle.load(reranker.scorer.backbone.device)

@@ -45,6 +45,7 @@ class Request:
     oracle: bool | None = None
     device: str | None = None
     dtype: str | None = None
+    image_size: str | None = None
     out: Path | None = None
 
     @property
@@ -161,10 +162,10 @@ def _source(request: Request, listing: Listing, world: World) -> tuple[Drawn | F
     from abe_rerank.evaluation.sources import Drawn, Found
 
     if request.images is not None:
-        reranker = load_reranker(request.backbone, request.scorer, world.device, request.dtype)
+        reranker = load_reranker(request.backbone, request.scorer, world.device, request.dtype, request.image_size)
         return Found(Path(os.path.abspath(request.images)), listing.files), reranker
     names = (request.model, request.backbone, request.scorer)
-    pipeline, reranker = load_models(*names, world.device, request.dtype, shown=world.is_first)
+    pipeline, reranker = load_models(*names, world.device, request.dtype, request.image_size, shown=world.is_first)
     return Drawn(pipeline, _sampling(request), request.folder), reranker
 
 

@@ -35,6 +35,7 @@ class Request:
     out: Path | None = None
     device: str | None = None
     dtype: str | None = None
+    image_size: str | None = None
     assets: bool = False
 
 
@@ -57,7 +58,7 @@ def generate(request: Request) -> None:
     Raises UsageError for input that cannot be used, AbeRerankError if loading, drawing or scoring everything fails.
     """
     from abe_rerank.report.folder import write_run
-    from abe_rerank.reranker import as_spec, prompt_warnings
+    from abe_rerank.reranker import as_spec, prompt_warnings, rounding_warning
 
     started = datetime.now().astimezone()
     spec = as_spec(request.prompt)
@@ -66,14 +67,17 @@ def generate(request: Request) -> None:
     with new_run_folder(out) as folder:
         with _timed(seconds, "loading"):
             pipeline, reranker = load_models(
-                request.model, request.backbone, request.scorer, request.device, request.dtype
+                request.model, request.backbone, request.scorer, request.device, request.dtype, request.image_size
             )
-        warnings = tuple(prompt_warnings(spec.prompt, reranker.scorer.backbone, pipeline))
+        warnings = prompt_warnings(spec.prompt, reranker.scorer.backbone, pipeline)
         for warning in warnings:
             note(f"warning: {warning}")
         with _timed(seconds, "sampling and scoring"):
             ranking = reranker.generate_from(pipeline, spec, request.sampling, progress=True)
-        report = _report(_Run(request, out, started, pipeline, reranker, warnings, seconds), ranking)
+        if close := rounding_warning([c.score.value for c in ranking.candidates], reranker.scorer.backbone):
+            warnings.append(close)
+            note(f"warning: {close}")
+        report = _report(_Run(request, out, started, pipeline, reranker, tuple(warnings), seconds), ranking)
         write_run(folder, report, [candidate.image for candidate in ranking.candidates], linked=request.assets)
     say(ranking_table(ranking))
     say(_verdict(ranking, out))
@@ -148,11 +152,16 @@ def _commands(request: Request, ranking: Ranking, out: Path) -> Commands:
 
 
 def _rescore(request: Request, out: Path) -> str:
-    options = {"--backbone": request.backbone, "--device": request.device, "--dtype": request.dtype}
-    if request.scorer != "abe":
-        options["--scorer"] = request.scorer
-    given = [word for name, value in options.items() if value is not None for word in (name, value)]
-    return shlex.join(["abe-rerank", "score", str(out / "candidates"), "--prompt", request.prompt, *given])
+    options = {
+        "--prompt": request.prompt,
+        "--backbone": request.backbone,
+        "--scorer": None if request.scorer == "abe" else request.scorer,
+        "--device": request.device,
+        "--dtype": request.dtype,
+        "--image-size": request.image_size,
+    }
+    given = [f"{name}={value}" for name, value in options.items() if value is not None]
+    return shlex.join(["abe-rerank", "score", str(out / "candidates"), *given])
 
 
 def _command(request: Request, n: int, seed: int) -> str:
@@ -168,6 +177,7 @@ def _command(request: Request, n: int, seed: int) -> str:
         "--scorer": None if request.scorer == "abe" else request.scorer,
         "--device": request.device,
         "--dtype": request.dtype,
+        "--image-size": request.image_size,
     }
     words = ["abe-rerank", "generate"]
     for name, value in options.items():

@@ -13,7 +13,14 @@ if TYPE_CHECKING:
 
 
 def load_models(
-    model: str | None, backbone: str | None, scorer: str, device: str | None, dtype: str | None, *, shown: bool = True
+    model: str | None,
+    backbone: str | None,
+    scorer: str,
+    device: str | None,
+    dtype: str | None,
+    image_size: str | None = None,
+    *,
+    shown: bool = True,
 ) -> tuple[Pipeline, Reranker]:
     """The text-to-image pipeline and the reranker, with a progress bar on stderr if it is to be ``shown``."""
     from tqdm import tqdm
@@ -26,17 +33,19 @@ def load_models(
         step(bar, "loading the text-to-image model")
         pipeline = load_pipeline(model, device, dtype)
         step(bar, "loading the backbone")
-        reranker = load_reranker(backbone, scorer, device, dtype)
+        reranker = load_reranker(backbone, scorer, device, dtype, image_size)
         bar.update()
     return pipeline, reranker
 
 
-def load_reranker(backbone: str | None, scorer: str, device: str | None, dtype: str | None) -> Reranker:
+def load_reranker(
+    backbone: str | None, scorer: str, device: str | None, dtype: str | None, image_size: str | None = None
+) -> Reranker:
     """The reranker on its backbone."""
     quiet_libraries()
     from abe_rerank.reranker import Reranker
 
-    return Reranker.from_pretrained(backbone, scorer, device=device, dtype=dtype)
+    return Reranker.from_pretrained(backbone, scorer, device=device, dtype=dtype, image_size=image_size)
 
 
 def quiet_libraries() -> None:

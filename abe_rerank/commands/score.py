@@ -71,17 +71,22 @@ def score(reranker: Reranker, rows: Sequence[Row], top_k: int | None, as_json: b
     """Score, rank within each prompt and print. Raises AbeRerankError at the end if some row failed."""
     from tqdm import tqdm
 
-    from abe_rerank.reranker import prompt_warnings
+    from abe_rerank.reranker import prompt_warnings, rounding_warning
 
-    prompts = " ".join(dict.fromkeys(row.prompt for row in rows))
-    for warning in prompt_warnings(prompts, reranker.scorer.backbone):
+    backbone = reranker.scorer.backbone
+    prompts = dict.fromkeys(row.prompt for row in rows)
+    for warning in dict.fromkeys(w for prompt in prompts for w in prompt_warnings(prompt, backbone)):
         note(f"warning: {warning}")
     scored = list(tqdm(score_rows(reranker, rows), total=len(rows), desc="scoring", unit="image", leave=False))
     by_prompt: dict[str, list[Scored]] = defaultdict(list)
     for result in scored:
         by_prompt[result.row.prompt].append(result)
-    ranked = {prompt: _ranked(results)[:top_k] for prompt, results in by_prompt.items()}
+    ranked = {prompt: _ranked(results) for prompt, results in by_prompt.items()}
+    for prompt, results in ranked.items():
+        if close := rounding_warning([_value(result) for result in results], backbone):
+            note(f"warning: {prompt}: {close}")
     failed = [result for result in scored if result.failure is not None]
+    ranked = {prompt: results[:top_k] for prompt, results in ranked.items()}
     say(_as_json(ranked, failed, reranker.scorer.stamp) if as_json else _as_text(ranked, failed))
     if failed:
         raise AbeRerankError(

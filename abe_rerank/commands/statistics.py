@@ -13,7 +13,7 @@ from abe_rerank.evaluation.formats import FORMATS, Format
 def summarize(runs: Sequence[Path], form: str | None, as_json: bool) -> None:
     """Print the summary of one or more runs."""
     from abe_rerank.evaluation.summary import summarize as run
-    from abe_rerank.evaluation.tables import show_summary
+    from abe_rerank.evaluation.summary_tables import show_summary
 
     chosen = format_of(form, as_json)
     say(show_summary(run(runs), chosen))
@@ -22,7 +22,7 @@ def summarize(runs: Sequence[Path], form: str | None, as_json: bool) -> None:
 def compare(run_a: Path, run_b: Path, metric: str, top: int, form: str | None, as_json: bool) -> None:
     """Print how run B differs from run A."""
     from abe_rerank.evaluation.comparison import compare as run
-    from abe_rerank.evaluation.tables import show_comparison
+    from abe_rerank.evaluation.comparison_tables import show_comparison
 
     chosen = format_of(form, as_json)
     say(show_comparison(run(run_a, run_b, metric, top), chosen))

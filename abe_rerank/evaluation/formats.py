@@ -44,6 +44,11 @@ class Block:
     notes: Sequence[str] = field(default=())
 
 
+def for_people(blocks: Sequence[Block], form: Format) -> str:
+    """The blocks as "markdown" or "latex", else as plain text."""
+    return {"markdown": as_markdown, "latex": as_latex}.get(form, as_text)(blocks)
+
+
 def as_text(blocks: Sequence[Block]) -> str:
     """For a terminal."""
     return "\n\n".join(_text(block) for block in blocks)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from abe_rerank.report.gain import Gain
 
 WIDTH, HEIGHT = 480.0, 200.0
-LEFT, RIGHT, TOP, BOTTOM = 52.0, 14.0, 16.0, 30.0
+LEFT, RIGHT, TOP, BOTTOM = 56.0, 14.0, 16.0, 30.0
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def chart_of(gain: Gain) -> Chart | None:
         points=tuple(place(k, v, f"best of {k}: {v:+.3f}") for k, v in enumerate(values, start=1)),
         first=place(1, gain.first.score, f"first: {gain.first.score:+.3f}") if gain.first else None,
         x_ticks=tuple(place(k, low, str(k)) for k in _ticks(len(values))),
-        y_ticks=tuple(place(1, v, f"{v:+.2f}") for v in (values[0], (values[0] + values[-1]) / 2, values[-1])),
+        y_ticks=tuple(place(1, v, f"{v:+.3f}") for v in (values[0], (values[0] + values[-1]) / 2, values[-1])),
     )
 
 

@@ -80,6 +80,7 @@ def render_html(report: Report, images: Sequence[Image], *, linked: bool = False
         "shown": shown,
         "best": max((c.score.value for c in report.candidates if c.score.value is not None), default=0.0),
         "widest": max((abs(pair.margin) for pair in pairs), default=0.0) or 1.0,
+        "strongest": max((max(pair.evidence, pair.evidence - pair.margin) for pair in pairs), default=0.0) or 1.0,
         "calibrated": all(pair.probability is not None for pair in pairs),
         "gain": gain,
         "chart": None if gain is None else chart_of(gain),

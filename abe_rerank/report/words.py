@@ -166,9 +166,12 @@ def _share(part: int, whole: int) -> str:
 
 
 def pieces(prompt: str, parse: ParseRecord) -> list[Piece]:
-    """The prompt in order, cut so that each object and each attribute is a piece; joined they are the prompt."""
+    """The prompt in order, cut so that each object and each attribute is a piece; joined they are the prompt.
+
+    Objects that the prompt does not want are plain text.
+    """
     marks = []
-    for number, thing in enumerate(parse.objects, start=1):
+    for number, thing in enumerate((thing for thing in parse.objects if not thing.negated), start=1):
         marks.append((thing.span, number, "object"))
         marks += [(attribute.span, number, "attribute") for attribute in thing.attributes]
     found, at = [], 0

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from abe_rerank import __version__
 from abe_rerank.backbones import Backbone
+from abe_rerank.backbones.sizes import size_words
 
 
 def stamp(name: str, backbone: Backbone, settings: Mapping[str, object]) -> str:
@@ -16,6 +17,6 @@ def stamp(name: str, backbone: Backbone, settings: Mapping[str, object]) -> str:
 
 def calibration_key(name: str, backbone: Backbone, settings: Mapping[str, object]) -> str:
     """The stamp without package version and number type, which move scores by rounding only."""
-    size = f" {backbone.image_size}px" if backbone.image_size else ""
+    size = size_words(backbone.image_size)
     chosen = " ".join(f"{key}={value}" for key, value in settings.items())
     return f"{name} | {backbone.weights_hash}{size} | {chosen}".rstrip(" |")

@@ -159,7 +159,7 @@
     const part = shown.slice(first, first + PER_PAGE);
     list.replaceChildren(...part.map(card));
     count.textContent = part.length
-      ? `${first + 1}–${first + part.length} of ${shown.length} prompts` : "no prompt is like that";
+      ? `${first + 1} to ${first + part.length} of ${shown.length} prompts` : "no prompt is like that";
     for (const button of document.querySelectorAll("[data-step]")) {
       const next = page + Number(button.dataset.step);
       button.disabled = next < 0 || next >= pages;
@@ -195,7 +195,7 @@
           element("p", {}, facts.join("; ")),
           image.src === null ? null : element("p", {}, element("a", { href: image.src }, "the image file")),
           element("ul", {}, ...pairs),
-          element("p", { class: "soft" }, "Keys: ← and → go to the previous and next image, Esc closes."))));
+          element("p", { class: "soft" }, "Keys: ← and → previous and next image, 1 to 9 objects, v verdicts, 0 nothing, Esc closes."))));
     layOver("marks");
     if (!viewer.open) viewer.showModal();
   }

@@ -1,4 +1,4 @@
-"""Trains the built-in CLIP-like model, a stock ``SiglipModel``, in two stages without binding supervision.
+"""Trains the built-in CLIP-like model, a stock ``SiglipModel``, in three stages without binding supervision.
 
 1. *Close-ups*: small pictures of no object, one or two, of 3x3 to 6x6 patches, with terse captions, by the contrastive
    loss. Each picture sits at a random window of the position grid, so every position learns to read.
@@ -6,6 +6,7 @@
    captions beside them, and self-distillation (CLIPSelf, arXiv 2310.01403): the mean of the patches' readout inside a
    random box imitates what the model's running average says of that box cut out, which it reads as a close-up.
    The close-ups are at the scale of the scenes here, so that sizes can be told.
+3. *Patterns*: the same once more, with more striped and dotted objects, whose patterns captions mostly name.
 
 Pictures are relit (gain, tint, contrast) and some close-ups stretched, for the sake of other renderers.
 
@@ -90,26 +91,31 @@ TERSE = PoolPlan(CLOSE_UPS, count=60_000, size=max(WINDOWS) * PATCH, style="ters
 WEB = replace(TERSE, style="web", scale=max(WINDOWS) / GRID)
 SOME = replace(WORDINGS["web"], drop_object=0.95, drop_size=1.0)
 """Of a group a caption names a part; what is small among many small things is not said."""
+PATTERNED = replace(WORDINGS["web"], drop_pattern=0.1)
+"""Web-like as ever, but patterns are mostly said: they are the hardest to see."""
+SQUAT = replace(WEB, settings=replace(CLOSE_UPS, solids=1.3), count=15_000, first=15_000_000)
+STRIPES = replace(WEB, settings=replace(CLOSE_UPS, patterned=0.8), style=PATTERNED, count=20_000, first=18_000_000)
+CROWDS = PoolPlan(CROWDED, count=40_000, size=IMAGE, style="web", first=10_000_000)
+TABLES = PoolPlan(GROUPS, count=10_000, size=IMAGE, style=SOME, first=16_000_000)
+WIDE_TABLES = replace(TABLES, settings=replace(GROUPS, margin=1 / 6), first=17_000_000, wide=True)
+STRIPED = PoolPlan(replace(SCENES, patterned=0.9), count=10_000, size=IMAGE, style=PATTERNED, first=19_000_000)
 STAGES = (
     Stage("close-ups", (Share(TERSE, 128),), (), steps=3300, rate=6e-4),
     Stage(
         "scenes",
-        close_ups=(
-            Share(WEB, 44),
-            Share(replace(WEB, settings=replace(CLOSE_UPS, solids=1.3), count=15_000, first=15_000_000), 20),
-        ),
-        scenes=(
-            Share(PoolPlan(CROWDED, count=40_000, size=IMAGE, style="web", first=10_000_000), 40),
-            Share(PoolPlan(GROUPS, count=10_000, size=IMAGE, style=SOME, first=16_000_000), 12),
-            Share(
-                PoolPlan(
-                    replace(GROUPS, margin=1 / 6), count=10_000, size=IMAGE, style=SOME, first=17_000_000, wide=True
-                ),
-                12,
-            ),
-        ),
+        close_ups=(Share(WEB, 44), Share(SQUAT, 20)),
+        scenes=(Share(CROWDS, 40), Share(TABLES, 12), Share(WIDE_TABLES, 12)),
         steps=1200,
         rate=4e-4,
+        windows=(0.0, 0.1, 0.2, 0.7),
+        distil=4.0,
+    ),
+    Stage(
+        "patterns",
+        close_ups=(Share(WEB, 24), Share(SQUAT, 16), Share(STRIPES, 24)),
+        scenes=(Share(CROWDS, 32), Share(TABLES, 8), Share(WIDE_TABLES, 8), Share(STRIPED, 16)),
+        steps=600,
+        rate=3e-4,
         windows=(0.0, 0.1, 0.2, 0.7),
         distil=4.0,
     ),
@@ -229,8 +235,8 @@ class ClipTraining:
     def _pools(self, stage: Stage) -> list[tuple[Pool, int]]:
         """The pools of a stage, close-ups first, each with its part of a batch."""
         return [
-            (open_pool(self.work / f"{stage.name}-{k}", share.pool, self.tokenizer), share.batch)
-            for k, share in enumerate((*stage.close_ups, *stage.scenes))
+            (open_pool(self.work / "pools", share.pool, self.tokenizer), share.batch)
+            for share in (*stage.close_ups, *stage.scenes)
         ]
 
     def _start(self, pool: Pool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -52,13 +53,14 @@ class PoolPlan:
     wide: bool = False
 
 
-def open_pool(folder: Path, plan: PoolPlan, tokenizer: PreTrainedTokenizerFast) -> Pool:
-    """The pool in ``folder``, rendered first if it is not there or was made by another plan."""
+def open_pool(pools: Path, plan: PoolPlan, tokenizer: PreTrainedTokenizerFast) -> Pool:
+    """The pool of a plan, in a folder of its own in ``pools``, rendered first if it is not there."""
+    made_by = json.dumps({"plan": repr(plan), "vocabulary": sorted(tokenizer.get_vocab())})
+    folder = pools / hashlib.sha256(made_by.encode()).hexdigest()[:12]
     stamp = folder / "plan.json"
-    wanted = json.dumps({"plan": repr(plan), "vocabulary": sorted(tokenizer.get_vocab())})
-    if not stamp.exists() or stamp.read_text() != wanted:
+    if not stamp.exists():
         _render_pool(folder, plan, tokenizer)
-        stamp.write_text(wanted)
+        stamp.write_text(made_by)
     return Pool(np.load(folder / "images.npy", mmap_mode="r"), np.load(folder / "ids.npy"))
 
 

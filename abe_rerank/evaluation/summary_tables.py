@@ -1,0 +1,147 @@
+"""Summaries as tables for people, and as rows for other programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import chain
+
+from abe_rerank.evaluation.formats import Block, Cell, Format, Number, as_csv, for_people
+from abe_rerank.evaluation.summary_schema import Choices, Estimate, Group, RunInfo, RunSummary, Summary
+
+EVERYTHING = "all prompts"
+MEASURES = ("score", "bound", "probability", "judge", "oracle")
+
+
+def show_summary(summary: Summary, form: Format) -> str:
+    """A summary in one of :data:`abe_rerank.evaluation.formats.FORMATS`."""
+    if form == "json":
+        return summary.model_dump_json()
+    if form == "csv":
+        return as_csv(SUMMARY_COLUMNS, list(chain.from_iterable(_summary_rows(run) for run in summary.runs)))
+    return for_people([block for run in summary.runs for block in _summary_blocks(run)], form)
+
+
+def label(category: str | None) -> str:
+    """A category as a row is called; None is all prompts."""
+    return EVERYTHING if category is None else category or "(no category)"
+
+
+def scope(category: str | None) -> str:
+    """What a row of CSV is about, told apart from a category of any name."""
+    return EVERYTHING if category is None else "category"
+
+
+SUMMARY_COLUMNS = ("run", "scope", "category", "measure", "images", "prompts", "value", "low", "high")
+"""Columns of the CSV of a summary: one row for each number; ``images`` is N where a number is the best of N's."""
+
+
+def _summary_rows(run: RunSummary) -> Iterable[tuple[str | int | float | None, ...]]:
+    for group in (run.all, *run.categories):
+        start = (run.run.folder, scope(group.category), group.category)
+        for name, count in group.counts.model_dump().items():
+            yield (*start, f"count.{name}", None, group.counts.prompts, count, None, None)
+        for name in MEASURES:
+            choices: Choices | None = getattr(group, name)
+            for key, estimate in dict(choices or ()).items():
+                if estimate is not None:
+                    yield (*start, f"{name}.{key}", None, *_numbers(estimate))
+        for point in group.curve:
+            for name in ("score", "bound", "judge", "oracle"):
+                if (estimate := getattr(point, name)) is not None:
+                    yield (*start, f"best_of.{name}", point.images, *_numbers(estimate))
+
+
+def _numbers(estimate: Estimate) -> tuple[int, float, float, float]:
+    return estimate.prompts, estimate.mean, estimate.low, estimate.high
+
+
+def _summary_blocks(run: RunSummary) -> list[Block]:
+    groups = (*run.categories, run.all)
+    info = run.run
+    best = f"best of {info.images_per_prompt}" if info.text_to_image else "picked"
+    blocks = [
+        Block(f"Run {info.folder}", notes=_about(info)),
+        _counts(groups),
+        _choices(groups, "score", "Scores", {"first": "first", "mean": "mean", "picked": best, **_GAIN}),
+        _choices(groups, "bound", "Share of pairs bound", {"first": "first", "mean": "mean", "picked": best, **_GAIN}),
+        _choices(groups, "probability", "Mean probability that a pair is bound", _PLAIN | {"picked": best}),
+        _choices(groups, "judge", "By the judge, who does not pick", _PLAIN | _MORE | _GAIN | _RANDOM),
+        _choices(groups, "oracle", "Share right by the oracle, who does not pick", _PLAIN | _MORE | _GAIN | _RANDOM),
+        _curve(run.all),
+    ]
+    return [*(block for block in blocks if block.rows or block.notes), *_unscored(run)]
+
+
+_PLAIN = {"first": "first", "mean": "random", "picked": "picked"}
+_MORE = {"best": "best possible"}
+_GAIN = {"picked_minus_first": "picked - first"}
+_RANDOM = {"picked_minus_mean": "picked - random"}
+
+
+def _about(info: RunInfo) -> list[str]:
+    drawn = f"drawn by {info.text_to_image}" if info.text_to_image else "images that existed before"
+    number = info.images_per_prompt if info.text_to_image else f"up to {info.images_per_prompt}"
+    lines = [
+        f"suite {info.suite}; {drawn}; {number} images for each prompt",
+        f"scorer {info.scorer}",
+        f"judge {info.judge or 'none'}",
+        "means over prompts with 95 % bootstrap intervals; picked is the highest score of the scorer",
+    ]
+    if not info.complete or info.unfinished:
+        which = "the run is complete" if info.complete else "the run is not complete"
+        lines.insert(0, f"{which}: {info.unfinished} prompts do not have all their images and are left out")
+    return lines
+
+
+def _counts(groups: Sequence[Group]) -> Block:
+    header = ["category", "prompts", "images", "nothing to bind", "unscored"]
+    rows: list[list[Cell]] = []
+    for group in groups:
+        c = group.counts
+        numbers = (c.prompts, c.images, c.nothing_to_bind, c.unscored)
+        rows.append([label(group.category), *(Number(str(number)) for number in numbers)])
+    return Block("What there is", header, rows)
+
+
+def _choices(groups: Sequence[Group], name: str, title: str, columns: dict[str, str]) -> Block:
+    """One row for each category; no rows where nothing of it was measured."""
+    found: list[tuple[Group, Choices | None]] = [(group, getattr(group, name)) for group in groups]
+    if all(choices is None for _, choices in found):
+        return Block(title)
+    rows = [
+        [
+            label(group.category),
+            Number(str(choices.first.prompts if choices else 0)),
+            *(_estimate(choices, key) for key in columns),
+        ]
+        for group, choices in found
+    ]
+    return Block(title, ["category", "prompts", *columns.values()], rows)
+
+
+def _curve(group: Group) -> Block:
+    names = [name for name in ("score", "bound", "judge", "oracle") if getattr(group, name) is not None]
+    if len(group.curve) < 2 or not names:
+        return Block("Best of N")
+    rows = [
+        [Number(str(p.images)), Number(str(p.prompts)), *(_shown(getattr(p, name)) for name in names)]
+        for p in group.curve
+    ]
+    return Block("Best of N, all prompts", ["N", "prompts", *names], rows)
+
+
+def _unscored(run: RunSummary) -> list[Block]:
+    if not run.unscored:
+        return []
+    lines = [f"prompt {image.prompt_id}, image {image.candidate}: {image.reason}" for image in run.unscored]
+    return [Block(f"The first of {run.all.counts.unscored} images without a score", notes=lines)]
+
+
+def _estimate(choices: Choices | None, key: str) -> Cell:
+    return _shown(None if choices is None else getattr(choices, key))
+
+
+def _shown(estimate: Estimate | None) -> Cell:
+    if estimate is None:
+        return "-"
+    return Number(f"{estimate.mean:.3f}", (f"{estimate.low:.3f}", f"{estimate.high:.3f}"))
