@@ -34,7 +34,10 @@ BLOCK = 8
 
 @dataclass(frozen=True)
 class Trial:
-    """Settings with their accuracy on each task, in the order of TASKS."""
+    """Settings with their accuracy on each task, in the order of TASKS.
+
+    Half of it is how often a picture prefers its caption to the other, half how often a caption prefers its picture.
+    """
 
     settings: AbeSettings
     accuracy: tuple[float, ...]
@@ -95,9 +98,18 @@ def _weigh(settings: AbeSettings, tasks: list[np.ndarray]) -> Iterator[Trial]:
         accuracy = []
         for found in tasks:
             value = np.einsum("w,wcit->cit", weights, found)
-            right = (value[:, 0, 0] > value[:, 0, 1]).mean() + (value[:, 1, 1] > value[:, 1, 0]).mean()
-            accuracy.append(float(right) / 2)
+            accuracy.append(float(np.mean([_captions_right(value), _pictures_right(value)])))
         yield Trial(replace(settings, lambda_=lambda_, mu=mu), tuple(accuracy))
+
+
+def _captions_right(value: np.ndarray) -> float:
+    """How often a picture prefers its own caption; ``value`` is [cases, pictures, captions]."""
+    return float(np.mean([value[:, 0, 0] > value[:, 0, 1], value[:, 1, 1] > value[:, 1, 0]]))
+
+
+def _pictures_right(value: np.ndarray) -> float:
+    """How often a caption prefers its own picture, as in picking among candidates."""
+    return float(np.mean([value[:, 0, 0] > value[:, 1, 0], value[:, 1, 1] > value[:, 0, 1]]))
 
 
 def as_text(trials: Sequence[Trial], count: int = 15) -> str:
