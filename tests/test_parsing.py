@@ -154,6 +154,7 @@ PAIRS = [
     ("a tall mug full of pencils", "tall mug"),
     ("cherry tomatoes on a brown tray", "brown tray"),
     ("Mrs Brown in a black hat", "black hat"),
+    ("A tiny present lies on a table, and the oil can is conical.", "tiny present, conical oil can"),
     ("a small turquoise box and a large orange one", "small box, turquoise box, large box, orange box"),
     ("Beside a keyboard lie leather headphones.", "leather headphones"),
 ]

@@ -123,8 +123,12 @@ def _choose(words: list[Word], options: list[str], at: int, previous: str, last:
 
 
 def _subject(word: Word, options: list[str], at: int) -> bool:
-    """Is a noun of material followed by a verb ("the sand lies", "the pebble lies beside"), not by another noun?"""
-    if word.low not in lexicon().materials or "N" not in options[at] or len(options) < at + 3:
+    """Is a noun of material, or a present, followed by a verb ("the pebble lies beside"), not by another noun?"""
+    if (
+        (word.low not in lexicon().materials and word.low != "present")
+        or "N" not in options[at]
+        or len(options) < at + 3
+    ):
         return False
     return options[at + 1][0] == "V" and options[at + 2][0] in "IDR"
 

@@ -93,7 +93,8 @@ def _opened(lot: Lot, draft: Draft) -> Written:
 
 def twin(lot: Lot, lines: Sequence[str], aspect: Aspect) -> tuple[Written, ...]:
     """A prompt and the same with the attributes of its two things swapped, both of them plausible."""
-    draft = _draft(lot, lines, only(aspect))
+    said = [line for line in lines if aspect != "material" or ".value" not in line]  # nobody says "the stool is wood"
+    draft = _draft(lot, said, only(aspect))
     (first, a), (second, b) = draft.slots.items()
     if a.values[0][1] not in b.thing.values[aspect] or b.values[0][1] not in a.thing.values[aspect]:
         raise NoSuchPrompt
