@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from abe_rerank.cli_options import Backbone, BatchSize, Device, Dtype, Guidance, Model, Scorer, Steps
+from abe_rerank.cli_options import Backbone, BatchSize, Device, Dtype, Guidance, ImageSize, Model, Scorer, Steps
 
 
 def evaluate(
@@ -56,6 +56,7 @@ def evaluate(
     batch_size: BatchSize = 1,
     device: Device = None,
     dtype: Dtype = None,
+    image_size: ImageSize = None,
 ) -> None:
     """Say how well a text-to-image model binds: draw N images for each prompt of a suite, or take those that are there,
     and score them.
@@ -83,6 +84,7 @@ def evaluate(
             oracle=oracle,
             device=device,
             dtype=dtype,
+            image_size=image_size,
             out=out,
         )
     )

@@ -25,8 +25,7 @@ class Row:
 def read_manifest(path: Path) -> list[Row]:
     """Rows of a CSV file with the columns image and prompt, or of JSONL with these keys; paths relative to the file.
 
-    Columns id (or prompt_id) and category are read where they are there. Raises UsageError, naming the line, for what
-    cannot be read.
+    Columns id and category are read where they are there. Raises UsageError, naming the line, for what cannot be read.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -38,8 +37,7 @@ def read_manifest(path: Path) -> list[Row]:
         image, prompt = record.get("image"), record.get("prompt")
         if not (isinstance(image, str) and image and isinstance(prompt, str) and prompt.strip()):
             raise UsageError(f"{path}, line {number}: needs an image and a prompt, as columns or keys of these names")
-        name = record.get("id") or record.get("prompt_id") or ""
-        rows.append(Row(path.parent / image, prompt, str(name), str(record.get("category") or "")))
+        rows.append(Row(path.parent / image, prompt, str(record.get("id") or ""), str(record.get("category") or "")))
     return rows
 
 

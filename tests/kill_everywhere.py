@@ -17,10 +17,10 @@ from pathlib import Path
 from PIL import Image
 
 from abe_rerank.evaluation.files import write_whole
-from abe_rerank.evaluation.measure import Taken
 from abe_rerank.evaluation.plan import Plan
 from abe_rerank.evaluation.records import Result, RunRecord
 from abe_rerank.evaluation.run import finish, open_run, work
+from abe_rerank.evaluation.sources import Taken
 from abe_rerank.evaluation.world import World
 from abe_rerank.report.schema import ModelRecord
 from abe_rerank.suites import SuitePrompt

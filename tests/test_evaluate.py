@@ -56,6 +56,19 @@ def progress(folder):
     return len(list(folder.glob("images/*/*.png"))), lines
 
 
+@pytest.fixture
+def cli(capsys):
+    """Run ``abe-rerank evaluate`` here; gives (exit code, stdout, stderr)."""
+
+    def run(*words):
+        with pytest.raises(SystemExit) as ended:
+            main(["evaluate", *map(str, words)])
+        out, err = capsys.readouterr()
+        return ended.value.code or 0, out, err
+
+    return run
+
+
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "undisturbed"
@@ -76,6 +89,16 @@ def test_a_run_holds_every_prompt_and_seed_with_scores_and_what_the_oracle_says(
     assert all(r.status == "scored" and r.value is not None and r.oracle.right is not None for r in found)
     assert {r.image for r in found} == set(pictures_in(undisturbed))
     assert {(p.attribute, p.object) for p in found[0].pairs} == set(prompts[0].pairs)
+
+
+def test_a_finished_run_shows_the_means_of_its_lines(cli, undisturbed):
+    code, said, err = cli("--out", undisturbed, *BUILT_IN)
+    found = results_in(undisturbed)
+    pairs = [pair for result in found for pair in result.pairs]
+    means = [sum(r.value for r in found) / 10, sum(p.verdict == "bound" for p in pairs) / len(pairs)]
+    means.append(sum(r.oracle.right for r in found) / 10)
+    assert code == 0, err
+    assert overall(said) == ["5", "10", "0", "0", *(f"{mean:.3f}" for mean in means)]
 
 
 def test_killed_at_random_moments_it_goes_on_and_ends_with_the_same_bytes(undisturbed, tmp_path):
@@ -119,27 +142,20 @@ def test_two_processes_end_as_one_even_if_one_of_them_dies(undisturbed, tmp_path
     for a, b in zip(one, two, strict=True):
         assert b.value == pytest.approx(a.value, abs=1e-5)
         assert [p.margin for p in b.pairs] == pytest.approx([p.margin for p in a.pairs], abs=1e-5)
-    assert [unscored_fields(r) for r in two] == [unscored_fields(r) for r in one]
+    assert [settled_fields(r) for r in two] == [settled_fields(r) for r in one]
 
 
-def unscored_fields(result):
+def overall(said):
+    """The last row of the table that was said: prompts, images, nothing to bind, unscored, means."""
+    (row,) = [line.split() for line in said.splitlines() if line.startswith("all ")]
+    return row[1:]
+
+
+def settled_fields(result):
     """A result without the numbers that move in their last digits."""
     kept = result.model_dump(exclude={"value", "global_score", "local", "binding_difference"})
     kept["pairs"] = [(p["attribute"], p["object"], p["verdict"], p["competitor"]) for p in kept["pairs"]]
     return kept
-
-
-@pytest.fixture
-def cli(capsys):
-    """Run ``abe-rerank evaluate`` here; gives (exit code, stdout, stderr)."""
-
-    def run(*words):
-        with pytest.raises(SystemExit) as ended:
-            main(["evaluate", *map(str, words)])
-        out, err = capsys.readouterr()
-        return ended.value.code or 0, out, err
-
-    return run
 
 
 @pytest.fixture
@@ -163,7 +179,7 @@ def test_a_complete_run_says_so_and_changes_nothing(cli, tiny, tmp_path):
     code, said, err = cli("--out", out, "-n", 2, *tiny)
     assert code == 0
     assert "is complete" in err
-    assert "6 images: 4 scored, 2 with nothing to bind" in said
+    assert overall(said)[:4] == ["3", "6", "2", "0"]
     assert {p: (p.stat().st_mtime_ns, p.is_file() and p.read_bytes()) for p in out.rglob("*")} == before
 
 
@@ -243,7 +259,7 @@ def test_images_that_exist_are_scored_and_those_that_do_not_are_unscored(cli, ti
     options = ["--images", folder.parent, "--suite", tiny[1], "--backbone", backbone_folder, "--device", "cpu"]
     code, said, err = cli("--out", out, *options)
     assert code == 1
-    assert "5 images: 3 scored, 2 unscored" in said
+    assert overall(said)[:4] == ["3", "5", "0", "2"]
     assert "is not an image" in err
     found = results_in(out)
     assert [r.key for r in found] == [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0)]
@@ -261,7 +277,8 @@ def test_a_run_can_be_scored_again_by_another_scorer(cli, tiny, backbone_folder,
     options = ["--images", tmp_path / "drawn", "--backbone", backbone_folder, "--device", "cpu", "--scorer", "clip"]
     assert cli("--out", tmp_path / "again", *options)[0] == 0
     before, after = results_in(tmp_path / "drawn"), results_in(tmp_path / "again")
-    assert [(r.key, r.prompt, r.category) for r in after] == [(r.key, r.prompt, r.category) for r in before]
+    assert [(r.key, r.prompt_id, r.prompt) for r in after] == [(r.key, r.prompt_id, r.prompt) for r in before]
+    assert [Path(r.image) for r in after] == [tmp_path / "drawn" / r.image for r in before]
     assert [r.value for r in after] == pytest.approx([r.global_score for r in before], abs=1e-5)
 
 
@@ -275,7 +292,7 @@ def test_a_prompt_that_the_model_fails_to_draw_is_unscored_and_the_rest_goes_on(
     tiny[5] = broken
     code, said, err = cli("--out", tmp_path / "run", "-n", 1, *tiny)
     assert code == 1
-    assert "3 images: 0 scored, 3 unscored" in said
+    assert overall(said) == ["3", "3", "0", "3", "-", "-"]
     assert "failed to draw" in err
     assert {(r.status, r.image, r.seed) for r in results_in(tmp_path / "run")} == {("unscored", None, 0)}
 
@@ -283,8 +300,8 @@ def test_a_prompt_that_the_model_fails_to_draw_is_unscored_and_the_rest_goes_on(
 def test_a_device_that_fails_ends_the_run_and_a_prompt_that_fails_does_not(pipeline_folder, tmp_path):
     import torch
 
-    from abe_rerank.evaluation.measure import Drawn
     from abe_rerank.evaluation.plan import Block
+    from abe_rerank.evaluation.sources import Drawn
     from abe_rerank.generation import DeviceError, Sampling, load_pipeline
 
     pipeline = load_pipeline(pipeline_folder, device="cpu")

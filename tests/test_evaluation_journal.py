@@ -92,6 +92,14 @@ def test_two_processes_cannot_write_the_same_file(tmp_path, lines):
     assert len(collect(tmp_path, PLAN.keys)) == 4
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_a_full_disk_is_named(tmp_path):
+    file = tmp_path / "full.jsonl"
+    file.symlink_to("/dev/full")
+    with pytest.raises(AbeRerankError, match=r"cannot write .*full\.jsonl: No space left"), writing(file) as journal:
+        journal.add(results(tmp_path)[0])
+
+
 def test_a_folder_is_refused_field_by_field_or_found_again(tmp_path):
     out = tmp_path / "run"
     record = RECORD.model_copy(update={"scorer": "word " * 40 + "alpha=1.0"})

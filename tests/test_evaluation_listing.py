@@ -36,12 +36,13 @@ def test_compbench_names_give_prompt_and_number(tmp_path, inside):
 
 def test_a_prompt_with_underscores_and_numbers_is_matched_whole_to_the_suite(tmp_path):
     touch(tmp_path, "model_3_000000.png", "model_3_000001.png", "model_000000.png", "room_12.png", "a_b_c.png")
-    found = find_images(tmp_path, suite("model", "model_3", "room_12", "a_b_c", "nothing of it"))
+    found = find_images(tmp_path, suite("model", "model_3", "room_12", "a_b_c", "Room", "nothing of it"))
     assert names(found) == [
         ["model_000000.png"],
         ["model_3_000000.png", "model_3_000001.png"],
         ["room_12.png"],
         ["a_b_c.png"],
+        [],
         [],
     ]
     assert found.left_out == ()
@@ -66,16 +67,18 @@ def geneval(folder, number, prompt, images):
 
 def test_geneval_folders_give_prompts_pairs_and_images(tmp_path):
     geneval(tmp_path, 0, "a photo of a red cube", 4)
+    geneval(tmp_path, 3, "a photo of nothing", 0)
     geneval(tmp_path, 7, "a photo of a red_cube", 2)
     touch(tmp_path / "00009" / "samples", "0000.png")
     (tmp_path / "00009" / "metadata.jsonl").write_text("{")
     found = find_images(tmp_path)
     assert [(p.id, p.category, p.prompt) for p in found.prompts] == [
         ("00000", "colors", "a photo of a red cube"),
+        ("00003", "colors", "a photo of nothing"),
         ("00007", "colors", "a photo of a red_cube"),
     ]
     assert found.prompts[0].pairs == (("red", "cube"),)
-    assert names(found) == [["0000.png", "0001.png", "0002.png", "0003.png"], ["0000.png", "0001.png"]]
+    assert names(found) == [["0000.png", "0001.png", "0002.png", "0003.png"], [], ["0000.png", "0001.png"]]
     assert len(found.left_out) == 1
     assert "00009" in found.left_out[0]
     matched = find_images(tmp_path, suite("a photo of a red_cube", "another"))
@@ -118,5 +121,6 @@ def test_nothing_to_be_found_is_refused(tmp_path):
     with pytest.raises(UsageError, match="no such folder"):
         find_images(tmp_path / "none")
     (tmp_path / "run.json").write_text("{}")
+    (tmp_path / "prompts.jsonl").write_text('{"prompt": "x"}')
     with pytest.raises(UsageError, match="not complete"):
         find_images(tmp_path)

@@ -24,7 +24,7 @@ from abe_rerank.scorers.terms import AbeSettings, terms, write_settings
 if TYPE_CHECKING:
     from abe_rerank.backbones import Backbone, ImageFeatures
 
-TEMPERATURES = (0.02, 0.05, 0.1, 0.2)
+TEMPERATURES = (0.05, 0.1, 0.2, 0.3)
 COMPETITIONS = (0.0, 1.0, 2.0)
 QUERIES = ("object", "any", "phrase")
 LAMBDAS = (0.0, 0.5, 1.0, 2.0, 4.0)

@@ -16,8 +16,9 @@ from abe_rerank.run_folder import words_of
 
 if TYPE_CHECKING:
     from abe_rerank.evaluation.listing import Listing
-    from abe_rerank.evaluation.measure import Drawn, Found, Measure
+    from abe_rerank.evaluation.measuring import Measure
     from abe_rerank.evaluation.plan import Plan
+    from abe_rerank.evaluation.sources import Drawn, Found
     from abe_rerank.evaluation.world import World
     from abe_rerank.generation import Sampling
     from abe_rerank.reranker import Reranker
@@ -44,6 +45,7 @@ class Request:
     oracle: bool | None = None
     device: str | None = None
     dtype: str | None = None
+    image_size: str | None = None
     out: Path | None = None
 
     @property
@@ -53,7 +55,8 @@ class Request:
             return self.out
         settings = json.dumps(asdict(self), sort_keys=True, default=str, ensure_ascii=True)
         digest = hashlib.sha256(settings.encode()).hexdigest()[:8]
-        return Path("runs") / f"{words_of(str(self.suite or self.images or SUITE), 32)}-{digest}"
+        name = self.suite_name or Path(os.path.abspath(str(self.images))).name
+        return Path("runs") / f"{words_of(name, 32)}-{digest}"
 
     @property
     def asks_oracle(self) -> bool:
@@ -156,19 +159,19 @@ def _sampling(request: Request) -> Sampling:
 
 def _source(request: Request, listing: Listing, world: World) -> tuple[Drawn | Found, Reranker]:
     """Where the images come from, and what scores them."""
-    from abe_rerank.evaluation.measure import Drawn, Found
+    from abe_rerank.evaluation.sources import Drawn, Found
 
     if request.images is not None:
-        reranker = load_reranker(request.backbone, request.scorer, world.device, request.dtype)
+        reranker = load_reranker(request.backbone, request.scorer, world.device, request.dtype, request.image_size)
         return Found(Path(os.path.abspath(request.images)), listing.files), reranker
     names = (request.model, request.backbone, request.scorer)
-    pipeline, reranker = load_models(*names, world.device, request.dtype, shown=world.is_first)
+    pipeline, reranker = load_models(*names, world.device, request.dtype, request.image_size, shown=world.is_first)
     return Drawn(pipeline, _sampling(request), request.folder), reranker
 
 
 def _measure(request: Request, reranker: Reranker, world: World) -> Measure:
     """The scorer with the judge and the oracle that are asked for. Raises UsageError for a judge that is the scorer."""
-    from abe_rerank.evaluation.measure import Measure
+    from abe_rerank.evaluation.measuring import Measure
     from abe_rerank.scorers import make_scorer
 
     judge, oracle = None, None

@@ -6,15 +6,17 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from abe_rerank.commands.terminal import note, say
+from abe_rerank.commands.terminal import note, say, table
 from abe_rerank.errors import AbeRerankError
 
 if TYPE_CHECKING:
     from abe_rerank.evaluation.listing import Listing
-    from abe_rerank.evaluation.measure import Drawn, Found, Measure
+    from abe_rerank.evaluation.measuring import Measure
     from abe_rerank.evaluation.plan import Plan
     from abe_rerank.evaluation.records import RunRecord
     from abe_rerank.evaluation.run import State
+    from abe_rerank.evaluation.sources import Drawn, Found
+    from abe_rerank.evaluation.summary_schema import Choices, Group
 
 
 def greet(out: Path, plan: Plan, state: State, record: RunRecord, listing: Listing) -> None:
@@ -36,7 +38,7 @@ def greet(out: Path, plan: Plan, state: State, record: RunRecord, listing: Listi
 
 def warn(plan: Plan, source: Drawn | Found, measure: Measure) -> None:
     """One line each for what the models cannot read in the prompts."""
-    from abe_rerank.evaluation.measure import Drawn
+    from abe_rerank.evaluation.sources import Drawn
     from abe_rerank.generation import cut_off, tokenizers_of, unknown_words
 
     prompts = [prompt.prompt for prompt in plan.prompts]
@@ -61,17 +63,31 @@ def _note_some(which: list[bool], what: str) -> None:
 
 
 def conclude(out: Path) -> None:
-    """Say what the complete run holds. Raises AbeRerankError if an image is unscored."""
-    from abe_rerank.evaluation.run import outcome
+    """Show the means of the complete run and where it is. Raises AbeRerankError if an image is unscored."""
+    from abe_rerank.evaluation.summary import load, summary_of
 
-    found = outcome(out)
-    bound = found.images - found.unscored - found.nothing_to_bind
-    parts = [f"{bound} scored"]
-    parts += [f"{found.nothing_to_bind} with nothing to bind"] if found.nothing_to_bind else []
-    parts += [f"{found.unscored} unscored"] if found.unscored else []
-    say(f"{found.images} images: {', '.join(parts)}")
-    say(f"{out / 'results.jsonl'}\nnext: abe-rerank summarize {shlex.quote(str(out))}")
-    if found.unscored:
+    summary = summary_of(load(out))
+    header = ["category", "prompts", "images", "nothing to bind", "unscored", "score", "pairs bound"]
+    header += ["right"] if summary.all.oracle else []
+    groups = summary.categories if len(summary.categories) > 1 else ()
+    say(table(header, [_cells(group)[: len(header)] for group in (*groups, summary.all)]))
+    say(f"\nmeans over prompts; intervals and more: abe-rerank summarize {shlex.quote(str(out))}")
+    say(str(out / "results.jsonl"))
+    if counts := summary.all.counts.unscored:
+        first = summary.unscored[0]
         raise AbeRerankError(
-            f"{found.unscored} of {found.images} images could not be scored; the first: {found.first_reason}"
+            f"{counts} of {summary.all.counts.images} images could not be scored; the first: prompt {first.prompt_id}, "
+            f"image {first.candidate}: {first.reason}"
         )
+
+
+def _cells(group: Group) -> list[str]:
+    counts = group.counts
+    numbers = (counts.prompts, counts.images, counts.nothing_to_bind, counts.unscored)
+    name = "all" if group.category is None else group.category
+    return [name, *map(str, numbers), *map(_mean, (group.score, group.bound, group.oracle))]
+
+
+def _mean(choices: Choices | None) -> str:
+    """The mean over the images of each prompt, then over prompts; a dash where nothing was measured."""
+    return "-" if choices is None else f"{choices.mean.mean:.3f}"

@@ -10,9 +10,10 @@ from datetime import datetime
 from pydantic import JsonValue
 
 from abe_rerank.evaluation.files import readable
-from abe_rerank.evaluation.measure import Drawn, Found, Measure
+from abe_rerank.evaluation.measuring import Measure
 from abe_rerank.evaluation.plan import Plan
 from abe_rerank.evaluation.records import RunRecord
+from abe_rerank.evaluation.sources import Drawn, Found
 from abe_rerank.fingerprint import versions, weights_sha256
 from abe_rerank.generation import call_arguments, modules
 from abe_rerank.report.schema import ModelRecord

@@ -59,26 +59,27 @@ def collect(folder: Path, expected: Collection[Key]) -> dict[Key, Place]:
 class Journal:
     """A file of results that grows line by line; made by :func:`writing`."""
 
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
+    def __init__(self, stream: BinaryIO, file: Path) -> None:
+        self._stream, self._file = stream, file
 
     def add(self, result: Result) -> None:
-        """Append a result; when this returns, the line is on the disk."""
-        self._stream.write(result.line().encode() + b"\n")
-        self._stream.flush()
-        os.fsync(self._stream.fileno())
+        """Append a result; when this returns, the line is on the disk. Raises AbeRerankError if that fails."""
+        with _naming(self._file):
+            rest = result.line().encode() + b"\n"
+            while rest:
+                rest = rest[self._stream.write(rest) :]
+            os.fsync(self._stream.fileno())
 
 
 @contextmanager
 def writing(file: Path) -> Iterator[Journal]:
-    """Append to a file of results. Raises UsageError if another process does, AbeRerankError if that fails."""
-    try:
+    """Append to a file of results. Raises UsageError if another process does, AbeRerankError if it cannot be opened."""
+    with _naming(file):
         file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("ab") as stream:
-            _lock(stream, file)
-            yield Journal(stream)
-    except OSError as error:
-        raise AbeRerankError(f"cannot write {file}: {error.strerror or error}; make room and start again") from None
+        stream = file.open("ab", buffering=0)  # so that closing writes nothing
+    with stream:
+        _lock(stream, file)
+        yield Journal(stream, file)
 
 
 def merge(folder: Path, expected: Sequence[Key]) -> Path:
@@ -110,12 +111,18 @@ _WAY_OUT = "delete the line and start again to have it redone"
 
 def _places(file: Path) -> Iterator[tuple[Key, Place]]:
     """Key and place of each line of a file; the last is cut off if it was not written to its end."""
+    with _naming(file), file.open("r+b") as stream:
+        _lock(stream, file)
+        yield from _lines(stream, file)
+
+
+@contextmanager
+def _naming(file: Path) -> Iterator[None]:
+    """Turns an error of the disk into one that names the file."""
     try:
-        with file.open("r+b") as stream:
-            _lock(stream, file)
-            yield from _lines(stream, file)
+        yield
     except OSError as error:
-        raise AbeRerankError(f"{file} cannot be read and mended: {error.strerror or error}") from None
+        raise AbeRerankError(f"cannot write {file}: {error.strerror or error}; see to it and start again") from None
 
 
 def _lines(stream: BinaryIO, file: Path) -> Iterator[tuple[Key, Place]]:

@@ -3,7 +3,7 @@
     T2I-CompBench   [samples/]<prompt>_<number>.png
     GenEval         00000/metadata.jsonl with 00000/samples/0000.png
     a manifest      CSV or JSONL of image and prompt, and if known id and category of the prompt
-    a run of ours   results.jsonl, whose images are scored again
+    a run of ours   its folder; the images are scored again for its prompts
 
 With a suite, images are matched to its prompts; without one, the prompts are those that the images name.
 """
@@ -17,6 +17,7 @@ from pathlib import Path
 
 from abe_rerank.errors import UsageError
 from abe_rerank.evaluation.files import readable
+from abe_rerank.evaluation.journal import read_results
 from abe_rerank.manifest import Row, read_manifest
 from abe_rerank.suites import SuitePrompt, read_file
 
@@ -50,7 +51,8 @@ class _Image:
 
 def find_images(source: Path, prompts: Sequence[SuitePrompt] | None = None) -> Listing:
     """The images in a folder or manifest. Raises UsageError if there are none, or none is of a prompt of the suite."""
-    known = _Prompts(prompts)
+    is_run = (source / "run.json").is_file()
+    known = _Prompts(read_file(source / "prompts.jsonl") if is_run and prompts is None else prompts)
     left_out: list[str] = []
     found: dict[int, list[_Image]] = {}
     for image in _images(source, known, left_out):
@@ -85,14 +87,15 @@ class _Prompts:
             self.prompts.append(prompt if prompt.id else replace(prompt, id=str(len(self.prompts) + 1)))
         return self._by_text.get(prompt.prompt)
 
-    def named(self, name: str) -> str | None:
-        """The prompt of the suite that a file name stands for: the same, or the only one with the same letters and
-        digits, since a name cannot hold every sign. None if there is none.
+    def said(self, *names: str) -> tuple[int, str] | None:
+        """Which of the names stands for a prompt of the suite, and that prompt: the first that is one, else the first
+        that has the letters and digits of a single one, since a file name cannot hold every sign.
         """
-        if name in self._by_text:
-            return name
-        alike = self._by_letters.get(_letters(name), set())
-        return next(iter(alike)) if len(alike) == 1 else None
+        for k, name in enumerate(names):
+            if name in self._by_text:
+                return k, name
+        alike = [self._by_letters.get(_letters(name), set()) for name in names]
+        return next(((k, next(iter(texts))) for k, texts in enumerate(alike) if len(texts) == 1), None)
 
 
 def _images(source: Path, known: _Prompts, left_out: list[str]) -> Iterable[_Image]:
@@ -101,12 +104,10 @@ def _images(source: Path, known: _Prompts, left_out: list[str]) -> Iterable[_Ima
     if not source.is_dir():
         raise UsageError(f"no such folder or manifest of images: {source}")
     if (source / "run.json").is_file():
-        if not (source / "results.jsonl").is_file():
-            raise UsageError(f"the run in {source} is not complete; start its own command again first")
-        return _of_manifest(read_manifest(source / "results.jsonl"))
+        return _of_run(source)
     folders = sorted(path.parent for path in source.glob("*/metadata.jsonl"))
     if folders:
-        return _of_geneval(folders, left_out)
+        return _of_geneval(folders, known, left_out)
     return _of_compbench(source / "samples" if (source / "samples").is_dir() else source, known)
 
 
@@ -115,15 +116,27 @@ def _of_manifest(rows: Iterable[Row]) -> Iterator[_Image]:
         yield _Image(row.image, SuitePrompt(row.id, row.prompt, category=row.category), number)
 
 
-def _of_geneval(folders: Iterable[Path], left_out: list[str]) -> Iterator[_Image]:
+def _of_run(folder: Path) -> Iterator[_Image]:
+    """Images of a run of ours; those that could not be drawn are not there."""
+    if not (folder / "results.jsonl").is_file():
+        raise UsageError(f"the run in {folder} is not complete; start its own command again first")
+    for result in read_results(folder / "results.jsonl"):
+        if result.image is not None:
+            yield _Image(folder / result.image, SuitePrompt(result.prompt_id, result.prompt), result.candidate)
+
+
+def _of_geneval(folders: Iterable[Path], known: _Prompts, left_out: list[str]) -> Iterator[_Image]:
+    """Images in a folder for each prompt; a prompt whose folder has none is taken up all the same."""
     for folder in folders:
         try:
-            (prompt,) = read_file(folder / "metadata.jsonl")
+            (record,) = read_file(folder / "metadata.jsonl")
         except ValueError as error:  # a UsageError, or more or fewer lines than one
             left_out.append(f"{folder / 'metadata.jsonl'}: {error}")
             continue
+        prompt = replace(record, id=folder.name)
+        known.index(prompt)
         for number, file in enumerate(_image_files(folder / "samples")):
-            yield _Image(file, replace(prompt, id=folder.name), number)
+            yield _Image(file, prompt, number)
 
 
 def _of_compbench(folder: Path, known: _Prompts) -> Iterator[_Image]:
@@ -131,11 +144,9 @@ def _of_compbench(folder: Path, known: _Prompts) -> Iterator[_Image]:
     for file in _image_files(folder):
         whole = readable(file.stem)
         cut = re.fullmatch(r"(.+)_(\d{1,9})", whole, flags=re.DOTALL)
-        name, number = (cut[1], int(cut[2])) if cut else (whole, 0)
-        prompt = known.named(name)
-        if prompt is None and known.named(whole) is not None:
-            prompt, number = known.named(whole), 0
-        yield _Image(file, SuitePrompt("", prompt or name), number)
+        names = [cut[1], whole] if cut else [whole]
+        place, prompt = known.said(*names) or (0, names[0])
+        yield _Image(file, SuitePrompt("", prompt), int(cut[2]) if cut and place == 0 else 0)
 
 
 def _in_order(images: Iterable[_Image]) -> list[_Image]:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from abe_rerank.evaluation.folder import open_folder
-from abe_rerank.evaluation.journal import collect, merge, read_results, results_file, writing
-from abe_rerank.evaluation.measure import Measure, Source
+from abe_rerank.evaluation.journal import collect, merge, results_file, writing
+from abe_rerank.evaluation.measuring import Measure
 from abe_rerank.evaluation.plan import Key, Plan
-from abe_rerank.evaluation.records import Result, RunRecord
+from abe_rerank.evaluation.records import RunRecord
+from abe_rerank.evaluation.sources import Source
 from abe_rerank.evaluation.world import World
 
 
@@ -21,16 +22,6 @@ class State:
     begun: RunRecord
     done: frozenset[Key]
     complete: bool
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a complete run holds; ``first_reason`` is why the first of the unscored images is so."""
-
-    images: int
-    unscored: int
-    nothing_to_bind: int
-    first_reason: str | None
 
 
 def open_run(out: Path, record: RunRecord, prompts: bytes, plan: Plan) -> State:
@@ -71,23 +62,6 @@ def work(out: Path, plan: Plan, source: Source, measure: Measure, state: State, 
 def finish(out: Path, plan: Plan) -> None:
     """Merge the lines of all processes. Raises AbeRerankError if one is missing or there twice."""
     merge(out, plan.keys)
-
-
-def outcome(out: Path) -> Outcome:
-    """What a complete run holds."""
-    images = unscored = nothing = 0
-    first: str | None = None
-    for result in read_results(out / "results.jsonl"):
-        images += 1
-        nothing += result.status == "nothing to bind"
-        if result.status == "unscored":
-            unscored += 1
-            first = first or _why(result)
-    return Outcome(images, unscored, nothing, first)
-
-
-def _why(result: Result) -> str:
-    return f"prompt {result.prompt_id}, image {result.candidate}: {result.reason}"
 
 
 def _waiting(keys: Collection[Key], done: Collection[Key]) -> set[int]:

@@ -14,6 +14,7 @@ from abe_rerank.types import Kind
 _PLURAL_BE = frozenset({"are", "were", "'re"})
 _PRONOUNS = frozenset({"it", "they", "he", "she"})
 _ANAPHORS = frozenset({"one", "other", "another", "others", "both", "each", "two", "three", "all", "some"})
+_INSTEAD = frozenset({"instead of", "rather than", "without", "unlike", "except"})
 _NEAR = 12  # how far attributes and ellipses reach, in items; keeps the walk linear
 
 
@@ -101,11 +102,13 @@ class Binder:
             self._respectively()
         elif tag in ",":
             self.link = None
+            self.negate = self.negate and self.tag(at + 1) in "JR"
         return at + 1
 
     def _is_value(self, at: int, word: Word) -> bool:
         """Is a participle an attribute by itself ("rusted"), not the link to what follows ("carved from")?"""
-        return kind_of(word.low) != "other" and word.low not in PAINTED and self.tag(at + 1) != "I"
+        acts = word.tag == "G" and self.tag(at + 1) == "P"  # "a man peeling an orange"
+        return kind_of(word.low) != "other" and word.low not in PAINTED and self.tag(at + 1) != "I" and not acts
 
     def _end_sentence(self) -> None:
         self.topic = self.subject or self.since_verb[:1] or self.topic
@@ -140,7 +143,8 @@ class Binder:
             return
         elif tag == "S":
             self.topic = self.subject or self.topic
-        self.since_verb = []
+        if tag != "O" or self.tag(at - 1) != "I":  # "the bowl beside it is blue": the bowl is still the subject
+            self.since_verb = []
         self.link = None
 
     def _bare(self, at: int, item: Item) -> None:
@@ -149,6 +153,7 @@ class Binder:
         targets = self._bare_targets(at, kind_of(word.low))
         if self.negate:
             self.scene.reasons[item.at] = "negated"
+            self.negate = self.tag(at + 1) in "CJR,"  # "not white, but", "not very tall", not "not white in front of"
         elif self.low(at + 1) == "than":
             self.scene.reasons[item.at] = "comparison"
         elif word.tag == "E" and word.low in STATED:
@@ -164,6 +169,8 @@ class Binder:
         if self.link_low in PAINTED:
             return self.subject if self.subject and self.verb_seen and not self.since_verb else last
         if self.link_low in ("in", "of") and kind == "colour" and not self.framed_only:
+            return last
+        if self.link_low == "of" and kind == "material":  # "a jar made of ceramic"
             return last
         if kind == "other":
             return []
@@ -220,7 +227,10 @@ class Binder:
         whole = self.since_verb[0] if self.since_verb else self.last
         antecedent = whole if whole.count is not None else self.last
         for k in phrase.modifiers:
+            if self.negate or self.link_low in _INSTEAD:  # "a red kite, not a blue one"
+                self.scene.reasons[k] = "negated"
             self.scene.bind([antecedent], k)
+        self.negate = False
         if self.words[phrase.end - 1].low in _ANAPHORS:
             self.subject, self.since_verb = [antecedent], []
             self.last = antecedent
@@ -257,6 +267,8 @@ class Binder:
             self._between(thing)
         else:
             thing.role = "subject"
+        if self.negate:  # "a sofa but not a chair"
+            thing.negated = True
         if self.fronted is not None and thing is not self.fronted[1] and before in "BVP,":
             self.scene.relate(thing, *self.fronted)
             self.fronted = None
@@ -286,7 +298,7 @@ class Binder:
                 self.scene.relate(governor, self.link.at, thing)
         if not known and not (self.link.tag == "B" and not self.subject):
             thing.role = "object"
-        if self.link_low in ("without", "minus") or self.negate:
+        if self.link_low in ("without", "minus"):
             thing.negated = True
 
     def _between(self, thing: Thing) -> None:

@@ -15,7 +15,7 @@ _WORDS = {
     "H": "has have had having",
     "M": "can could will would shall should may might must do does did cannot",
     "O": "it he she they i you we him them me us itself himself herself themselves who someone something "
-    "everything nothing "
+    "everything nothing somebody anybody "
     "everyone nobody anything there",
     "W": "that which whom where",
     "S": "while as when because if but so than though although since until unless whereas",

@@ -124,7 +124,7 @@ def _phrases(kinds: dict[str, Kind]) -> dict[str, tuple[tuple[tuple[str, ...], s
 
 def plural(noun: str) -> str:
     """The regular plural of a noun or compound."""
-    if noun.endswith(("s", "x", "z", "ch", "sh")):
+    if noun.endswith(("s", "x", "z", "ch", "sh", "tomato", "potato")):
         return noun + "es"
     if noun.endswith("y") and noun[-2:-1] not in "aeiou":
         return noun[:-1] + "ies"

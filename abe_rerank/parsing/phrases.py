@@ -150,7 +150,8 @@ def _without_noun(words: list[Word], phrase: Phrase) -> Phrase | None:
     opened = phrase.determiner is not None or phrase.number is not None
     if not opened and not phrase.modifiers:
         return None
-    for last in reversed(phrase.modifiers if opened else []):
+    one = phrase.number is not None and bool(phrase.modifiers) and phrase.number > phrase.modifiers[-1]
+    for last in reversed(phrase.modifiers if opened and not one else []):  # "a large orange one" is no orange
         if countable_value(words[last]) or (last == phrase.modifiers[-1] and _noun_like(words[last].low)):
             phrase.modifiers = [k for k in phrase.modifiers if k < last]
             phrase.head, phrase.end = last, last + 1

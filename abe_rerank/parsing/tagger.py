@@ -24,6 +24,7 @@ _SENTENCE = frozenset([".", "!", "?", ";", "...", "\u2026", "\u3002", "\n", "|"]
 _COMMAS = frozenset([",", "\uff0c", "\u3001"])
 _FIXED = frozenset("DIWSC#BHMOTX'.,:YQ")
 _QUOTES = frozenset(['"', "\u201c", "\u201d", "''", "``"])
+_TITLES = frozenset(["mr", "mrs", "ms", "miss", "dr", "mr.", "mrs.", "ms.", "dr."])
 _LOOKAHEAD = 8
 _NEAR = 5
 
@@ -35,7 +36,10 @@ def tag(words: list[Word]) -> None:
     previous, last = ".", None
     for at, word in enumerate(words):
         choices = options[at]
-        word.tag = choices if len(choices) == 1 else _choose(words, options, at, previous, last)
+        if last is not None and last.low in _TITLES and word.text[:1].isupper():
+            word.tag = "N"  # "Mrs Brown"
+        else:
+            word.tag = choices if len(choices) == 1 else _choose(words, options, at, previous, last)
         if word.tag != "R":
             previous, last = word.tag, word
 
@@ -93,7 +97,7 @@ def _choose(words: list[Word], options: list[str], at: int, previous: str, last:
         )
     if usual in _FIXED:
         return usual
-    noun_follows = _noun_follows(options, at)
+    noun_follows = _noun_follows(options, at) and not _subject(word, options, at)
     following = options[at + 1] if at + 1 < len(words) else "."
     if previous == "M" and "V" in choices:
         return "V"
@@ -106,13 +110,41 @@ def _choose(words: list[Word], options: list[str], at: int, previous: str, last:
     if previous in "DJ#'":
         return _inside_phrase(word, choices, noun_follows, following)
     if previous in "BH":
-        return _after_be(word, choices, noun_follows, following)
+        return "J" if _quality(words, at, noun_follows) else _after_be(word, choices, noun_follows, following)
     if previous in "OW":
-        return next((tag for tag in "VE" if tag in choices), usual)
+        attribute = kind_of(word.low) != "other" and noun_follows and at > 1 and words[at - 2].tag == "I"
+        return "J" if attribute else next((tag for tag in "VE" if tag in choices), usual)  # "next to them blue jeans"
     if previous == "N":
+        if usual == "V" and "N" in choices and _of_material(words, at, following):
+            return "N"
         joined = any(word.tag == "C" for word in words[max(at - _LOOKAHEAD, 0) : at])
         return _after_noun(word, choices, following, last, joined)
     return _opening(word, choices, previous, noun_follows, following)
+
+
+def _subject(word: Word, options: list[str], at: int) -> bool:
+    """Is a noun of material followed by a verb ("the sand lies", "the pebble lies beside"), not by another noun?"""
+    if word.low not in lexicon().materials or "N" not in options[at] or len(options) < at + 3:
+        return False
+    return options[at + 1][0] == "V" and options[at + 2][0] in "IDR"
+
+
+def _quality(words: list[Word], at: int, noun_follows: bool) -> bool:
+    """Is a known attribute after "is" one, although it looks like a verb: "there are felt slippers", "that is pleated
+    beside a lamp"?
+    """
+    low = words[at].low
+    if kind_of(low) == "other" or low in PAINTED or low in STATED:
+        return False
+    existential = noun_follows and at > 1 and words[at - 2].low == "there"
+    return existential or (at + 1 < len(words) and words[at + 1].low in _BESIDE)
+
+
+def _of_material(words: list[Word], at: int, following: str) -> bool:
+    """Is a word that is usually a verb the noun of a material before it: "a boat with canvas sails"?"""
+    if at < 2 or words[at - 1].low not in lexicon().materials or following[0] not in ".,CI":
+        return False
+    return words[at - 2].tag == "I" and words[at - 2].low != "of"
 
 
 def _in_name(words: list[Word], at: int) -> bool:
@@ -172,11 +204,15 @@ def _after_noun(word: Word, choices: str, following: str, last: Word | None, joi
     participle = next((tag for tag in "EG" if tag in choices), "")
     if participle and (usual != "N" or (participle == "G" and following[0] == "D")):
         return participle
+    if low == "full":
+        return "J"
     if usual == "J" and low in lexicon().kinds:
         return "N" if low in lexicon().shape_nouns and "N" in choices and following[0] not in "NJ" else "J"
     if "V" in choices:
         base = lemma(low, "VERB") == low
         plural = last is not None and is_plural(last.low)
+        if low == "lie":
+            return "V"
         if base and plural and following[0] in "DIRT" and low not in ("top", "back", "front", "side"):
             return "V"
         if base and joined and low in _acting() and following[0] in "DIRT":
@@ -196,6 +232,7 @@ def _acting() -> frozenset[str]:
 
 
 _PAST_IS_BASE = frozenset("cast cut hit set put spread split shut burst".split())
+_BESIDE = frozenset(["beside", "near", "next to", "behind", "in front of", "while"])
 _TWO_NOUNS = frozenset("glasses leaves trees".split())
 
 

@@ -14,6 +14,8 @@ import numpy as np
 from abe_rerank.shapes.world import COLOURS, SHAPES
 from abe_rerank.suites import Pairs, SuitePrompt, as_line
 
+NAME = "shapes"
+VERSION = "1.0"
 SEED = 20261123
 LICENCE = "Apache-2.0"
 _OPENINGS = ("", "", "", "", "a photo of ", "a picture of ", "a drawing of ")

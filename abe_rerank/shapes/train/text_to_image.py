@@ -191,9 +191,9 @@ def main(
     vae: Annotated[Path, typer.Option(help="folder of the trained autoencoder; trained first if absent")] = Path(
         "checkpoints/vae"
     ),
-    steps: Annotated[int, typer.Option(min=1)] = 1300,
+    steps: Annotated[int, typer.Option(min=1)] = 4500,
     batch: Annotated[int, typer.Option(min=1)] = 64,
-    scenes: Annotated[int, typer.Option(min=1)] = 12_000,
+    scenes: Annotated[int, typer.Option(min=1)] = 30_000,
     peak: Annotated[float, typer.Option(help="peak learning rate")] = 1.5e-3,
     device: str = "cpu",
     half: Annotated[bool, typer.Option(help="bfloat16 by autocast: faster where the processor knows it")] = False,
