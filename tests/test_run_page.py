@@ -214,6 +214,9 @@ def test_filters_filter(page, run):
     page.find("[name=anywhere]")[0].click()
     anywhere = [images for images in shapes if any(p.verdict == "swapped" for image in images for p in image.pairs)]
     assert len(titles(page)) == len(anywhere) > len(swapped)
+    choose(page, "verdict", "wrong")
+    wrong = [images for images in shapes if any(image.oracle.right is False for image in images)]
+    assert sorted(titles(page)) == sorted(images[0].prompt for images in wrong)
     choose(page, "words", "p1 NUMBER 1")
     assert all("number 1" in title for title in titles(page))
     choose(page, "words", "nothing like that")

@@ -180,6 +180,7 @@ def _write(
         "categories": list(dict.fromkeys(prompt["category"] for prompt in data)),
         "images": sum(len(numbers.images) for numbers in runs),
         "maps": maps_fit(runs),
+        "judged": any(numbers.run.record.oracle for numbers in runs),
     }
     page = render_page(template, ASSETS, {**context, **shown}, linked=True)
     replace_text(path, page)
