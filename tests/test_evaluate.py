@@ -174,7 +174,10 @@ def tiny(prompts, pipeline_folder, backbone_folder):
 
 def test_a_complete_run_says_so_and_changes_nothing(cli, tiny, tmp_path):
     out = tmp_path / "run"
-    assert cli("--out", out, "-n", 2, *tiny)[0] == 0
+    code, said, _ = cli("--out", out, "-n", 2, *tiny)
+    assert code == 0
+    assert said.splitlines()[-1] == str(out / "report.html")
+    assert "a red cube and a blue sphere" in (out / "report.html").read_text(encoding="utf-8")
     before = {p: (p.stat().st_mtime_ns, p.is_file() and p.read_bytes()) for p in out.rglob("*")}
     code, said, err = cli("--out", out, "-n", 2, *tiny)
     assert code == 0

@@ -63,7 +63,10 @@ def _note_some(which: list[bool], what: str) -> None:
 
 
 def conclude(out: Path) -> None:
-    """Show the means of the complete run and where it is. Raises AbeRerankError if an image is unscored."""
+    """Show the means of the complete run and where it is, and write its page unless that is there already.
+
+    Raises AbeRerankError if an image is unscored.
+    """
     from abe_rerank.evaluation.summary import load, summary_of
 
     summary = summary_of(load(out))
@@ -72,7 +75,12 @@ def conclude(out: Path) -> None:
     groups = summary.categories if len(summary.categories) > 1 else ()
     say(table(header, [_cells(group)[: len(header)] for group in (*groups, summary.all)]))
     say(f"\nmeans over prompts; intervals and more: abe-rerank summarize {shlex.quote(str(out))}")
-    say(str(out / "results.jsonl"))
+    page, results = out / "report.html", out / "results.jsonl"
+    if not page.is_file() or page.stat().st_mtime_ns < results.stat().st_mtime_ns:
+        from abe_rerank.report.run_page import run_page
+
+        run_page(out)
+    say(f"{results}\n{page}")
     if counts := summary.all.counts.unscored:
         first = summary.unscored[0]
         raise AbeRerankError(

@@ -6,14 +6,15 @@ No model is needed for any of it; nothing here imports torch.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path, PurePosixPath
 
 from PIL import Image, PngImagePlugin
 from pydantic import ValidationError
 
 from abe_rerank.errors import AbeRerankError, UsageError
+from abe_rerank.evaluation.files import write_whole
 from abe_rerank.images import read
 from abe_rerank.report.build import to_json
 from abe_rerank.report.html import render_html
@@ -41,16 +42,10 @@ def write_views(folder: Path, report: Report, images: Sequence[Image.Image], *, 
 
     Raises AbeRerankError if the folder cannot be written.
     """
-    replace_text(folder / "report.html", render_html(report, images, linked=linked))
-    try:
-        _replace_image(folder / "contact_sheet.png", contact_sheet(report, images))
-        (folder / "attention").mkdir(exist_ok=True)
-        for name, figure in _attention(report, images):
-            _replace_image(folder / "attention" / name, figure)
-        if not any((folder / "attention").iterdir()):
-            (folder / "attention").rmdir()
-    except OSError as error:
-        raise AbeRerankError(f"cannot write into {folder}: {error.strerror or error}") from error
+    write_whole(folder / "report.html", render_html(report, images, linked=linked).encode())
+    _replace_image(folder / "contact_sheet.png", contact_sheet(report, images))
+    for name, figure in _attention(report, images):
+        _replace_image(folder / "attention" / name, figure)
 
 
 def read_run(folder: Path) -> tuple[Report, list[Image.Image]]:
@@ -107,17 +102,7 @@ def _about(report: Report, candidate: CandidateRecord) -> PngImagePlugin.PngInfo
     return info
 
 
-def replace_text(path: Path, text: str) -> None:
-    """Write a text file whole, or leave the one that is there. Raises AbeRerankError if it cannot be written."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
-    except OSError as error:
-        raise AbeRerankError(f"cannot write {path}: {error.strerror or error}") from error
-
-
 def _replace_image(path: Path, image: Image.Image) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    image.save(partial, format="PNG")
-    os.replace(partial, path)
+    file = BytesIO()
+    image.save(file, format="PNG")
+    write_whole(path, file.getvalue())

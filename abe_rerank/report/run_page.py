@@ -8,6 +8,7 @@ from pathlib import Path
 
 from abe_rerank.errors import UsageError
 from abe_rerank.evaluation.comparison import compare_numbers
+from abe_rerank.evaluation.files import write_whole
 from abe_rerank.evaluation.numbers import RunNumbers
 from abe_rerank.evaluation.records import RunRecord
 from abe_rerank.evaluation.summary import load, summary_of
@@ -173,8 +174,6 @@ def _model(model: ModelRecord) -> str:
 def _write(
     path: Path, template: str, context: Mapping[str, object], data: Sequence[Data], runs: Sequence[RunNumbers]
 ) -> Path:
-    from abe_rerank.report.folder import replace_text
-
     shown = {
         "data": data,
         "categories": list(dict.fromkeys(prompt["category"] for prompt in data)),
@@ -183,5 +182,5 @@ def _write(
         "judged": any(numbers.run.record.oracle for numbers in runs),
     }
     page = render_page(template, ASSETS, {**context, **shown}, linked=True)
-    replace_text(path, page)
+    write_whole(path, page.encode())
     return path
