@@ -14,6 +14,7 @@ from PIL import Image, PngImagePlugin
 from pydantic import ValidationError
 
 from abe_rerank.errors import AbeRerankError, UsageError
+from abe_rerank.evaluation.files import write_whole
 from abe_rerank.images import read
 from abe_rerank.report.build import to_json
 from abe_rerank.report.html import render_html
@@ -41,7 +42,7 @@ def write_views(folder: Path, report: Report, images: Sequence[Image.Image], *, 
 
     Raises AbeRerankError if the folder cannot be written.
     """
-    replace_text(folder / "report.html", render_html(report, images, linked=linked))
+    write_whole(folder / "report.html", render_html(report, images, linked=linked).encode())
     try:
         _replace_image(folder / "contact_sheet.png", contact_sheet(report, images))
         (folder / "attention").mkdir(exist_ok=True)
@@ -105,16 +106,6 @@ def _about(report: Report, candidate: CandidateRecord) -> PngImagePlugin.PngInfo
     }
     info.add_text(PNG_KEY, json.dumps(facts))
     return info
-
-
-def replace_text(path: Path, text: str) -> None:
-    """Write a text file whole, or leave the one that is there. Raises AbeRerankError if it cannot be written."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
-    except OSError as error:
-        raise AbeRerankError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def _replace_image(path: Path, image: Image.Image) -> None:
