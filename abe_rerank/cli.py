@@ -1,6 +1,7 @@
 """The command line: options in, one call into :mod:`abe_rerank.commands`, errors as one line.
 
-Nothing heavy is imported before a command runs. Exit codes: 0 done, 1 failure, 2 input that cannot be used.
+Nothing heavy is imported before a command runs. Exit codes: 0 done, 1 failure, 2 input that cannot be used, 130
+interrupted.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ app = typer.Typer(help="Measure the parts of the package.", rich_markup_mode=Non
 @app.command("best-of-n")
 def best_of_n(
     prompts: Annotated[
-        str, typer.Option(help="A suite's name, or a file of prompts (JSONL, or one a line).")
+        str, typer.Option(help="A suite's name, or a file of prompts as evaluate --suite takes it.")
     ] = "shapes:colour-2",
     limit: Annotated[int | None, typer.Option(help="Use only the first prompts.", min=1)] = None,
     n: Count = 8,

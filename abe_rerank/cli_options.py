@@ -14,7 +14,7 @@ Model = Annotated[
 Backbone = Annotated[
     str | None, typer.Option(help="CLIP-like model: a transformers folder or hub id.", show_default="the built-in one")
 ]
-Scorer = Annotated[str, typer.Option(help="abe (attribute binding) or clip (global score).")]
+Scorer = Annotated[str, typer.Option(help="abe (attribute binding), clip (global score) or filip (best patches).")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...", show_default="the GPU if there is one")]
 Dtype = Annotated[
     str | None, typer.Option(help="float32, float16 or bfloat16.", show_default="float16 on a GPU, else float32")

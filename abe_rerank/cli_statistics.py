@@ -19,7 +19,7 @@ def summarize(
     form: Format = None,
     as_json: AsJson = False,
 ) -> None:
-    """What evaluation runs found, by category: first image, mean, best of N, pairs bound, judge and oracle."""
+    """What evaluation runs found, by category: first image, mean, picked, best of N, pairs bound, judge and oracle."""
     from abe_rerank.commands.statistics import summarize as run
 
     run(runs, form, as_json)

@@ -11,14 +11,14 @@ import pytest
 from abe_rerank import UsageError
 from abe_rerank.benchmarks.parser import gold_folder
 from abe_rerank.resources import folder
-from abe_rerank.suites import as_line, load_prompts, names
+from abe_rerank.suites import SuitePrompt, as_line, load_prompts, names
 from abe_rerank.suites.binding import suite
 from abe_rerank.suites.binding.categories import templates
 from abe_rerank.suites.binding.lot import Lot
 from abe_rerank.suites.binding.phrases import finished, indefinite, mark, predicate
 from abe_rerank.suites.binding.things import sections_of, stages, things
 from abe_rerank.suites.differences import FILE as DIFFERENCES
-from abe_rerank.suites.differences import as_text, differences
+from abe_rerank.suites.differences import agreement, as_text, differences
 from abe_rerank.suites.manifest import as_text as manifest_text
 from abe_rerank.suites.manifest import checksum, made, manifest
 
@@ -92,6 +92,12 @@ def test_the_prompts_that_the_parser_reads_otherwise_are_listed_and_few():
     assert len(found) < 0.03 * len(everything)
     listed = json.loads(as_text(found))
     assert all(difference["missed"] or difference["extra"] for difference in listed)
+
+
+def test_agreement_counts_prompts_and_pairs_of_each_category():
+    right = SuitePrompt("1", "a red cup and a blue jug", (("red", "cup"), ("blue", "jug")), category="x")
+    wrong = SuitePrompt("2", "a green cup", (("green", "cup"), ("green", "jug")), category="x")
+    assert agreement([right, wrong]) == {"x": (2, 1, 4, 3)}
 
 
 def test_long_prompts_are_longer_than_what_clip_reads():

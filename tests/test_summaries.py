@@ -237,7 +237,7 @@ def test_folders_that_are_no_runs_are_refused(tmp_path, capsys):
     code, _, err = said_by(capsys, "summarize", run)
     assert code == 2
     assert err.count("\n") == 1
-    assert "run.json is not the record of a run" in err
+    assert "run.json is damaged, or of another version" in err
 
 
 def test_the_json_is_of_the_declared_schema(tmp_path, capsys):

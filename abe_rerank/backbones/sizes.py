@@ -23,8 +23,12 @@ def read_size(size: ImageSize | str | None, patch: int) -> ImageSize | None:
         found: ImageSize = int(sides[1]) if sides[2] is None else (int(sides[1]), int(sides[2]))
     elif isinstance(size, str):
         raise UsageError(f"the image size {size!r} cannot be read; write 144, or 96x144 for height x width")
-    else:
+    elif isinstance(size, int) or (
+        isinstance(size, (tuple, list)) and len(size) == 2 and all(isinstance(side, int) for side in size)
+    ):
         found = size
+    else:
+        raise UsageError(f"the image size {size!r} cannot be read; give a side or (height, width) in pixels")
     for side in (found,) if isinstance(found, int) else found:
         if side < patch or side % patch:
             raise UsageError(f"the image size {_words(found)} must be a multiple of the patch size, {patch} pixels")

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from abe_rerank.commands.loading import load_models
-from abe_rerank.commands.terminal import say, table
+from abe_rerank.commands.terminal import printable, say, table
 
 if TYPE_CHECKING:
     from abe_rerank.benchmarks.best_of_n import Line, NotJudged, Outcome
@@ -66,8 +66,8 @@ def _as_text(lines: Sequence[Line], judged: Sequence[Outcome], left_out: Sequenc
     notes = [
         f"{len(judged)} prompts; right by the oracle, means over prompts with 95 % bootstrap intervals",
         f"sampling {sampling:.2f} s and scoring {scoring:.3f} s for an image; scorer {stamp}",
-        *(f"read otherwise than the suite expects: {prompt}" for prompt in misread),
-        *(f"not judged: {result.prompt.prompt}: {result.reason}" for result in left_out),
+        *(f"read otherwise than the suite expects: {printable(prompt)}" for prompt in misread),
+        *(printable(f"not judged: {result.prompt.prompt}: {result.reason}") for result in left_out),
     ]
     differences = table(["N", "picked - first", "picked - random", "picked - picked by global score"], gains)
     return "\n\n".join([table(header, shares), differences, "\n".join(notes)])

@@ -61,14 +61,14 @@ class Request:
     @property
     def asks_oracle(self) -> bool:
         """Whether the oracle of the shapes world judges: as said, or where the suite is that of its world."""
-        return self.suite_name.startswith("shapes") if self.oracle is None else self.oracle
+        return self.suite_name.partition(":")[0] == SUITE if self.oracle is None else self.oracle
 
     @property
     def suite_name(self) -> str:
         """What the run calls its prompts: a suite, the name of a file, or nothing where the images name them."""
         if self.suite is None:
             return "" if self.images else SUITE
-        return Path(self.suite).name if Path(self.suite).exists() else self.suite
+        return Path(self.suite).name if os.path.exists(self.suite) else self.suite
 
     @property
     def command(self) -> str:
@@ -132,6 +132,7 @@ def _listing(request: Request) -> Listing:
         prompts = load_prompts(request.suite or SUITE)[: request.limit]
         return Listing(tuple(prompts), ((),) * len(prompts))
     drawing = {"--model": request.model, "--steps": request.steps, "--guidance": request.guidance}
+    drawing["--seed"] = request.seed or None
     given = [name for name, value in drawing.items() if value is not None]
     if given:
         raise UsageError(f"{', '.join(given)}: --images takes images that are there and draws none; leave one out")

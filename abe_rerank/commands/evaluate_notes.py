@@ -63,23 +63,22 @@ def _note_some(which: list[bool], what: str) -> None:
 
 
 def conclude(out: Path) -> None:
-    """Show the means of the complete run and where it is, and write its page unless that is there already.
+    """Make the page of the complete run, if it has none of these results, and show its means and where it is.
 
     Raises AbeRerankError if an image is unscored.
     """
     from abe_rerank.evaluation.summary import load, summary_of
+    from abe_rerank.report.run_page import run_page
 
+    page, results = out / "report.html", out / "results.jsonl"
+    if not page.is_file() or page.stat().st_mtime_ns < results.stat().st_mtime_ns:
+        run_page(out)
     summary = summary_of(load(out))
     header = ["category", "prompts", "images", "nothing to bind", "unscored", "score", "pairs bound"]
     header += ["right"] if summary.all.oracle else []
     groups = summary.categories if len(summary.categories) > 1 else ()
     say(table(header, [_cells(group)[: len(header)] for group in (*groups, summary.all)]))
     say(f"\nmeans over prompts; intervals and more: abe-rerank summarize {shlex.quote(str(out))}")
-    page, results = out / "report.html", out / "results.jsonl"
-    if not page.is_file() or page.stat().st_mtime_ns < results.stat().st_mtime_ns:
-        from abe_rerank.report.run_page import run_page
-
-        run_page(out)
     say(f"{results}\n{page}")
     if counts := summary.all.counts.unscored:
         first = summary.unscored[0]

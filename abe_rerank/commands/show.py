@@ -41,7 +41,7 @@ def show(folder: Path, rank: int | None, plain: bool) -> None:
         console.print(half_blocks(images[rank - 1], min(WIDEST, console.width - 2)))
         say("")
     say(account(report, report.candidates[rank - 1]))
-    say(f"\n{overview(report)}\n\n{folder / report.candidates[rank - 1].image}")
+    say(f"\n{overview(report)}\n\n{folder / printable(report.candidates[rank - 1].image)}")
 
 
 def account(report: Report, candidate: CandidateRecord) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 
 from abe_rerank.benchmarks.statistics import bootstrap_ratios, draws_for, sign_flips
 from abe_rerank.errors import UsageError
+from abe_rerank.evaluation.files import readable
 from abe_rerank.evaluation.measures import Mask, Measure, choices_of, measures_of
 from abe_rerank.evaluation.numbers import Ints, Prompt, RunNumbers
 from abe_rerank.evaluation.reading import result_at
@@ -55,7 +56,7 @@ class _Side:
         else:
             rows = range(self._chosen[place], self._chosen[place] + 1)
         found = (result_at(run, images.file[row], images.offset[row]).get("image") for row in rows)
-        return tuple(None if image is None else run.image_path(str(image)) for image in found)
+        return tuple(None if image is None else readable(run.image_path(str(image))) for image in found)
 
     @cached_property
     def _chosen(self) -> Ints:

@@ -15,7 +15,10 @@ from abe_rerank.evaluation.records import RunRecord
 
 def check_folder(out: Path) -> None:
     """Raises UsageError if ``out`` is neither new, nor empty, nor the folder of a run, or cannot be written."""
-    place = next(path for path in (out.absolute(), *out.absolute().parents) if path.exists())
+    try:
+        place = next(path for path in (out.absolute(), *out.absolute().parents) if path.exists())
+    except OSError as error:  # a name that is too long
+        raise UsageError(f"cannot write into {out}: {error.strerror}; choose another folder with --out") from None
     if not place.is_dir():
         raise UsageError(f"{place} is a file; choose a folder with --out")
     if not os.access(place, os.W_OK | os.X_OK):
@@ -29,8 +32,8 @@ def check_folder(out: Path) -> None:
 def open_folder(out: Path, record: RunRecord, prompts: bytes) -> RunRecord:
     """Make the folder of a run, or find it again; gives the record of when it was begun.
 
-    Raises UsageError if it holds a run of other settings, saying each difference, or no run at all; AbeRerankError if
-    its ``run.json`` is damaged or the folder cannot be written.
+    Raises UsageError if it holds a run of other settings, saying each difference, or no run at all, or a damaged
+    ``run.json``; AbeRerankError if the folder cannot be read or written.
     """
     check_folder(out)
     begun = record
@@ -49,16 +52,20 @@ def open_folder(out: Path, record: RunRecord, prompts: bytes) -> RunRecord:
 
 
 def read_record(folder: Path) -> RunRecord:
-    """The record in ``run.json``. Raises UsageError if there is none, AbeRerankError if it is damaged."""
+    """The record in ``run.json``. Raises UsageError if there is none or it is damaged, AbeRerankError if unreadable."""
     file = folder / "run.json"
     try:
         return RunRecord.model_validate_json(file.read_bytes())
-    except OSError:
-        raise UsageError(f"{folder} is not the folder of a run: there is no run.json in it") from None
+    except FileNotFoundError:
+        raise UsageError(f"{folder} is no run folder: it has no run.json; name one of evaluate") from None
+    except OSError as error:
+        raise AbeRerankError(f"{file} cannot be read: {error.strerror or error}") from None
     except ValidationError as error:
-        raise AbeRerankError(
-            f"{file} is damaged ({error.error_count()} errors, the first: {error.errors()[0]['msg']}); "
-            "choose another folder with --out"
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise UsageError(
+            f"{file} is damaged, or of another version of abe-rerank ({where}: {first['msg']}); "
+            "evaluate into another folder"
         ) from None
 
 

@@ -38,11 +38,11 @@ def prompts_file(plan: Plan) -> bytes:
 def record_of(asked: Asked, plan: Plan, source: Drawn | Found, measure: Measure) -> RunRecord:
     """The record of a run that begins now."""
     scorer, judge = measure.reranker.scorer, measure.judge
-    reader = scorer.backbone
+    reader, name = scorer.backbone, readable(asked.backbone)
     origin = _drawing(source) if isinstance(source, Drawn) else _listing(source)
     return RunRecord(
         created=datetime.now().astimezone().isoformat(timespec="seconds"),
-        suite=asked.suite,
+        suite=readable(asked.suite),
         prompts=len(plan.prompts),
         prompts_sha256=hashlib.sha256(prompts_file(plan)).hexdigest(),
         n=max(plan.counts),
@@ -50,16 +50,16 @@ def record_of(asked: Asked, plan: Plan, source: Drawn | Found, measure: Measure)
         judge=None if judge is None else judge.scorer.stamp,
         oracle=measure.oracle is not None,
         text_to_image=_model(source, asked.model) if isinstance(source, Drawn) else None,
-        backbone=ModelRecord(name=asked.backbone, kind=type(reader.model).__name__, weights=reader.weights_hash),
+        backbone=ModelRecord(name=name, kind=type(reader.model).__name__, weights=reader.weights_hash),
         settings={**origin, "batch_size": plan.batch_size, "device": reader.device.type},
         versions=versions(),
-        command=asked.command,
+        command=readable(asked.command),
     )
 
 
 def _model(source: Drawn, name: str) -> ModelRecord:
     weights = weights_sha256(modules(source.pipeline))
-    return ModelRecord(name=name, kind=type(source.pipeline).__name__, weights=weights)
+    return ModelRecord(name=readable(name), kind=type(source.pipeline).__name__, weights=weights)
 
 
 def _drawing(source: Drawn) -> dict[str, JsonValue]:

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from pydantic import ValidationError
-
 from abe_rerank.errors import AbeRerankError, UsageError
+from abe_rerank.evaluation.folder import read_record
 from abe_rerank.evaluation.records import RunRecord
 
 SCHEMA_VERSION = 1
@@ -48,7 +47,7 @@ def open_run(path: Path) -> RunFolder:
     """The run in a folder. Raises UsageError if it is none, or has no results yet."""
     if not path.is_dir():
         raise UsageError(f"there is no run folder {path}; name a folder that abe-rerank evaluate has written")
-    record = _record(path / "run.json")
+    record = read_record(path)
     merged = path / "results.jsonl"
     if merged.is_file():
         return RunFolder(path, record, (merged,), complete=True)
@@ -100,22 +99,6 @@ def _lines(stream: BinaryIO, path: Path, file: int, may_be_cut: bool) -> Iterato
             raise damaged(path, number, f"schema_version is {version!r}, and this version reads {SCHEMA_VERSION}")
         yield Line(fields, file, offset, number)
         offset += len(raw)
-
-
-def _record(path: Path) -> RunRecord:
-    try:
-        return RunRecord.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        raise UsageError(f"{path.parent} is no run folder: it has no run.json; name one of evaluate") from None
-    except OSError as error:
-        raise AbeRerankError(f"{path} cannot be read: {error.strerror or error}") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise UsageError(
-            f"{path} is not the record of a run that this version can read ({where}: {first['msg']}); "
-            "evaluate again into a new folder"
-        ) from None
 
 
 def _refuse_constant(name: str) -> None:

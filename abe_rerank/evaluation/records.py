@@ -5,6 +5,7 @@
     RUN/results/*.jsonl      one file for each process, appended to as results come
     RUN/results.jsonl        all lines, in the order of prompts and seeds, once the run is complete
     RUN/images/              the images that were drawn; images that existed before stay where they are
+    RUN/report.html          the page of the complete run
 
 A result is one (prompt, seed), or one (prompt, file) for images that existed before. Boxes are (left, top, right,
 bottom) as fractions of the image; scores, evidence and margins are cosines or differences of cosines.

@@ -9,6 +9,7 @@ import numpy as np
 
 from abe_rerank.benchmarks.statistics import bootstrap_ratios, draws_for
 from abe_rerank.errors import UsageError
+from abe_rerank.evaluation.files import readable
 from abe_rerank.evaluation.measures import Mask, Measure, curve_of, measures_of
 from abe_rerank.evaluation.numbers import NOTHING, SCORED, UNSCORED, RunNumbers, read_numbers
 from abe_rerank.evaluation.reading import open_run
@@ -65,7 +66,7 @@ def run_info(numbers: RunNumbers) -> RunInfo:
     """Which run it is."""
     record = numbers.run.record
     return RunInfo(
-        folder=str(numbers.run.path),
+        folder=readable(numbers.run.path),
         suite=record.suite,
         created=record.created,
         text_to_image=None if record.text_to_image is None else record.text_to_image.name,

@@ -82,7 +82,7 @@ def _about(info: RunInfo) -> list[str]:
     drawn = f"drawn by {info.text_to_image}" if info.text_to_image else "images that existed before"
     number = info.images_per_prompt if info.text_to_image else f"up to {info.images_per_prompt}"
     lines = [
-        f"suite {info.suite}; {drawn}; {number} images for each prompt",
+        f"suite {info.suite or 'none, prompts of the images'}; {drawn}; {number} images for each prompt",
         f"scorer {info.scorer}",
         f"judge {info.judge or 'none'}",
         "means over prompts with 95 % bootstrap intervals; picked is the highest score of the scorer",

@@ -58,7 +58,8 @@ def _images_of(numbers: RunNumbers, page_folder: Path, maps: bool) -> Mapping[Pr
             found[prompt].append(result)
 
     def source(image: str) -> str:
-        return quote(os.path.relpath(numbers.run.image_path(image), page_folder).replace(os.sep, "/"))
+        path = os.path.relpath(numbers.run.image_path(image), page_folder)
+        return quote(os.fsencode(path.replace(os.sep, "/")))
 
     return {
         prompt: [

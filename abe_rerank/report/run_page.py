@@ -8,7 +8,7 @@ from pathlib import Path
 
 from abe_rerank.errors import UsageError
 from abe_rerank.evaluation.comparison import compare_numbers
-from abe_rerank.evaluation.files import write_whole
+from abe_rerank.evaluation.files import readable, write_whole
 from abe_rerank.evaluation.numbers import RunNumbers
 from abe_rerank.evaluation.records import RunRecord
 from abe_rerank.evaluation.summary import load, summary_of
@@ -92,9 +92,10 @@ def comparison_page(folder_a: Path, folder_b: Path) -> Path:
     data = data_of(numbers, folder_a)
     records = [one.run.record for one in numbers]
     context = {
-        "folders": [str(folder_a), str(folder_b)],
+        "folders": [readable(folder_a), readable(folder_b)],
         "sides": [
-            f"{letter}: {place.absolute().name}" for letter, place in zip("AB", (folder_a, folder_b), strict=True)
+            f"{letter}: {readable(place.absolute().name)}"
+            for letter, place in zip("AB", (folder_a, folder_b), strict=True)
         ],
         "records": records,
         "facts": _facts(*records),

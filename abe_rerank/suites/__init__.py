@@ -6,6 +6,7 @@ may have any of the forms that :mod:`abe_rerank.suites.formats` tells apart.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from abe_rerank.errors import UsageError
@@ -28,7 +29,7 @@ def load_prompts(suite: str) -> list[SuitePrompt]:
     Raises UsageError for an unknown name or category, an empty file, or a line that cannot be read.
     """
     name, _, category = suite.partition(":")
-    if Path(suite).is_file() or (Path(suite).is_dir() and name not in names()):
+    if os.path.isfile(suite) or (os.path.isdir(suite) and name not in names()):
         prompts = read_file(Path(suite))
     elif name in names():
         prompts = [p for p in read_file(folder("prompts") / f"{name}.jsonl") if category in ("", p.category)]

@@ -42,3 +42,29 @@ def as_text(found: Iterable[Difference]) -> str:
     """A JSON list with one difference on each line."""
     lines = [json.dumps(vars(difference), ensure_ascii=False) for difference in found]
     return "[\n" + ",\n".join(lines) + "\n]\n"
+
+
+def agreement(prompts: Iterable[SuitePrompt]) -> dict[str, tuple[int, int, int, int]]:
+    """By category: prompts, those read as expected, expected pairs, and those of them that the parser finds."""
+    table: dict[str, tuple[int, int, int, int]] = {}
+    for prompt in prompts:
+        found = differences([prompt])
+        number = len(prompt.pairs or ())
+        row = (1, 1 - len(found), number, number - sum(len(difference.missed) for difference in found))
+        a, b, c, d = table.get(prompt.category, (0, 0, 0, 0))
+        table[prompt.category] = (a + row[0], b + row[1], c + row[2], d + row[3])
+    return table
+
+
+def main() -> None:
+    """Print the agreement of the parser with every suite."""
+    from abe_rerank.suites import load_prompts, names
+
+    for name in names():
+        for category, (prompts, agreeing, pairs, found) in agreement(load_prompts(name)).items():
+            share = found / pairs if pairs else 1.0
+            print(f"{name}:{category:<12}{prompts:>6} prompts,{agreeing:>5} as expected, pairs found {share:.4f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -372,7 +372,7 @@ def _cut_out(pixels: Tensor, corner: Tensor, side: int) -> Tensor:
 
 
 def _with_unknown_words(ids: NDArray[np.int16], rng: np.random.Generator) -> NDArray[np.int16]:
-    """Puts an unknown word in front of a tenth of the captions, so that one word more does not matter."""
+    """Puts an unknown word in front of a fifth of the captions that have room for it: one word more must not matter."""
     shifted = np.roll(ids, 1, axis=1)
     shifted[:, 0] = 1
     fits = (ids[:, -1] == 0) & (rng.random(len(ids)) < 0.2)
@@ -401,7 +401,7 @@ def main(
     device: str = "cpu",
     distil: Annotated[bool, typer.Option(help="--no-distil trains the twin without self-distillation")] = True,
 ) -> None:
-    """Trains the CLIP-like model (about an hour on one CPU core); the same command goes on from the last checkpoint."""
+    """Trains the CLIP-like model (about two hours on one CPU core); the same command goes on from its checkpoint."""
     work = out / "work"
     log_to(work)
     stages = STAGES if distil else tuple(replace(stage, distil=0.0) for stage in STAGES)
