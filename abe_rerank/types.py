@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 Span = tuple[int, int]
 """Half-open character range [start, end) in the prompt."""
 
+Box = tuple[float, float, float, float]
+"""(left, top, right, bottom) as fractions of an image's width and height."""
+
 Kind = Literal["colour", "shape", "size", "material", "texture", "other"]
 """The kind of an attribute; the competitors of an attribute are values of its own kind. Patterns are textures."""
 
@@ -118,8 +121,8 @@ class Region:
     """
 
     weights: np.ndarray
-    box: tuple[float, float, float, float]
-    window: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
+    box: Box
+    window: Box = (0.0, 0.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,12 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from abe_rerank.backbones.features import Box, ImageFeatures, TokenStates
+from abe_rerank.backbones.features import ImageFeatures, TokenStates
 from abe_rerank.backbones.readers import Reader, pooled, read_global
 from abe_rerank.backbones.sizes import ImageSize, overrides
 from abe_rerank.errors import UsageError
 from abe_rerank.parsing.tokens import token_offsets, windows
-from abe_rerank.types import Span, Spec
+from abe_rerank.types import Box, Span, Spec
 
 _CACHED_TEXTS = 100_000
 

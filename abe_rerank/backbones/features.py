@@ -8,9 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from abe_rerank.types import Span
-
-Box = tuple[float, float, float, float]
+from abe_rerank.types import Box, Span
 
 
 @dataclass(frozen=True)

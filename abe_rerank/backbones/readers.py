@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from abe_rerank.backbones.features import Box
+from abe_rerank.types import Box
 
 
 class Reader(Protocol):

@@ -21,9 +21,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from abe_rerank.report.schema import ModelRecord
-from abe_rerank.types import PairScore, Region, Score, Status, Verdict
-
-Box = tuple[float, float, float, float]
+from abe_rerank.types import Box, PairScore, Region, Score, Status, Verdict
 
 
 class _Record(BaseModel):

@@ -10,9 +10,7 @@ import numpy as np
 
 from abe_rerank.report.schema import CandidateRecord, PairRecord
 from abe_rerank.report.words import competitor, mark
-
-Box = tuple[float, float, float, float]
-Span = tuple[int, int]
+from abe_rerank.types import Box, Span
 
 
 @dataclass(frozen=True)

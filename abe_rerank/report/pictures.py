@@ -8,6 +8,8 @@ from io import BytesIO
 import numpy as np
 from PIL import Image
 
+from abe_rerank.types import Box
+
 VEIL = (10, 12, 20)
 """The colour that lies over what a map does not light."""
 
@@ -16,8 +18,6 @@ DARKEST = 0.8
 
 EMBEDDED_AS_PNG = 512
 """Images with no side above this many pixels are embedded to the bit; larger ones as WebP, to keep pages small."""
-
-Box = tuple[float, float, float, float]
 
 
 def data_uri(image: Image.Image) -> str:

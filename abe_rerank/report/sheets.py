@@ -8,10 +8,10 @@ from PIL import Image, ImageDraw
 
 from abe_rerank.report.lettering import PAPER, SOFT, Line, height_of, write
 from abe_rerank.report.overlays import contrast_strengths, frames_of, region_strengths
-from abe_rerank.report.pictures import Box, pixels, spotlight
+from abe_rerank.report.pictures import pixels, spotlight
 from abe_rerank.report.schema import CandidateRecord, PairRecord, Report
 from abe_rerank.report.words import brief, claim, competitor, status_line
-from abe_rerank.types import Verdict
+from abe_rerank.types import Box, Verdict
 
 PANEL, GAP, MARGIN = 288, 16, 24
 """Width of a picture, room between pictures and around all, in pixels."""

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from abe_rerank.backbones import ImageFeatures
-from abe_rerank.backbones.features import Box
 from abe_rerank.calibration import Calibration
 from abe_rerank.scorers.phrases import PairPlan, PromptPlan
 from abe_rerank.scorers.tables import PromptTable
 from abe_rerank.scorers.terms import Terms
-from abe_rerank.types import PairScore, Region, Verdict
+from abe_rerank.types import Box, PairScore, Region, Verdict
 
 
 @dataclass(frozen=True)

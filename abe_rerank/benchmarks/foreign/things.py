@@ -8,10 +8,10 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
+from abe_rerank.types import Box
+
 ForeignSplit = Literal["choose", "report"]
 _KEYS: dict[str, int] = {"choose": 70_022, "report": 70_033}
-
-Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
