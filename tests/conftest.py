@@ -164,3 +164,17 @@ def reranker(backbone_folder):
     from abe_rerank import Reranker
 
     return Reranker.from_pretrained(backbone_folder, device="cpu")
+
+
+@pytest.fixture
+def cli(capsys):
+    """Run a command line; gives (exit code, stdout, stderr)."""
+    from abe_rerank.cli import main
+
+    def run(*words):
+        with pytest.raises(SystemExit) as ended:
+            main([str(word) for word in words])
+        out, err = capsys.readouterr()
+        return ended.value.code or 0, out, err
+
+    return run

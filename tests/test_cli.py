@@ -13,24 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from abe_rerank.cli import main
 from abe_rerank.report.schema import Report
 from abe_rerank.run_folder import default_folder, new_run_folder
 
 PROMPT = "a yellow cylinder and a red cube"
-
-
-@pytest.fixture
-def cli(capsys):
-    """Run a command line; gives (exit code, stdout, stderr)."""
-
-    def run(*words):
-        with pytest.raises(SystemExit) as ended:
-            main([str(word) for word in words])
-        out, err = capsys.readouterr()
-        return ended.value.code or 0, out, err
-
-    return run
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,6 @@ import psutil
 import pytest
 from PIL import Image
 
-from abe_rerank.cli import main
 from abe_rerank.evaluation.journal import read_results
 from abe_rerank.evaluation.records import RunRecord
 from abe_rerank.suites import load_prompts
@@ -57,16 +57,9 @@ def progress(folder):
 
 
 @pytest.fixture
-def cli(capsys):
+def cli(cli):
     """Run ``abe-rerank evaluate`` here; gives (exit code, stdout, stderr)."""
-
-    def run(*words):
-        with pytest.raises(SystemExit) as ended:
-            main(["evaluate", *map(str, words)])
-        out, err = capsys.readouterr()
-        return ended.value.code or 0, out, err
-
-    return run
+    return partial(cli, "evaluate")
 
 
 @pytest.fixture(scope="module")

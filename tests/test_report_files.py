@@ -14,24 +14,10 @@ import pytest
 from PIL import Image
 from sample_reports import EVIL, ranking_of, run_folder_of
 
-from abe_rerank.cli import main
 from abe_rerank.commands.show import half_blocks
 from abe_rerank.report.lettering import Line, height_of, write
 from abe_rerank.report.pictures import DARKEST, VEIL, spotlight
 from abe_rerank.report.sheets import MARGIN, PANEL, contact_sheet
-
-
-@pytest.fixture
-def cli(capsys):
-    """Run a command line; gives (exit code, stdout, stderr)."""
-
-    def run(*words):
-        with pytest.raises(SystemExit) as ended:
-            main([str(word) for word in words])
-        out, err = capsys.readouterr()
-        return ended.value.code or 0, out, err
-
-    return run
 
 
 @pytest.fixture
