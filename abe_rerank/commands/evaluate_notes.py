@@ -68,12 +68,13 @@ def conclude(out: Path) -> None:
     Raises AbeRerankError if an image is unscored.
     """
     from abe_rerank.evaluation.summary import load, summary_of
-    from abe_rerank.report.run_page import run_page
+    from abe_rerank.report.run_page import write_run_page
 
     page, results = out / "report.html", out / "results.jsonl"
+    numbers = load(out)
+    summary = summary_of(numbers)
     if not page.is_file() or page.stat().st_mtime_ns < results.stat().st_mtime_ns:
-        run_page(out)
-    summary = summary_of(load(out))
+        write_run_page(out, numbers, summary)
     header = ["category", "prompts", "images", "nothing to bind", "unscored", "score", "pairs bound"]
     header += ["right"] if summary.all.oracle else []
     groups = summary.categories if len(summary.categories) > 1 else ()

@@ -110,19 +110,12 @@ def _verdict(ranking: Ranking, out: Path) -> str:
 
 
 def _report(run: _Run, ranking: Ranking) -> Report:
-    from abe_rerank.fingerprint import weights_sha256
-    from abe_rerank.generation import modules
-    from abe_rerank.report.build import RunFacts, build_report
-    from abe_rerank.report.schema import ModelRecord
+    from abe_rerank.report.build import RunFacts, backbone_record, build_report, pipeline_record
 
-    request, pipeline, backbone = run.request, run.pipeline, run.reranker.scorer.backbone
+    request, pipeline = run.request, run.pipeline
     facts = RunFacts(
-        text_to_image=ModelRecord(
-            name=request.model or "built-in", kind=type(pipeline).__name__, weights=weights_sha256(modules(pipeline))
-        ),
-        backbone=ModelRecord(
-            name=request.backbone or "built-in", kind=type(backbone.model).__name__, weights=backbone.weights_hash
-        ),
+        text_to_image=pipeline_record(pipeline, request.model or "built-in"),
+        backbone=backbone_record(run.reranker.scorer.backbone, request.backbone or "built-in"),
         commands=_commands(request, ranking, run.out),
         created=run.started,
         seconds=run.seconds,

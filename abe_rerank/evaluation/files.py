@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from abe_rerank.errors import AbeRerankError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 
 def write_whole(path: Path, content: bytes | Iterable[bytes]) -> None:
@@ -23,6 +28,13 @@ def write_whole(path: Path, content: bytes | Iterable[bytes]) -> None:
         part.replace(path)
     except OSError as error:
         raise AbeRerankError(f"cannot write {path}: {error.strerror or error}") from None
+
+
+def write_png(path: Path, image: Image) -> None:
+    """Write an image as :func:`write_whole` does."""
+    file = BytesIO()
+    image.save(file, format="PNG")
+    write_whole(path, file.getvalue())
 
 
 def unfinished(path: Path) -> Path:

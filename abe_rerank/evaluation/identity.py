@@ -14,9 +14,9 @@ from abe_rerank.evaluation.measuring import Measure
 from abe_rerank.evaluation.plan import Plan
 from abe_rerank.evaluation.records import RunRecord
 from abe_rerank.evaluation.sources import Drawn, Found
-from abe_rerank.fingerprint import versions, weights_sha256
-from abe_rerank.generation import call_arguments, modules
-from abe_rerank.report.schema import ModelRecord
+from abe_rerank.fingerprint import versions
+from abe_rerank.generation import call_arguments
+from abe_rerank.report.build import backbone_record, pipeline_record
 from abe_rerank.suites import as_line
 
 
@@ -38,7 +38,7 @@ def prompts_file(plan: Plan) -> bytes:
 def record_of(asked: Asked, plan: Plan, source: Drawn | Found, measure: Measure) -> RunRecord:
     """The record of a run that begins now."""
     scorer, judge = measure.reranker.scorer, measure.judge
-    reader, name = scorer.backbone, readable(asked.backbone)
+    reader = scorer.backbone
     origin = _drawing(source) if isinstance(source, Drawn) else _listing(source)
     return RunRecord(
         created=datetime.now().astimezone().isoformat(timespec="seconds"),
@@ -49,17 +49,12 @@ def record_of(asked: Asked, plan: Plan, source: Drawn | Found, measure: Measure)
         scorer=scorer.stamp,
         judge=None if judge is None else judge.scorer.stamp,
         oracle=measure.oracle is not None,
-        text_to_image=_model(source, asked.model) if isinstance(source, Drawn) else None,
-        backbone=ModelRecord(name=name, kind=type(reader.model).__name__, weights=reader.weights_hash),
+        text_to_image=pipeline_record(source.pipeline, readable(asked.model)) if isinstance(source, Drawn) else None,
+        backbone=backbone_record(reader, readable(asked.backbone)),
         settings={**origin, "batch_size": plan.batch_size, "device": reader.device.type},
         versions=versions(),
         command=readable(asked.command),
     )
-
-
-def _model(source: Drawn, name: str) -> ModelRecord:
-    weights = weights_sha256(modules(source.pipeline))
-    return ModelRecord(name=readable(name), kind=type(source.pipeline).__name__, weights=weights)
 
 
 def _drawing(source: Drawn) -> dict[str, JsonValue]:

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from abe_rerank.report.build import pair_terms, score_terms
 from abe_rerank.report.schema import ModelRecord
 from abe_rerank.types import Box, PairScore, Region, Score, Status, Verdict
 
@@ -72,17 +73,7 @@ class PairResult(_Record):
     @classmethod
     def of(cls, pair: PairScore) -> PairResult:
         """The record of a pair's score."""
-        return cls(
-            attribute=pair.attribute.text,
-            object=pair.object.text,
-            evidence=float(pair.evidence),
-            competitor=pair.competitor,
-            margin=float(pair.margin),
-            verdict=pair.verdict,
-            probability=None if pair.probability is None else float(pair.probability),
-            competitor_probability=None if pair.competitor_probability is None else float(pair.competitor_probability),
-            heat=HeatRecord.of(pair.region),
-        )
+        return cls(**pair_terms(pair), heat=HeatRecord.of(pair.region))
 
 
 class JudgeResult(_Record):
@@ -138,15 +129,7 @@ class Result(_Record):
 
 def terms_of(score: Score) -> dict[str, object]:
     """The fields of a :class:`Result` that come from a score."""
-    return {
-        "value": score.value,
-        "status": score.status,
-        "reason": score.reason,
-        "global_score": score.global_score,
-        "local": score.local,
-        "binding_difference": score.binding_difference,
-        "pairs": tuple(PairResult.of(pair) for pair in score.pairs),
-    }
+    return {**score_terms(score), "pairs": tuple(PairResult.of(pair) for pair in score.pairs)}
 
 
 class RunRecord(_Record):

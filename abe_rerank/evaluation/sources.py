@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from abe_rerank.errors import AbeRerankError, UsageError
-from abe_rerank.evaluation.files import readable, write_whole
+from abe_rerank.evaluation.files import readable, write_png
 from abe_rerank.evaluation.plan import Block
 
 if TYPE_CHECKING:
@@ -63,7 +62,7 @@ class Drawn:
         for candidate, drawn in zip(block.candidates, samples, strict=True):
             path = f"images/{block.index:05d}/seed{drawn.seed}.png"
             if candidate in wanted:
-                write_whole(self.folder / path, _png(drawn.image))
+                write_png(self.folder / path, drawn.image)
             taken.append(Taken(path, drawn.seed, drawn.image, PAINTED_OVER if drawn.blanked else None))
         return taken
 
@@ -89,9 +88,3 @@ class Found:
             return Taken(readable(file), image=read(str(file)))
         except AbeRerankError as error:
             return Taken(readable(file), failure=str(error).replace(str(file), readable(file)))
-
-
-def _png(image: Image) -> bytes:
-    file = BytesIO()
-    image.save(file, format="PNG")
-    return file.getvalue()

@@ -8,11 +8,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import JsonValue
 
-from abe_rerank.fingerprint import versions
+from abe_rerank.fingerprint import versions, weights_sha256
 from abe_rerank.report.schema import (
     CandidateRecord,
     Commands,
@@ -28,6 +28,9 @@ from abe_rerank.types import Candidate, PairScore, Ranking, Score, Spec
 if TYPE_CHECKING:
     import numpy as np
     from PIL.Image import Image
+
+    from abe_rerank.backbones import Backbone
+    from abe_rerank.generation import Pipeline
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,18 @@ def build_report(ranking: Ranking, facts: RunFacts) -> Report:
     )
 
 
+def pipeline_record(pipeline: Pipeline, name: str) -> ModelRecord:
+    """The record of a text-to-image pipeline that was asked for by ``name``."""
+    from abe_rerank.generation import modules
+
+    return ModelRecord(name=name, kind=type(pipeline).__name__, weights=weights_sha256(modules(pipeline)))
+
+
+def backbone_record(backbone: Backbone, name: str) -> ModelRecord:
+    """The record of a backbone that was asked for by ``name``."""
+    return ModelRecord(name=name, kind=type(backbone.model).__name__, weights=backbone.weights_hash)
+
+
 def candidate_file(rank: int, candidate: Candidate) -> str:
     """The path of a candidate's image within its run folder: ``candidates/<rank>_seed<seed>.png``."""
     return f"candidates/{rank:02d}_seed{'none' if candidate.seed is None else candidate.seed}.png"
@@ -95,29 +110,40 @@ def parse_record(spec: Spec) -> ParseRecord:
 
 def score_record(score: Score) -> ScoreRecord:
     """One image's score, as it stands in a report and in ``abe-rerank score --json``."""
-    return ScoreRecord(
-        value=score.value,
-        status=score.status,
-        reason=score.reason,
-        global_score=score.global_score,
-        local=score.local,
-        binding_difference=score.binding_difference,
-        pairs=tuple(_pair_record(pair) for pair in score.pairs),
-    )
+    return ScoreRecord(**score_terms(score), pairs=tuple(_pair_record(pair) for pair in score.pairs))
+
+
+def score_terms(score: Score) -> dict[str, Any]:
+    """What every record of a score holds besides its pairs."""
+    return {
+        "value": score.value,
+        "status": score.status,
+        "reason": score.reason,
+        "global_score": score.global_score,
+        "local": score.local,
+        "binding_difference": score.binding_difference,
+    }
+
+
+def pair_terms(pair: PairScore) -> dict[str, Any]:
+    """What every record of a pair's score holds besides its region."""
+    return {
+        "attribute": pair.attribute.text,
+        "object": pair.object.text,
+        "evidence": float(pair.evidence),
+        "competitor": pair.competitor,
+        "margin": float(pair.margin),
+        "verdict": pair.verdict,
+        "probability": None if pair.probability is None else float(pair.probability),
+        "competitor_probability": (None if pair.competitor_probability is None else float(pair.competitor_probability)),
+    }
 
 
 def _pair_record(pair: PairScore) -> PairRecord:
     return PairRecord(
-        attribute=pair.attribute.text,
+        **pair_terms(pair),
         attribute_span=pair.attribute.span,
-        object=pair.object.text,
         object_span=pair.object.span,
-        evidence=float(pair.evidence),
-        competitor=pair.competitor,
-        margin=float(pair.margin),
-        verdict=pair.verdict,
-        probability=None if pair.probability is None else float(pair.probability),
-        competitor_probability=None if pair.competitor_probability is None else float(pair.competitor_probability),
         region=RegionRecord(weights=_rows(pair.region.weights, 6), box=pair.region.box, window=pair.region.window),
         contrast=None if pair.contrast is None else _rows(pair.contrast, 4),
     )

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from io import BytesIO
 from pathlib import Path, PurePosixPath
 
 from PIL import Image, PngImagePlugin
 from pydantic import ValidationError
 
 from abe_rerank.errors import AbeRerankError, UsageError
-from abe_rerank.evaluation.files import write_whole
+from abe_rerank.evaluation.files import write_png, write_whole
 from abe_rerank.images import read
 from abe_rerank.report.build import to_json
 from abe_rerank.report.html import render_html
@@ -43,9 +42,9 @@ def write_views(folder: Path, report: Report, images: Sequence[Image.Image], *, 
     Raises AbeRerankError if the folder cannot be written.
     """
     write_whole(folder / "report.html", render_html(report, images, linked=linked).encode())
-    _replace_image(folder / "contact_sheet.png", contact_sheet(report, images))
+    write_png(folder / "contact_sheet.png", contact_sheet(report, images))
     for name, figure in _attention(report, images):
-        _replace_image(folder / "attention" / name, figure)
+        write_png(folder / "attention" / name, figure)
 
 
 def read_run(folder: Path) -> tuple[Report, list[Image.Image]]:
@@ -100,9 +99,3 @@ def _about(report: Report, candidate: CandidateRecord) -> PngImagePlugin.PngInfo
     }
     info.add_text(PNG_KEY, json.dumps(facts))
     return info
-
-
-def _replace_image(path: Path, image: Image.Image) -> None:
-    file = BytesIO()
-    image.save(file, format="PNG")
-    write_whole(path, file.getvalue())

@@ -69,7 +69,11 @@ def run_page(folder: Path) -> Path:
     Raises UsageError for a run without a finished prompt, AbeRerankError for files that are damaged or not writable.
     """
     numbers = load(folder)
-    summary = summary_of(numbers)
+    return write_run_page(folder, numbers, summary_of(numbers))
+
+
+def write_run_page(folder: Path, numbers: RunNumbers, summary: RunSummary) -> Path:
+    """As :func:`run_page`, of a run that was read and summarised already."""
     data = data_of([numbers], folder)
     context = {
         "summary": summary,

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from abe_rerank.shapes.captions import WORDINGS, caption
-from abe_rerank.shapes.world import SMALL_BELOW, Scene, SceneObject, WorldSettings, sample_scene, split_rng
+from abe_rerank.shapes.world import Scene, SceneObject, WorldSettings, sample_scene, split_rng
 
 PLACED = WorldSettings(
     counts=((1, 0.38), (2, 0.52), (3, 0.1)), diameters=(0.34, 0.44), patterned=0.2, twins=0.05, style=0.0
@@ -48,6 +48,5 @@ def _stood(thing: SceneObject, x: float, count: int, rng: np.random.Generator) -
     angle = 0.75 if thing.shape == "cube" else float(rng.normal(0, 0.06))
     small = count < 3 and thing.pattern == "plain" and rng.random() < SMALL_ODDS
     diameter = float(rng.uniform(*(SMALL if small else DIAMETERS[count])))
-    assert not small or diameter < SMALL_BELOW
     x, y = x + float(rng.normal(0, 0.02 if count < 3 else 0.008)), 0.5 + float(rng.normal(0, 0.03))
     return replace(thing, x=x, y=y, angle=angle, tilt=0.5, diameter=diameter)
