@@ -10,21 +10,16 @@ import torch.nn.functional as F
 from abe_rerank.shapes.tokenizer import word_tokenizer
 from abe_rerank.shapes.train import clip, pools
 from abe_rerank.shapes.train.clip import (
-    GRID,
-    PATCH,
-    STAGES,
-    TOKENS,
     ClipTraining,
-    _cut_out,
     contrastive_loss,
     new_model,
     pooled,
     read_patches,
-    relit,
-    stretched,
     value_path,
     window_positions,
 )
+from abe_rerank.shapes.train.clip_pictures import cut_out, relit, stretched
+from abe_rerank.shapes.train.clip_stages import GRID, PATCH, STAGES, TOKENS
 from abe_rerank.shapes.train.first_weights import OFFSETS, start_as_bag_of_words, start_as_convolution
 from abe_rerank.shapes.world import CLOSE_UPS, SMALL_BELOW, sample_scene, split_rng
 
@@ -47,7 +42,7 @@ def test_window_positions(side):
 def test_cut_outs_are_slices():
     pixels = torch.rand(3, 3, GRID * PATCH, GRID * PATCH)
     corner = torch.tensor([[0, 3, 7], [1, 9, 0]])
-    got = _cut_out(pixels, corner, 3)
+    got = cut_out(pixels, corner, 3)
     for n in range(3):
         top, left = (int(c) * PATCH for c in corner[:, n])
         assert torch.equal(got[n], pixels[n, :, top : top + 3 * PATCH, left : left + 3 * PATCH])

@@ -2,7 +2,7 @@
 
 1. *Close-ups*: small pictures of no object, one or two, of 3x3 to 6x6 patches, with terse captions, by the contrastive
    loss. Each picture sits at a random window of the position grid, so every position learns to read.
-2. *Scenes*: whole pictures of one to four objects with web-like captions by the same loss, close-ups with web-like
+2. *Scenes*: whole pictures of one to eight objects with web-like captions by the same loss, close-ups with web-like
    captions beside them, and self-distillation (CLIPSelf, arXiv 2310.01403): the mean of the patches' readout inside a
    random box imitates what the model's running average says of that box cut out, which it reads as a close-up.
    The close-ups are at the scale of the scenes here, so that sizes can be told.
@@ -21,7 +21,7 @@ import copy
 import logging
 import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,93 +33,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import SiglipConfig, SiglipModel
 
-from abe_rerank.shapes.captions import WORDINGS
 from abe_rerank.shapes.tokenizer import word_tokenizer
+from abe_rerank.shapes.train.clip_pictures import cut_out, relit, stretched, with_unknown_words
+from abe_rerank.shapes.train.clip_stages import GRID, IMAGE, PATCH, STAGES, TOKENS, WINDOWS, Stage
 from abe_rerank.shapes.train.common import log_to
 from abe_rerank.shapes.train.first_weights import start_as_bag_of_words, start_as_convolution
-from abe_rerank.shapes.train.pools import Pool, PoolPlan, open_pool
-from abe_rerank.shapes.world import CLOSE_UPS, SCENES, WorldSettings
+from abe_rerank.shapes.train.pools import Pool, open_pool
 
 log = logging.getLogger(__name__)
 
-IMAGE, PATCH, TOKENS = 96, 8, 24
-GRID = IMAGE // PATCH
-WINDOWS = (3, 4, 5, 6)
 SAVE_EVERY = 100
 """Steps between checkpoints."""
-STRETCHED, STRETCH = 0.3, 0.25
-"""The share of close-up batches that are stretched along an axis, and the largest part cut off for it."""
-
-
-@dataclass(frozen=True)
-class Share:
-    """``batch`` pictures of a pool in each step."""
-
-    pool: PoolPlan
-    batch: int
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One stage: which pictures it learns from, how many of each kind in a step, and for how long.
-
-    ``windows`` are the odds of the close-ups' sides, ``WINDOWS``. ``distil`` weighs the self-distillation term on the
-    scenes, and ``boxes`` is its number of cut-outs per picture.
-    """
-
-    name: str
-    close_ups: tuple[Share, ...]
-    scenes: tuple[Share, ...]
-    steps: int
-    rate: float
-    windows: tuple[float, ...] = (0.1, 0.15, 0.25, 0.5)
-    distil: float = 0.0
-    boxes: int = 4
-
-
-CROWDED = replace(SCENES, counts=((1, 0.2), (2, 0.35), (3, 0.2), (4, 0.15), (6, 0.1)))
-GROUPS = WorldSettings(
-    counts=((3, 0.3), (4, 0.2), (5, 0.2), (6, 0.15), (8, 0.15)),
-    diameters=(0.07, 0.24),
-    patterned=0.0,
-    twins=0.0,
-    style=0.6,
-    solids=1.3,
-)
-"""Many small solids in deep shade, as photographs show them."""
-TERSE = PoolPlan(CLOSE_UPS, count=60_000, size=max(WINDOWS) * PATCH, style="terse")
-WEB = replace(TERSE, style="web", scale=max(WINDOWS) / GRID)
-SOME = replace(WORDINGS["web"], drop_object=0.95, drop_size=1.0)
-"""Of a group a caption names a part; what is small among many small things is not said."""
-PATTERNED = replace(WORDINGS["web"], drop_pattern=0.1)
-"""Web-like as ever, but patterns are mostly said: they are the hardest to see."""
-SQUAT = replace(WEB, settings=replace(CLOSE_UPS, solids=1.3), count=15_000, first=15_000_000)
-STRIPES = replace(WEB, settings=replace(CLOSE_UPS, patterned=0.8), style=PATTERNED, count=20_000, first=18_000_000)
-CROWDS = PoolPlan(CROWDED, count=40_000, size=IMAGE, style="web", first=10_000_000)
-TABLES = PoolPlan(GROUPS, count=10_000, size=IMAGE, style=SOME, first=16_000_000)
-WIDE_TABLES = replace(TABLES, settings=replace(GROUPS, margin=1 / 6), first=17_000_000, wide=True)
-STRIPED = PoolPlan(replace(SCENES, patterned=0.9), count=10_000, size=IMAGE, style=PATTERNED, first=19_000_000)
-STAGES = (
-    Stage("close-ups", (Share(TERSE, 128),), (), steps=3300, rate=6e-4),
-    Stage(
-        "scenes",
-        close_ups=(Share(WEB, 44), Share(SQUAT, 20)),
-        scenes=(Share(CROWDS, 40), Share(TABLES, 12), Share(WIDE_TABLES, 12)),
-        steps=1200,
-        rate=4e-4,
-        windows=(0.0, 0.1, 0.2, 0.7),
-        distil=4.0,
-    ),
-    Stage(
-        "patterns",
-        close_ups=(Share(WEB, 24), Share(SQUAT, 16), Share(STRIPES, 24)),
-        scenes=(Share(CROWDS, 32), Share(TABLES, 8), Share(WIDE_TABLES, 8), Share(STRIPED, 16)),
-        steps=600,
-        rate=3e-4,
-        windows=(0.0, 0.1, 0.2, 0.7),
-        distil=4.0,
-    ),
-)
 
 
 def new_model(vocabulary_size: int) -> SiglipModel:
@@ -274,7 +198,7 @@ class ClipTraining:
     def _batch(self, pools: list[tuple[Pool, int]], rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         parts = [pool.batch(rng, size) for pool, size in pools]
         images, ids = (np.concatenate(part) for part in zip(*parts, strict=True))
-        ids = _with_unknown_words(ids, rng)
+        ids = with_unknown_words(ids, rng)
         return relit(to_pixels(images, self.device), rng), torch.from_numpy(ids).long().to(self.device)
 
     @torch.no_grad()
@@ -311,7 +235,7 @@ class ClipTraining:
         steps, n = torch.arange(side, device=self.device), torch.arange(len(pixels), device=self.device)[:, None, None]
         rows, columns = corner[0][:, None] + steps, corner[1][:, None] + steps
         student = local[n, rows[:, :, None], columns[:, None, :]].mean((1, 2))
-        cut = _cut_out(pixels, corner, side)
+        cut = cut_out(pixels, corner, side)
         with torch.no_grad():
             seen = read_patches(self.average, cut, window_positions(corner[0], corner[1], side))
             wanted = pooled(self.average, seen)
@@ -340,43 +264,6 @@ class ClipTraining:
         if self.stage < len(self.stages):
             self.optimizer = self._new_optimizer()
             self.optimizer.load_state_dict(state["optimizer"])
-
-
-def relit(pixels: Tensor, rng: np.random.Generator) -> Tensor:
-    """Half of the pictures [n, 3, h, w] in [-1, 1] under another light: gain, tint and contrast; clipped as before."""
-    n = len(pixels)
-    gain = rng.uniform(0.78, 1.1, (n, 1)) * rng.uniform(0.95, 1.05, (n, 3))
-    power = np.exp(rng.uniform(-0.2, 0.2, (n, 1)))
-    keeps = rng.random((n, 1)) < 0.5
-    gain, power = np.where(keeps, 1.0, gain), np.where(keeps, 1.0, power)
-    factor, exponent = (torch.from_numpy(x).float().to(pixels.device)[:, :, None, None] for x in (gain, power))
-    return ((pixels + 1) / 2).pow(exponent).mul(factor).clamp(0, 1) * 2 - 1
-
-
-def stretched(pixels: Tensor, rng: np.random.Generator) -> Tensor:
-    """Now and then the pictures without some of their rows or columns at the edges: wider or taller when resized."""
-    if rng.random() >= STRETCHED:
-        return pixels
-    side = pixels.shape[-1]
-    kept = side - int(rng.integers(1, max(2, int(STRETCH * side) + 1)))
-    first, axis = int(rng.integers(side - kept + 1)), int(rng.integers(2, 4))
-    return pixels.narrow(axis, first, kept)
-
-
-def _cut_out(pixels: Tensor, corner: Tensor, side: int) -> Tensor:
-    """The patch-aligned squares [n, 3, side * PATCH, side * PATCH] of pictures at corners [2, n]."""
-    reach = torch.arange(side * PATCH, device=pixels.device)
-    rows, columns = corner[0][:, None] * PATCH + reach, corner[1][:, None] * PATCH + reach
-    n = torch.arange(len(pixels), device=pixels.device)[:, None, None]
-    return pixels.permute(0, 2, 3, 1)[n, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
-
-
-def _with_unknown_words(ids: NDArray[np.int16], rng: np.random.Generator) -> NDArray[np.int16]:
-    """Puts an unknown word in front of a fifth of the captions that have room for it: one word more must not matter."""
-    shifted = np.roll(ids, 1, axis=1)
-    shifted[:, 0] = 1
-    fits = (ids[:, -1] == 0) & (rng.random(len(ids)) < 0.2)
-    return np.where(fits[:, None], shifted, ids)
 
 
 def _warm_cosine(step: int, steps: int) -> float:
