@@ -17,6 +17,8 @@ import numpy as np
 from abe_rerank.errors import AbeRerankError, UsageError
 
 FILE = "calibration.json"
+LOST = 0.05
+"""The largest share of the objects that are there, in the labelled rows, that may be called absent."""
 
 
 @dataclass(frozen=True)
@@ -119,14 +121,19 @@ def _isotonic(logits: np.ndarray, bound: np.ndarray) -> tuple[tuple[float, float
 
 
 def _threshold(noun: np.ndarray, found: np.ndarray) -> float | None:
-    """The noun evidence that best divides found from absent objects (balanced accuracy); None for only one label."""
+    """The noun evidence below which an object is called absent; None for only one label.
+
+    The cut that best divides found from absent objects (balanced accuracy), or a lower one below which a share of
+    ``LOST`` of the found objects lies: a report that denies an object in plain view is not believed again.
+    """
     if found.all() or not found.any():
         return None
     order = np.argsort(noun, kind="stable")
     here = np.cumsum(found[order]) / found.sum()
     gone = np.cumsum(~found[order]) / (~found).sum()
     cut = int(np.argmax(gone - here))
-    return float(noun[order[cut]] + noun[order[min(cut + 1, len(order) - 1)]]) / 2
+    best = float(noun[order[cut]] + noun[order[min(cut + 1, len(order) - 1)]]) / 2
+    return min(best, float(np.quantile(noun[found], LOST)))
 
 
 def read_calibration(folder: Path, key: str) -> Calibration | None:

@@ -72,6 +72,17 @@ def test_found_threshold_divides_the_labels() -> None:
     assert fit(x, bound, "key", {}, np.ones(400)).found_above is None
 
 
+def test_few_of_the_objects_that_are_there_are_called_absent() -> None:
+    """Where the labels overlap, the best cut would deny many found objects; at most one in twenty is."""
+    rng = np.random.default_rng(8)
+    found = np.arange(2000) % 2 == 0
+    x = np.column_stack([rng.normal(size=2000), rng.normal(size=2000), rng.normal(0, 1, 2000) + found])
+    fitted = fit(x, found, "key", {}, found)
+    denied = np.array([fitted.absent(noun) for noun in x[:, 2]])
+    assert denied[found].mean() == pytest.approx(0.05, abs=0.001)
+    assert denied[~found].mean() > 3 * denied[found].mean()
+
+
 def test_too_few_labels_are_refused() -> None:
     x, _ = pairs(100, seed=4)
     with pytest.raises(UsageError, match="at least 20 bound and 20 unbound"):
