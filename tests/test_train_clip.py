@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from transformers import SiglipImageProcessorPil, SiglipModel
 
 from abe_rerank.shapes.tokenizer import word_tokenizer
 from abe_rerank.shapes.train import clip, pools
@@ -15,11 +16,12 @@ from abe_rerank.shapes.train.clip import (
     new_model,
     pooled,
     read_patches,
+    see_at,
     value_path,
     window_positions,
 )
 from abe_rerank.shapes.train.clip_pictures import cut_out, relit, stretched
-from abe_rerank.shapes.train.clip_stages import GRID, PATCH, STAGES, TOKENS
+from abe_rerank.shapes.train.clip_stages import GRID, LARGER, PATCH, STAGES, TOKENS
 from abe_rerank.shapes.train.first_weights import OFFSETS, start_as_bag_of_words, start_as_convolution
 from abe_rerank.shapes.world import CLOSE_UPS, SMALL_BELOW, sample_scene, split_rng
 
@@ -30,12 +32,12 @@ def model():
     return new_model(40).eval()
 
 
-@pytest.mark.parametrize("side", [1, 3, 6])
-def test_window_positions(side):
+@pytest.mark.parametrize(("side", "grid"), [(1, 12), (3, 12), (6, 16)])
+def test_window_positions(side, grid):
     rows, columns = torch.tensor([0, 4]), torch.tensor([2, 5])
-    got = window_positions(rows, columns, side)
+    got = window_positions(rows, columns, side, grid)
     for n in range(2):
-        wanted = [(rows[n] + r) * GRID + columns[n] + c for r in range(side) for c in range(side)]
+        wanted = [(rows[n] + r) * grid + columns[n] + c for r in range(side) for c in range(side)]
         assert got[n].tolist() == [int(w) for w in wanted]
 
 
@@ -96,6 +98,21 @@ def test_reading_patches_is_the_models_own_forward(model):
 
 
 @torch.no_grad()
+def test_a_larger_scene_is_seen_as_transformers_interpolates_it(tmp_path):
+    model = new_model(40)
+    pixels = torch.rand(2, 3, LARGER, LARGER)
+    before = model.vision_model(pixels, interpolate_pos_encoding=True).last_hidden_state
+    see_at(model, LARGER)
+    grid = LARGER // PATCH
+    assert torch.allclose(read_patches(model, pixels, torch.arange(grid * grid)), before, atol=1e-5)
+    clip.save_folder(model, tmp_path)
+    loaded = SiglipModel.from_pretrained(tmp_path)
+    assert torch.allclose(loaded.vision_model(pixels).last_hidden_state, before, atol=1e-5)
+    assert SiglipImageProcessorPil.from_pretrained(tmp_path).size == {"height": LARGER, "width": LARGER}
+    assert all(p.requires_grad for name, p in model.named_parameters() if name != "logit_bias")
+
+
+@torch.no_grad()
 def test_value_path_is_the_head_on_one_patch(model):
     hidden = torch.randn(2, 5, model.config.vision_config.hidden_size)
     got = value_path(model, hidden)
@@ -151,7 +168,7 @@ def tiny_stages():
     def fewer(shares):
         return tuple(replace(share, pool=replace(share.pool, count=12), batch=3) for share in shares)
 
-    steps = {"close-ups": 4, "scenes": 3, "patterns": 2}
+    steps = {"close-ups": 4, "scenes": 3, "patterns": 2, "larger": 4}
     return tuple(
         replace(stage, close_ups=fewer(stage.close_ups), scenes=fewer(stage.scenes), steps=steps[stage.name], boxes=1)
         for stage in STAGES
@@ -162,8 +179,8 @@ class KilledError(Exception):
     pass
 
 
-@pytest.mark.parametrize("last_step", [3, 6])
-def test_a_killed_training_goes_on_as_if_nothing_had_happened(tmp_path, monkeypatch, last_step):
+@pytest.mark.parametrize(("last_step", "kept_at"), [(3, (0, 2)), (6, (1, 0)), (12, (3, 2))])
+def test_a_killed_training_goes_on_as_if_nothing_had_happened(tmp_path, monkeypatch, last_step, kept_at):
     torch.set_num_threads(1)
     monkeypatch.setattr(clip, "SAVE_EVERY", 2)
     finished = ClipTraining(tmp_path / "whole", tiny_stages(), torch.device("cpu")).run()
@@ -182,7 +199,7 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(tmp_path, monkeypa
         cut.run()
     again = ClipTraining(tmp_path / "cut", tiny_stages(), torch.device("cpu"), seed=0)
     again.resume()
-    assert (again.stage, again.step) == ((0, 2) if last_step == 3 else (1, 0))
+    assert (again.stage, again.step) == kept_at
     resumed = again.run()
     for (name, a), b in zip(finished.state_dict().items(), resumed.state_dict().values(), strict=True):
         assert torch.equal(a, b), name

@@ -1,4 +1,4 @@
-"""Trains the built-in CLIP-like model, a stock ``SiglipModel``, in three stages without binding supervision.
+"""Trains the built-in CLIP-like model, a stock ``SiglipModel``, in four stages without binding supervision.
 
 1. *Close-ups*: small pictures of no object, one or two, of 3x3 to 6x6 patches, with terse captions, by the contrastive
    loss. Each picture sits at a random window of the position grid, so every position learns to read.
@@ -7,6 +7,8 @@
    random box imitates what the model's running average says of that box cut out, which it reads as a close-up.
    The close-ups are at the scale of the scenes here, so that sizes can be told.
 3. *Patterns*: the same once more, with more striped and dotted objects, whose patterns captions mostly name.
+4. *Larger*: the same on scenes of 128x128 in place of 96x96, with captions that often name a shape or a pattern alone:
+   where colours tell captions apart already, neither is learned well.
 
 Pictures are relit (gain, tint, contrast) and some close-ups stretched, for the sake of other renderers.
 
@@ -30,12 +32,12 @@ import torch
 import torch.nn.functional as F
 import typer
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import SiglipConfig, SiglipModel
 
 from abe_rerank.shapes.tokenizer import word_tokenizer
 from abe_rerank.shapes.train.clip_pictures import cut_out, relit, stretched, with_unknown_words
-from abe_rerank.shapes.train.clip_stages import GRID, IMAGE, PATCH, STAGES, TOKENS, WINDOWS, Stage
+from abe_rerank.shapes.train.clip_stages import IMAGE, PATCH, STAGES, TOKENS, Stage
 from abe_rerank.shapes.train.common import log_to
 from abe_rerank.shapes.train.first_weights import start_as_bag_of_words, start_as_convolution
 from abe_rerank.shapes.train.pools import Pool, open_pool
@@ -71,10 +73,24 @@ def to_pixels(images: NDArray[np.uint8], device: torch.device) -> Tensor:
     return torch.tensor(images, device=device).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
-def window_positions(rows: Tensor, columns: Tensor, side: int) -> Tensor:
-    """Position indices [n, side * side] of square windows of the grid whose top left patches are given [n]."""
+def see_at(model: SiglipModel, image: int) -> None:
+    """Makes scenes of ``image`` pixels a side the model's own: its positions are interpolated as transformers does."""
+    places: Any = model.vision_model.embeddings
+    if places.image_size == image:
+        return
+    count, old = (image // PATCH) ** 2, places.position_embedding.weight
+    with torch.no_grad():
+        wanted = places.interpolate_pos_encoding(old.new_empty(1, count, old.shape[1]), image, image)[0]
+    places.position_embedding = nn.Embedding.from_pretrained(wanted.clone(), freeze=not old.requires_grad)
+    places.register_buffer("position_ids", torch.arange(count, device=old.device)[None], persistent=False)
+    places.num_patches = places.num_positions = count
+    places.image_size = model.vision_model.config.image_size = image
+
+
+def window_positions(rows: Tensor, columns: Tensor, side: int, grid: int) -> Tensor:
+    """Position indices [n, side * side] of square windows of a square grid, by their top left patches [n]."""
     steps = torch.arange(side, device=rows.device)
-    at = (rows[:, None, None] + steps[:, None]) * GRID + columns[:, None, None] + steps
+    at = (rows[:, None, None] + steps[:, None]) * grid + columns[:, None, None] + steps
     return at.flatten(1)
 
 
@@ -109,12 +125,13 @@ def contrastive_loss(model: SiglipModel, image: Tensor, ids: Tensor) -> Tensor:
     Equal captions are not each other's negatives.
     """
     distinct, which = torch.unique(ids, dim=0, return_inverse=True)
-    text = F.normalize(model.text_model(distinct).pooler_output, dim=-1)[which]
-    logits = model.logit_scale.exp() * F.normalize(image, dim=-1) @ text.T
-    same = (which[:, None] == which) & ~torch.eye(len(which), dtype=torch.bool, device=which.device)
-    logits = logits.masked_fill(same, torch.finfo(logits.dtype).min)
-    target = torch.arange(len(which), device=which.device)
-    return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+    text = F.normalize(model.text_model(distinct).pooler_output.float(), dim=-1)[which]
+    with torch.autocast(image.device.type, enabled=False):
+        logits = model.logit_scale.exp() * F.normalize(image.float(), dim=-1) @ text.T
+        same = (which[:, None] == which) & ~torch.eye(len(which), dtype=torch.bool, device=which.device)
+        logits = logits.masked_fill(same, torch.finfo(logits.dtype).min)
+        target = torch.arange(len(which), device=which.device)
+        return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
 
 
 class ClipTraining:
@@ -140,6 +157,7 @@ class ClipTraining:
         """Trains from where it is to the end; returns the running average of the model."""
         for stage in self.stages[self.stage :]:
             pools = self._pools(stage)
+            self._see_as_in(stage)
             if self.stage == self.step == 0:
                 self._start(pools[0][0])
             started, losses = time.monotonic(), []
@@ -155,6 +173,13 @@ class ClipTraining:
                     self.save()
             self._finish_stage()
         return self.average
+
+    def _see_as_in(self, stage: Stage) -> None:
+        """At the start of a stage with scenes of another size: both networks see it, and the optimizer starts again."""
+        if self.model.vision_model.config.image_size != stage.image:
+            see_at(self.model, stage.image)
+            see_at(self.average, stage.image)
+            self.optimizer = self._new_optimizer()
 
     def _pools(self, stage: Stage) -> list[tuple[Pool, int]]:
         """The pools of a stage, close-ups first, each with its part of a batch."""
@@ -183,11 +208,12 @@ class ClipTraining:
         for group in self.optimizer.param_groups:
             group["lr"] = stage.rate * _warm_cosine(self.step, stage.steps)
         close = len(stage.close_ups)
-        contrast = self._close_up_loss(stage, *self._batch(pools[:close], rng), rng)
-        distil = torch.zeros((), device=self.device)
-        if stage.scenes:
-            on_scenes, distil = self._scene_loss(stage, *self._batch(pools[close:], rng), generator)
-            contrast = contrast + on_scenes
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=stage.half):
+            contrast = self._close_up_loss(stage, *self._batch(pools[:close], rng), rng)
+            distil = torch.zeros((), device=self.device)
+            if stage.scenes:
+                on_scenes, distil = self._scene_loss(stage, *self._batch(pools[close:], rng), generator)
+                contrast = contrast + on_scenes
         self.optimizer.zero_grad(set_to_none=True)
         (contrast + stage.distil * distil).backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
@@ -210,36 +236,37 @@ class ClipTraining:
             mean.lerp_(new, 1 - keep)
 
     def _close_up_loss(self, stage: Stage, pixels: Tensor, ids: Tensor, rng: np.random.Generator) -> Tensor:
-        side = int(rng.choice(WINDOWS, p=stage.windows))
+        side = int(rng.choice(stage.sides, p=[odds for _, odds in stage.windows]))
         pixels = stretched(pixels, rng)
         if pixels.shape[-2:] != (side * PATCH, side * PATCH):
             pixels = F.interpolate(pixels, size=side * PATCH, mode="bilinear", antialias=True, align_corners=False)
-        corner = torch.from_numpy(rng.integers(GRID - side + 1, size=(2, len(pixels)))).to(self.device)
-        hidden = read_patches(self.model, pixels, window_positions(corner[0], corner[1], side))
+        corner = torch.from_numpy(rng.integers(stage.grid - side + 1, size=(2, len(pixels)))).to(self.device)
+        hidden = read_patches(self.model, pixels, window_positions(corner[0], corner[1], side, stage.grid))
         return contrastive_loss(self.model, pooled(self.model, hidden), ids)
 
     def _scene_loss(
         self, stage: Stage, pixels: Tensor, ids: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
-        hidden = read_patches(self.model, pixels, torch.arange(GRID * GRID, device=self.device))
+        hidden = read_patches(self.model, pixels, torch.arange(stage.grid**2, device=self.device))
         contrast = contrastive_loss(self.model, pooled(self.model, hidden), ids)
         if not stage.distil:
             return contrast, torch.zeros((), device=self.device)
-        local = value_path(self.model, hidden).unflatten(1, (GRID, GRID))
-        return contrast, torch.stack([self._box_loss(pixels, local, generator) for _ in range(stage.boxes)]).mean()
+        local = value_path(self.model, hidden).unflatten(1, (stage.grid, stage.grid))
+        losses = [self._box_loss(stage, pixels, local, generator) for _ in range(stage.boxes)]
+        return contrast, torch.stack(losses).mean()
 
-    def _box_loss(self, pixels: Tensor, local: Tensor, generator: torch.Generator) -> Tensor:
+    def _box_loss(self, stage: Stage, pixels: Tensor, local: Tensor, generator: torch.Generator) -> Tensor:
         """1 - cosine(mean patch readout, running average on the cut-out) for a box by lot in each picture."""
-        side = int(torch.randint(min(WINDOWS), max(WINDOWS), (), generator=generator))
-        corner = torch.randint(GRID - side + 1, (2, len(pixels)), generator=generator).to(self.device)
+        side = int(torch.randint(min(stage.sides), max(stage.sides), (), generator=generator))
+        corner = torch.randint(stage.grid - side + 1, (2, len(pixels)), generator=generator).to(self.device)
         steps, n = torch.arange(side, device=self.device), torch.arange(len(pixels), device=self.device)[:, None, None]
         rows, columns = corner[0][:, None] + steps, corner[1][:, None] + steps
         student = local[n, rows[:, :, None], columns[:, None, :]].mean((1, 2))
         cut = cut_out(pixels, corner, side)
         with torch.no_grad():
-            seen = read_patches(self.average, cut, window_positions(corner[0], corner[1], side))
+            seen = read_patches(self.average, cut, window_positions(corner[0], corner[1], side, stage.grid))
             wanted = pooled(self.average, seen)
-        return 1 - F.cosine_similarity(student, wanted).mean()
+        return 1 - F.cosine_similarity(student.float(), wanted.float()).mean()
 
     def save(self) -> None:
         """Writes a checkpoint, and the running average as an ordinary model folder beside it."""
@@ -259,6 +286,8 @@ class ClipTraining:
             return
         state = torch.load(self.work / "checkpoint.pt", map_location=self.device, weights_only=True)
         self.stage, self.step = state["stage"], state["step"]
+        if self.step:
+            self._see_as_in(self.stages[self.stage])
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         if self.stage < len(self.stages):
@@ -279,7 +308,8 @@ def save_folder(model: SiglipModel, folder: Path) -> None:
 
     model.save_pretrained(folder)
     word_tokenizer(TOKENS).save_pretrained(folder)
-    SiglipImageProcessorPil(size={"height": IMAGE, "width": IMAGE}).save_pretrained(folder)
+    side = model.vision_model.config.image_size
+    SiglipImageProcessorPil(size={"height": side, "width": side}).save_pretrained(folder)
 
 
 def main(
@@ -288,7 +318,7 @@ def main(
     device: str = "cpu",
     distil: Annotated[bool, typer.Option(help="--no-distil trains the twin without self-distillation")] = True,
 ) -> None:
-    """Trains the CLIP-like model (about two hours on one CPU core); the same command goes on from its checkpoint."""
+    """Trains the CLIP-like model (about four hours on one CPU core); the same command goes on from its checkpoint."""
     work = out / "work"
     log_to(work)
     stages = STAGES if distil else tuple(replace(stage, distil=0.0) for stage in STAGES)

@@ -10,7 +10,7 @@ from abe_rerank.shapes.world import CLOSE_UPS, SCENES, WorldSettings
 
 IMAGE, PATCH, TOKENS = 96, 8, 24
 GRID = IMAGE // PATCH
-WINDOWS = (3, 4, 5, 6)
+LARGER = 128
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,9 @@ class Share:
 class Stage:
     """One stage: which pictures it learns from, how many of each kind in a step, and for how long.
 
-    ``windows`` are the odds of the close-ups' sides, ``WINDOWS``. ``distil`` weighs the self-distillation term on the
-    scenes, and ``boxes`` is its number of cut-outs per picture.
+    ``image`` is the side of a scene in pixels. ``windows`` are the sides of the close-ups in patches with their odds,
+    the largest last. ``distil`` weighs the self-distillation term on the scenes, ``boxes`` is its number of cut-outs
+    per picture. ``half`` computes in bfloat16; weights, their running average and losses stay in float32.
     """
 
     name: str
@@ -34,9 +35,21 @@ class Stage:
     scenes: tuple[Share, ...]
     steps: int
     rate: float
-    windows: tuple[float, ...] = (0.1, 0.15, 0.25, 0.5)
+    windows: tuple[tuple[int, float], ...] = ((3, 0.1), (4, 0.15), (5, 0.25), (6, 0.5))
     distil: float = 0.0
     boxes: int = 4
+    image: int = IMAGE
+    half: bool = False
+
+    @property
+    def grid(self) -> int:
+        """Patches along a side of a scene."""
+        return self.image // PATCH
+
+    @property
+    def sides(self) -> tuple[int, ...]:
+        """The sides of the close-ups in patches."""
+        return tuple(side for side, _ in self.windows)
 
 
 CROWDED = replace(SCENES, counts=((1, 0.2), (2, 0.35), (3, 0.2), (4, 0.15), (6, 0.1)))
@@ -49,8 +62,8 @@ GROUPS = WorldSettings(
     solids=1.3,
 )
 """Many small solids in deep shade, as photographs show them."""
-TERSE = PoolPlan(CLOSE_UPS, count=60_000, size=max(WINDOWS) * PATCH, style="terse")
-WEB = replace(TERSE, style="web", scale=max(WINDOWS) / GRID)
+TERSE = PoolPlan(CLOSE_UPS, count=60_000, size=6 * PATCH, style="terse")
+WEB = replace(TERSE, style="web", scale=6 / GRID)
 SOME = replace(WORDINGS["web"], drop_object=0.95, drop_size=1.0)
 """Of a group a caption names a part; what is small among many small things is not said."""
 PATTERNED = replace(WORDINGS["web"], drop_pattern=0.1)
@@ -61,6 +74,16 @@ CROWDS = PoolPlan(CROWDED, count=40_000, size=IMAGE, style="web", first=10_000_0
 TABLES = PoolPlan(GROUPS, count=10_000, size=IMAGE, style=SOME, first=16_000_000)
 WIDE_TABLES = replace(TABLES, settings=replace(GROUPS, margin=1 / 6), first=17_000_000, wide=True)
 STRIPED = PoolPlan(replace(SCENES, patterned=0.9), count=10_000, size=IMAGE, style=PATTERNED, first=19_000_000)
+FEW_WORDS = replace(WORDINGS["web"], drop_colour=0.65, drop_shape=0.3, drop_pattern=0.08, apart=0.0)
+"""Where colours and shapes tell captions apart already, patterns are not learned: here they often stand alone."""
+NOUNS = replace(WORDINGS["web"], drop_colour=0.6)
+NEAR = PoolPlan(CLOSE_UPS, count=40_000, size=8 * PATCH, style=NOUNS, first=30_000_000, scale=8 * PATCH / LARGER)
+NEAR_SQUAT = replace(NEAR, settings=SQUAT.settings, count=12_000, first=31_000_000)
+NEAR_STRIPES = replace(NEAR, settings=STRIPES.settings, style=FEW_WORDS, count=30_000, first=32_000_000)
+LARGE_CROWDS = replace(CROWDS, count=40_000, size=LARGER, first=33_000_000)
+LARGE_TABLES = replace(TABLES, count=8_000, size=LARGER, first=34_000_000)
+LARGE_WIDE_TABLES = replace(WIDE_TABLES, count=8_000, size=LARGER, first=35_000_000)
+LARGE_STRIPED = replace(STRIPED, style=FEW_WORDS, count=20_000, size=LARGER, first=36_000_000)
 STAGES = (
     Stage("close-ups", (Share(TERSE, 128),), (), steps=3300, rate=6e-4),
     Stage(
@@ -69,7 +92,7 @@ STAGES = (
         scenes=(Share(CROWDS, 40), Share(TABLES, 12), Share(WIDE_TABLES, 12)),
         steps=1200,
         rate=4e-4,
-        windows=(0.0, 0.1, 0.2, 0.7),
+        windows=((3, 0.0), (4, 0.1), (5, 0.2), (6, 0.7)),
         distil=4.0,
     ),
     Stage(
@@ -78,7 +101,18 @@ STAGES = (
         scenes=(Share(CROWDS, 32), Share(TABLES, 8), Share(WIDE_TABLES, 8), Share(STRIPED, 16)),
         steps=600,
         rate=3e-4,
-        windows=(0.0, 0.1, 0.2, 0.7),
+        windows=((3, 0.0), (4, 0.1), (5, 0.2), (6, 0.7)),
         distil=4.0,
+    ),
+    Stage(
+        "larger",
+        close_ups=(Share(NEAR, 28), Share(NEAR_SQUAT, 12), Share(NEAR_STRIPES, 24)),
+        scenes=(Share(LARGE_CROWDS, 28), Share(LARGE_TABLES, 6), Share(LARGE_WIDE_TABLES, 6), Share(LARGE_STRIPED, 24)),
+        steps=1900,
+        rate=4e-4,
+        windows=((3, 0.03), (4, 0.07), (5, 0.1), (6, 0.2), (7, 0.2), (8, 0.4)),
+        distil=4.0,
+        image=LARGER,
+        half=True,
     ),
 )
