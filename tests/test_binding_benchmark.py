@@ -17,7 +17,7 @@ from abe_rerank.benchmarks.binding import ABE, GLOBAL, as_json, as_markdown, as_
 from abe_rerank.benchmarks.binding_scenes import TASKS, Task, scenes, twins
 from abe_rerank.benchmarks.cases import Case, Crop, judge, verdicts
 from abe_rerank.benchmarks.formats import read_cases
-from abe_rerank.benchmarks.labelled_pairs import labelled_pairs
+from abe_rerank.benchmarks.labelled_pairs import labelled_pairs, verdict_counts
 from abe_rerank.benchmarks.localisation import heat_on, localise, pointed_at
 from abe_rerank.benchmarks.scene_sources import shown
 from abe_rerank.errors import UsageError
@@ -160,6 +160,15 @@ def test_labelled_pairs_know_what_is_true(backbone: Backbone) -> None:
     assert pairs.mix["missing"] == (~pairs.found).sum() == 2 * 4
     assert pairs.mix["swapped"] == 2 * 2 * 3
     assert pairs.mix["replaced"] == 2 * 4
+
+
+def test_every_labelled_pair_gets_one_verdict(backbone: Backbone) -> None:
+    scorer = AbeScorer(backbone)
+    counts = verdict_counts(scorer, "choose", 2)
+    assert {kind: sum(found.values()) for kind, found in counts.items()} == labelled_pairs(scorer, "choose", 2).mix
+    seen = shown(next(scenes(1, "choose")))
+    (pair,) = scorer.explain([seen.image], parse(seen.caption))[0].pairs
+    assert pair.verdict in counts["right"]
 
 
 def _write_pictures(folder: Path, names: list[str]) -> None:

@@ -54,6 +54,7 @@ class BindingReport:
     heat_by_chance: float | None = None
     calibration_error: float | None = None
     calibration_mix: dict[str, int] | None = None
+    verdicts: dict[str, dict[str, int]] | None = None
     time_ratio: float | None = None
 
 
@@ -144,13 +145,13 @@ def _cell(name: str, task: str, judged: Judged) -> Cell:
 def _with_scene_measures(
     report: BindingReport, abe: AbeScorer, source: SceneSource, split: ReportSplit, count: int
 ) -> BindingReport:
-    from abe_rerank.benchmarks.labelled_pairs import calibration_error
+    from abe_rerank.benchmarks.labelled_pairs import calibration_error, verdict_counts
     from abe_rerank.benchmarks.localisation import localise
 
     seen = localise(abe, source.seen(split, count))
-    error, mix = (None, None)
+    error, mix, labelled = None, None, max(20, count // 3)
     if source.own and abe.calibration is not None:
-        error, mix = calibration_error(abe, abe.calibration, max(20, count // 3))
+        error, mix = calibration_error(abe, abe.calibration, labelled)
     return replace(
         report,
         pointed_on=source.pointing,
@@ -159,6 +160,7 @@ def _with_scene_measures(
         heat_by_chance=float(seen.chance.mean()),
         calibration_error=error,
         calibration_mix=mix,
+        verdicts=verdict_counts(abe, split, labelled) if source.own else None,
         time_ratio=time_ratio(abe.backbone, abe.settings),
     )
 
@@ -253,6 +255,9 @@ def _measures(report: BindingReport) -> list[str]:
         lines.append(f"expected calibration error: {report.calibration_error:.3f} ({mix})")
     elif report.pointing is not None:
         lines.append("expected calibration error: uncalibrated for this backbone and these settings")
+    for kind, counts in (report.verdicts or {}).items():
+        said = ", ".join(f"{verdict} {count}" for verdict, count in sorted(counts.items(), key=lambda x: -x[1]))
+        lines.append(f"verdicts on {kind} pairs: {said}")
     if report.time_ratio is not None:
         lines.append(f"time of score with ABE / with the global score, 32 new images: {report.time_ratio:.2f}")
     return lines

@@ -87,6 +87,19 @@ def _truth(seen: Things, asked: Things) -> dict[str, str]:
     return truth
 
 
+def verdict_counts(scorer: AbeScorer, split: Split, count: int) -> dict[str, dict[str, int]]:
+    """How many pairs of each kind (right, swapped, replaced, missing) get each verdict, on :func:`labelled_pairs`'
+    pictures and captions.
+    """
+    counts: dict[str, Counter[str]] = {kind: Counter() for kind in ("right", "swapped", "replaced", "missing")}
+    for image, asked in _asked(split, count):
+        features = scorer.encode([image])
+        for prompt, kinds in asked:
+            for pair in scorer.explain_features(features, parse(prompt))[0].pairs:
+                counts[kinds[pair.object.text]][pair.verdict] += 1
+    return {kind: dict(found) for kind, found in counts.items()}
+
+
 def calibrate_on_shapes(scorer: AbeScorer, count: int = 150) -> Calibration:
     """A calibration for ``scorer`` from the choosing split."""
     pairs = labelled_pairs(scorer, "choose", count)

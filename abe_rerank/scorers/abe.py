@@ -84,18 +84,20 @@ class AbeScorer:
         values[:, [not spec.prompt.strip() for spec in specs]] = np.nan
         return np.asarray(values, dtype=np.float32)
 
-    @torch.no_grad()
     def explain(self, images: Sequence[Image], spec: Spec) -> list[Score]:
         """One Score per image with its terms, each pair's evidence, margin, region, verdict and probability."""
         if not spec.prompt.strip():
             return [Score(None, "unscored", self.stamp, reason="the prompt is empty") for _ in images]
+        step = self.backbone.batch_size
+        chunks = [images[i : i + step] for i in range(0, len(images), step)]
+        return [score for chunk in chunks for score in self.explain_features(self.encode(chunk), spec)]
+
+    @torch.no_grad()
+    def explain_features(self, features: ImageFeatures, spec: Spec) -> list[Score]:
+        """:meth:`explain` for images that are encoded already, and a prompt that is not empty."""
         plans, table = self.table([spec])
-        scores: list[Score] = []
-        for start in range(0, len(images), self.backbone.batch_size):
-            features = self.encode(images[start : start + self.backbone.batch_size])
-            found = terms(features, table, self.settings)
-            scores.extend(self._score(features, plans[0], table, found, n) for n in range(len(features)))
-        return scores
+        found = terms(features, table, self.settings)
+        return [self._score(features, plans[0], table, found, n) for n in range(len(features))]
 
     @torch.no_grad()
     def pair_features(self, features: ImageFeatures, specs: Sequence[Spec]) -> list[np.ndarray]:
