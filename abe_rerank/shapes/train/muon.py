@@ -33,6 +33,16 @@ class Muon(torch.optim.Optimizer):
                 p.add_(update.view_as(p), alpha=-group["lr"] * scale)
 
 
+def muon_and_adam(module: nn.Module, rate: float) -> list[torch.optim.Optimizer]:
+    """Muon for inner matrices and convolutions, Adam for first and last layers, embeddings, norms and biases."""
+    matrices: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
+    for name, parameter in module.named_parameters():
+        outer = any(part in name for part in ("conv_in", "conv_out", "embedding"))
+        (others if parameter.ndim < 2 or outer else matrices).append(parameter)
+    return [Muon(matrices, lr=rate), torch.optim.AdamW(others, lr=rate, betas=(0.9, 0.99), weight_decay=0)]
+
+
 def orthogonalised(matrix: Tensor) -> Tensor:
     """The nearest matrix whose singular values are about 1, by the quintic iteration of Muon; same shape and dtype."""
     a, b, c = 3.4445, -4.7750, 2.0315

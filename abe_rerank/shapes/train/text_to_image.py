@@ -28,7 +28,7 @@ from abe_rerank.shapes.train.calm_scenes import placed_caption
 from abe_rerank.shapes.train.common import Pace, learning_rate, load_checkpoint, log_to, save_checkpoint
 from abe_rerank.shapes.train.first_weights import start_as_prefix_sums
 from abe_rerank.shapes.train.latents import finished_vae, scene_latents
-from abe_rerank.shapes.train.muon import Muon
+from abe_rerank.shapes.train.muon import muon_and_adam
 from abe_rerank.shapes.train.pipeline_folder import NOISE, save_pipeline
 
 log = logging.getLogger(__name__)
@@ -116,11 +116,7 @@ class Training:
         self.device = networks.unet.device
         self.average = copy.deepcopy(networks)
         self.noise = DDPMScheduler(**NOISE)
-        matrices, others = _split(networks.modules)
-        self.optimizers = [
-            Muon(matrices, lr=peak),
-            torch.optim.AdamW(others, lr=peak, betas=(0.9, 0.99), weight_decay=0),
-        ]
+        self.optimizers = muon_and_adam(networks.modules, peak)
         self.step = 0
 
     def advance(self, batch: int, run: Any, half: bool) -> Tensor:
@@ -171,16 +167,6 @@ class Training:
         for optimizer, kept in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(kept)
         self.step = state["step"]
-
-
-def _split(module: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """Inner matrices and convolutions, for Muon; first and last layers, embeddings, norms and biases, for Adam."""
-    matrices: list[nn.Parameter] = []
-    others: list[nn.Parameter] = []
-    for name, parameter in module.named_parameters():
-        outer = any(part in name for part in ("conv_in", "conv_out", "embedding"))
-        (others if parameter.ndim < 2 or outer else matrices).append(parameter)
-    return matrices, others
 
 
 def main(

@@ -30,6 +30,7 @@ from abe_rerank.shapes.train.common import (
     save_checkpoint,
 )
 from abe_rerank.shapes.train.identity_start import hold, start_as_identity
+from abe_rerank.shapes.train.muon import muon_and_adam
 from abe_rerank.shapes.world import Scene, WorldSettings, sample_scene, split_rng
 
 log = logging.getLogger(__name__)
@@ -52,7 +53,7 @@ def training_scene(index: int) -> Scene:
     return sample_scene(split_rng("train", FIRST_SCENE + index), CALM)
 
 
-def new_vae(channels: tuple[int, ...] = (16, 32, 32)) -> AutoencoderKL:
+def new_vae(channels: tuple[int, ...] = (24, 48, 64)) -> AutoencoderKL:
     """An untrained autoencoder with a factor of 2 between neighbouring entries of ``channels``."""
     return AutoencoderKL(
         block_out_channels=channels,
@@ -97,12 +98,13 @@ def reconstruction_loss(out: Tensor, image: Tensor) -> Tensor:
 
 def main(
     out: Annotated[Path, typer.Option(help="folder of the checkpoint and the log")] = Path("checkpoints/vae"),
-    steps: Annotated[int, typer.Option(min=1)] = 2000,
+    steps: Annotated[int, typer.Option(min=1)] = 8000,
     batch: Annotated[int, typer.Option(min=1)] = 4,
-    scenes: Annotated[int, typer.Option(min=1, help="rendered scenes to learn from, kept on disk")] = 6000,
-    peak: Annotated[float, typer.Option(help="peak learning rate")] = 1e-3,
+    scenes: Annotated[int, typer.Option(min=1, help="rendered scenes to learn from, kept on disk")] = 12_000,
+    peak: Annotated[float, typer.Option(help="peak learning rate")] = 2e-3,
     seed: int = 0,
     device: str = "cpu",
+    half: Annotated[bool, typer.Option(help="bfloat16 by autocast: faster where the processor knows it")] = False,
 ) -> None:
     """Trains the autoencoder; the same command goes on from the last checkpoint."""
     log_to(out)
@@ -111,32 +113,36 @@ def main(
     vae = new_vae()
     held = start_as_identity(vae, to_tensor(images[:16]), FACTOR)
     vae.to(device, memory_format=torch.channels_last)
-    optimizer = torch.optim.Adam(vae.decoder.parameters(), lr=peak, betas=(0.9, 0.99))
+    optimizers = muon_and_adam(vae.decoder, peak)
     step, pace = 0, Pace(every=60)
     state = load_checkpoint(out / "last.pt", device)
     if state:
         vae.load_state_dict(state["vae"])
-        optimizer.load_state_dict(state["optimizer"])
+        for optimizer, kept in zip(optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(kept)
         step, pace.spent = state["step"], state["seconds"]
     running = 0.0
     while step < steps:
         rng = np.random.default_rng((seed, step))
         x = to_tensor(mosaics(images, batch, 0.1 if step < 0.6 * steps else 0.5, rng)).to(device)
         noise = torch.from_numpy(rng.standard_normal((batch, 3, SIDE // FACTOR, SIDE // FACTOR), np.float32)).to(device)
-        decoded = vae.decode(F.avg_pool2d(x, FACTOR) + NOISE * noise).sample
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=half):
+            decoded = vae.decode(F.avg_pool2d(x, FACTOR) + NOISE * noise).sample
         loss = reconstruction_loss(decoded, x)
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, steps, peak, warmup=min(100, steps // 4))
-        optimizer.zero_grad()
+        for optimizer in optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(step, steps, peak, warmup=min(100, steps // 4))
+            optimizer.zero_grad()
         loss.backward()
         hold(held)
         torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
-        optimizer.step()
+        for optimizer in optimizers:
+            optimizer.step()
         running = loss.item() if step == 0 or not running else 0.98 * running + 0.02 * loss.item()
         step += 1
         if step % 20 == 0:
             log.info("step %d of %d, loss %.4f", step, steps, running)
         if pace.due() or step == steps:
-            kept = {"vae": vae.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "seconds": pace.spent}
-            save_checkpoint(out / "last.pt", kept)
+            kept = {"optimizers": [optimizer.state_dict() for optimizer in optimizers], "step": step}
+            save_checkpoint(out / "last.pt", {**kept, "vae": vae.state_dict(), "seconds": pace.spent})
     log.info("trained for %.0f s", pace.spent)
