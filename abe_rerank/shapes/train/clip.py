@@ -1,4 +1,4 @@
-"""Trains the built-in CLIP-like model, a stock ``SiglipModel``, in four stages without binding supervision.
+"""Trains the built-in CLIP-like model, a stock ``SiglipModel``, in five stages without binding supervision.
 
 1. *Close-ups*: small pictures of no object, one or two, of 3x3 to 6x6 patches, with terse captions, by the contrastive
    loss. Each picture sits at a random window of the position grid, so every position learns to read.
@@ -7,8 +7,10 @@
    random box imitates what the model's running average says of that box cut out, which it reads as a close-up.
    The close-ups are at the scale of the scenes here, so that sizes can be told.
 3. *Patterns*: the same once more, with more striped and dotted objects, whose patterns captions mostly name.
-4. *Larger*: the same on scenes of 128x128 in place of 96x96, with captions that often name a shape or a pattern alone:
-   where colours tell captions apart already, neither is learned well.
+4. *Larger*: the same on scenes of 128x128 in place of 96x96, with captions that name colours less.
+5. *Textures*: the same, and beside it close-ups whose captions name a pattern alone, with a contrastive loss of their
+   own.
+   Where shapes tell captions apart already, stripes and dots stay one word and one look, a saddle of the loss.
 
 Pictures are relit (gain, tint, contrast) and some close-ups stretched, for the sake of other renderers.
 
@@ -182,10 +184,10 @@ class ClipTraining:
             self.optimizer = self._new_optimizer()
 
     def _pools(self, stage: Stage) -> list[tuple[Pool, int]]:
-        """The pools of a stage, close-ups first, each with its part of a batch."""
+        """The pools of a stage, each with its part of a batch: close-ups, scenes, close-ups with captions alone."""
         return [
             (open_pool(self.work / "pools", share.pool, self.tokenizer), share.batch)
-            for share in (*stage.close_ups, *stage.scenes)
+            for share in (*stage.close_ups, *stage.scenes, *stage.alone)
         ]
 
     def _start(self, pool: Pool) -> None:
@@ -206,14 +208,16 @@ class ClipTraining:
         rng = np.random.default_rng((self.seed, self.stage, self.step))
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
         for group in self.optimizer.param_groups:
-            group["lr"] = stage.rate * _warm_cosine(self.step, stage.steps)
-        close = len(stage.close_ups)
+            group["lr"] = stage.rate * _warm_cosine(self.step, stage.course or stage.steps)
+        close, wide = len(stage.close_ups), len(stage.scenes)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=stage.half):
             contrast = self._close_up_loss(stage, *self._batch(pools[:close], rng), rng)
             distil = torch.zeros((), device=self.device)
             if stage.scenes:
-                on_scenes, distil = self._scene_loss(stage, *self._batch(pools[close:], rng), generator)
+                on_scenes, distil = self._scene_loss(stage, *self._batch(pools[close : close + wide], rng), generator)
                 contrast = contrast + on_scenes
+            if stage.alone:
+                contrast = contrast + self._close_up_loss(stage, *self._batch(pools[close + wide :], rng), rng)
         self.optimizer.zero_grad(set_to_none=True)
         (contrast + stage.distil * distil).backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
@@ -231,7 +235,7 @@ class ClipTraining:
     def _follow(self, stage: Stage) -> None:
         """Moves the running average, whose memory is a tenth of the stage, and bounds the logit scale."""
         self.model.logit_scale.clamp_(max=math.log(60.0))
-        keep = min(1 - 10 / stage.steps, (self.step + 1) / (self.step + 10))
+        keep = min(1 - 10 / (stage.course or stage.steps), (self.step + 1) / (self.step + 10))
         for mean, new in zip(self.average.parameters(), self.model.parameters(), strict=True):
             mean.lerp_(new, 1 - keep)
 

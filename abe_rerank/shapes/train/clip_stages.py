@@ -25,6 +25,8 @@ class Share:
 class Stage:
     """One stage: which pictures it learns from, how many of each kind in a step, and for how long.
 
+    ``alone`` are close-ups whose captions name one thing alone, with a contrastive loss of their own. ``course`` is the
+    number of steps that the learning rate's cosine is laid out for, None the stage's own.
     ``image`` is the side of a scene in pixels. ``windows`` are the sides of the close-ups in patches with their odds,
     the largest last. ``distil`` weighs the self-distillation term on the scenes, ``boxes`` is its number of cut-outs
     per picture. ``half`` computes in bfloat16; weights, their running average and losses stay in float32.
@@ -35,6 +37,8 @@ class Stage:
     scenes: tuple[Share, ...]
     steps: int
     rate: float
+    alone: tuple[Share, ...] = ()
+    course: int | None = None
     windows: tuple[tuple[int, float], ...] = ((3, 0.1), (4, 0.15), (5, 0.25), (6, 0.5))
     distil: float = 0.0
     boxes: int = 4
@@ -75,15 +79,25 @@ TABLES = PoolPlan(GROUPS, count=10_000, size=IMAGE, style=SOME, first=16_000_000
 WIDE_TABLES = replace(TABLES, settings=replace(GROUPS, margin=1 / 6), first=17_000_000, wide=True)
 STRIPED = PoolPlan(replace(SCENES, patterned=0.9), count=10_000, size=IMAGE, style=PATTERNED, first=19_000_000)
 FEW_WORDS = replace(WORDINGS["web"], drop_colour=0.65, drop_shape=0.3, drop_pattern=0.08, apart=0.0)
-"""Where colours and shapes tell captions apart already, patterns are not learned: here they often stand alone."""
+"""Patterns are mostly said, colours mostly not."""
+ONE_WORD = replace(FEW_WORDS, drop_colour=1.0, drop_shape=1.0, drop_size=1.0, drop_pattern=0.0, opening=0.0, place=0.0)
+"""Patterns alone ("a striped thing")."""
 NOUNS = replace(WORDINGS["web"], drop_colour=0.6)
 NEAR = PoolPlan(CLOSE_UPS, count=40_000, size=8 * PATCH, style=NOUNS, first=30_000_000, scale=8 * PATCH / LARGER)
 NEAR_SQUAT = replace(NEAR, settings=SQUAT.settings, count=12_000, first=31_000_000)
 NEAR_STRIPES = replace(NEAR, settings=STRIPES.settings, style=FEW_WORDS, count=30_000, first=32_000_000)
+TEXTURES = replace(
+    NEAR,
+    settings=replace(CLOSE_UPS, counts=((1, 1.0),), patterned=0.85),
+    style=ONE_WORD,
+    count=20_000,
+    first=37_000_000,
+)
 LARGE_CROWDS = replace(CROWDS, count=40_000, size=LARGER, first=33_000_000)
 LARGE_TABLES = replace(TABLES, count=8_000, size=LARGER, first=34_000_000)
 LARGE_WIDE_TABLES = replace(WIDE_TABLES, count=8_000, size=LARGER, first=35_000_000)
 LARGE_STRIPED = replace(STRIPED, style=FEW_WORDS, count=20_000, size=LARGER, first=36_000_000)
+LARGER_WINDOWS = ((3, 0.03), (4, 0.07), (5, 0.1), (6, 0.2), (7, 0.2), (8, 0.4))
 STAGES = (
     Stage("close-ups", (Share(TERSE, 128),), (), steps=3300, rate=6e-4),
     Stage(
@@ -108,9 +122,22 @@ STAGES = (
         "larger",
         close_ups=(Share(NEAR, 28), Share(NEAR_SQUAT, 12), Share(NEAR_STRIPES, 24)),
         scenes=(Share(LARGE_CROWDS, 28), Share(LARGE_TABLES, 6), Share(LARGE_WIDE_TABLES, 6), Share(LARGE_STRIPED, 24)),
-        steps=1900,
+        steps=600,
         rate=4e-4,
-        windows=((3, 0.03), (4, 0.07), (5, 0.1), (6, 0.2), (7, 0.2), (8, 0.4)),
+        course=1900,
+        windows=LARGER_WINDOWS,
+        distil=4.0,
+        image=LARGER,
+        half=True,
+    ),
+    Stage(
+        "textures",
+        close_ups=(Share(NEAR, 32), Share(NEAR_SQUAT, 12), Share(NEAR_STRIPES, 12)),
+        scenes=(Share(LARGE_CROWDS, 32), Share(LARGE_TABLES, 6), Share(LARGE_WIDE_TABLES, 6), Share(LARGE_STRIPED, 20)),
+        alone=(Share(TEXTURES, 24),),
+        steps=1000,
+        rate=4e-4,
+        windows=LARGER_WINDOWS,
         distil=4.0,
         image=LARGER,
         half=True,
