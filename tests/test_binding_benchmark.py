@@ -125,6 +125,25 @@ def test_tuning_finds_what_the_benchmark_measures(backbone: Backbone, monkeypatc
                 (a, b), (c, d) = scorer.score(list(case.images), [parse(caption) for caption in case.captions])
                 won += [a > c, d > b]
             assert accuracy == pytest.approx((captions + np.mean(won)) / 2)
+        assert trial.signs == pytest.approx(_signs_by_hand(scorer, 3))
+
+
+def _signs_by_hand(scorer: AbeScorer, count: int) -> float:
+    """The same by one explanation for each picture and caption, over the tasks with swaps."""
+    found = []
+    for task in (task for task in TASKS if "swapped" in task.name):
+        right: list[bool] = []
+        wrong: list[bool] = []
+        for case in (pair.case() for pair in twins(task, "choose", count)):
+            own = [set(parse(caption).pairs) for caption in case.captions]
+            for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)):
+                for pair in scorer.explain([case.images[i]], parse(case.captions[j]))[0].pairs:
+                    if i == j:
+                        right.append(pair.margin > 0)
+                    elif (pair.attribute.text, pair.object.text) not in own[i]:
+                        wrong.append(pair.margin <= 0)
+        found.append((np.mean(right) + np.mean(wrong)) / 2)
+    return float(np.mean(found))
 
 
 def test_pointing_and_heat_by_hand() -> None:

@@ -23,6 +23,7 @@ from abe_rerank.scorers.terms import AbeSettings, terms, write_settings
 
 if TYPE_CHECKING:
     from abe_rerank.backbones import Backbone, ImageFeatures
+    from abe_rerank.types import Spec
 
 TEMPERATURES = (0.05, 0.1, 0.2, 0.3)
 COMPETITIONS = (0.0, 1.0, 2.0)
@@ -34,18 +35,21 @@ BLOCK = 8
 
 @dataclass(frozen=True)
 class Trial:
-    """Settings with their accuracy on each task, in the order of TASKS.
+    """Settings with their accuracy on each task, in the order of TASKS, and how often single margins are right.
 
-    Half of it is how often a picture prefers its caption to the other, half how often a caption prefers its picture.
+    Half of an accuracy is how often a picture prefers its caption to the other, half how often a caption prefers its
+    picture. ``signs``, on the tasks with swaps: half is the share of pairs in place with a positive margin, half that
+    of swapped pairs with a negative one. Verdicts rest on it: settings can rank well and yet call all pairs bound.
     """
 
     settings: AbeSettings
     accuracy: tuple[float, ...]
+    signs: float
 
     @property
     def mean(self) -> float:
-        """Mean accuracy over the tasks, each counting the same."""
-        return float(np.mean(self.accuracy))
+        """Mean over the tasks and the signs, each counting the same."""
+        return float(np.mean([*self.accuracy, self.signs]))
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,9 @@ def search(backbone: Backbone, scenes: int, readouts: Sequence[str], base: AbeSe
         tasks = [_encode(backbone, found, readout) for found in cases]
         for settings in _region_settings(replace(base, patch_readout=readout)):
             scorer = AbeScorer(backbone, settings)
-            trials.extend(_weigh(settings, [_terms(scorer, task) for task in tasks]))
+            found = [_terms(scorer, task) for task in tasks]
+            signs = float(np.mean([right for _, right in found if right is not None]))
+            trials.extend(_weigh(settings, [numbers for numbers, _ in found], signs))
     return sorted(trials, key=lambda trial: -trial.mean)
 
 
@@ -81,25 +87,43 @@ def _encode(backbone: Backbone, cases: list[Case], readout: str) -> _Encoded:
     return _Encoded(blocks)
 
 
-def _terms(scorer: AbeScorer, task: _Encoded) -> np.ndarray:
-    """(global, local, difference) of each case: [3, cases, pictures, captions]."""
-    found = []
+def _terms(scorer: AbeScorer, task: _Encoded) -> tuple[np.ndarray, float | None]:
+    """(global, local, difference) of each case, [3, cases, pictures, captions], and how often margins' signs are right.
+
+    The latter is None for tasks in which nothing is swapped.
+    """
+    found: list[np.ndarray] = []
+    in_place: list[bool] = []
+    swapped: list[bool] = []
     for block, features in task.blocks:
-        _, table = scorer.table([parse(caption) for case in block for caption in case.captions])
+        specs = [parse(caption) for case in block for caption in case.captions]
+        _, table = scorer.table(specs)
         t = terms(features, table, scorer.settings)
         stacked = np.stack([x.cpu().numpy() for x in (t.global_, t.local, t.difference)])
         found += [stacked[:, 2 * k : 2 * k + 2, 2 * k : 2 * k + 2] for k in range(len(block))]
-    return np.asarray(np.nan_to_num(np.stack(found, axis=1)))
+        for k, spec in enumerate(specs):
+            twin = k ^ 1
+            positive = (t.margins[:, k, : len(spec.pairs)] > 0).cpu().numpy()
+            if _same_words(spec, specs[twin]):
+                in_place += positive[k].tolist()
+                swapped += (~positive[twin, [pair not in specs[twin].pairs for pair in spec.pairs]]).tolist()
+    signs = float(np.mean([np.mean(in_place), np.mean(swapped)])) if swapped else None
+    return np.asarray(np.nan_to_num(np.stack(found, axis=1))), signs
 
 
-def _weigh(settings: AbeSettings, tasks: list[np.ndarray]) -> Iterator[Trial]:
+def _same_words(a: Spec, b: Spec) -> bool:
+    """Whether two captions differ in which attribute is whose alone: one is the other with a swap."""
+    return all(sorted(p[i] for p in a.pairs) == sorted(p[i] for p in b.pairs) for i in (0, 1))
+
+
+def _weigh(settings: AbeSettings, tasks: list[np.ndarray], signs: float) -> Iterator[Trial]:
     for lambda_, mu in product(LAMBDAS, MUS):
         weights = np.array([settings.global_weight, lambda_, mu])
         accuracy = []
         for found in tasks:
             value = np.einsum("w,wcit->cit", weights, found)
             accuracy.append(float(np.mean([_captions_right(value), _pictures_right(value)])))
-        yield Trial(replace(settings, lambda_=lambda_, mu=mu), tuple(accuracy))
+        yield Trial(replace(settings, lambda_=lambda_, mu=mu), tuple(accuracy), signs)
 
 
 def _captions_right(value: np.ndarray) -> float:
@@ -117,12 +141,13 @@ def as_text(trials: Sequence[Trial], count: int = 15) -> str:
     from abe_rerank.commands.terminal import table
 
     plain = next(t for t in trials if t.settings.lambda_ == 0 and t.settings.mu == 0)
-    header = ["readout", "temperature", "competition", "query", "lambda", "mu", "mean", *(t.name for t in TASKS)]
+    searched = ["readout", "temperature", "competition", "query", "lambda", "mu"]
+    header = [*searched, "mean", "signs", *(t.name for t in TASKS)]
     rows = []
     for trial in (*trials[:count], plain):
         s = trial.settings
         chosen = [str(x) for x in (s.patch_readout, s.temperature, s.competition, s.region_query, s.lambda_, s.mu)]
-        rows.append([*chosen, f"{trial.mean:.4f}", *(f"{a:.3f}" for a in trial.accuracy)])
+        rows.append([*chosen, f"{trial.mean:.4f}", *(f"{a:.3f}" for a in (trial.signs, *trial.accuracy))])
     return table(header, rows)
 
 
