@@ -10,8 +10,12 @@ equations here are our reading of it (design notes, methods.md section 1).
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 _FLOOR = -1e4
 """Stands for minus infinity: far below any cosine over a temperature, and a padded row stays finite."""
@@ -28,6 +32,26 @@ def query_maps(patches: Tensor, queries: Tensor, query_mask: Tensor, temperature
     joined = cosines.masked_fill(~query_mask, _FLOOR).logsumexp(dim=-1)
     count = query_mask.sum(dim=-1)
     return torch.where(count > 0, joined - count.clamp(min=1).log(), torch.zeros_like(joined))
+
+
+def neighbour_means(maps: Tensor, grids: Sequence[tuple[int, int]], share: float) -> Tensor:
+    """The mean of each patch's and its neighbours' maps [n, p, t, k], in a square window around it. Ours.
+
+    An object covers patches that lie together, and what one patch says of its shape is noisy. ``grids`` are the (rows,
+    columns) of each image; later patches are padding, and stay. The window's side is the odd number nearest to
+    ``share`` of the grid's shorter side, so that it means the same at every resolution; 1 patch changes nothing. At
+    the border it is cut to the grid.
+    """
+    found = maps
+    for rows, columns in dict.fromkeys(grids):
+        reach = math.floor(share * min(rows, columns) / 2)
+        if reach > 0:
+            mine = torch.tensor([n for n, grid in enumerate(grids) if grid == (rows, columns)], device=maps.device)
+            laid = maps[mine, : rows * columns].flatten(2).transpose(1, 2).unflatten(2, (rows, columns))
+            means = F.avg_pool2d(laid, 2 * reach + 1, stride=1, padding=reach, count_include_pad=False)
+            found = found.clone() if found is maps else found
+            found[mine, : rows * columns] = means.flatten(2).transpose(1, 2).unflatten(2, maps.shape[2:])
+    return found
 
 
 def compete(maps: Tensor, object_mask: Tensor, strength: float) -> Tensor:
@@ -126,7 +150,7 @@ def subtract_competitors(phrases: Tensor, candidate_mask: Tensor, beta: float) -
     cosines = torch.einsum("tjcd,tjed->tjce", phrases, phrases)
     others = candidate_mask[..., None, :] & ~torch.eye(phrases.shape[2], dtype=torch.bool, device=phrases.device)
     weights = torch.where(others, cosines, torch.zeros_like(cosines))
-    return torch.nn.functional.normalize(phrases - beta * torch.einsum("tjce,tjed->tjcd", weights, phrases), dim=-1)
+    return F.normalize(phrases - beta * torch.einsum("tjce,tjed->tjcd", weights, phrases), dim=-1)
 
 
 def best_patch_means(patches: Tensor, patch_mask: Tensor, tokens: Tensor, token_mask: Tensor) -> Tensor:

@@ -182,3 +182,30 @@ def test_filip_means_are_loops_over_real_tokens_and_patches(patches: Tensor) -> 
                 if token_mask[t, w]
             ]
             assert scores[n, t] == pytest.approx(sum(best) / len(best), abs=1e-5)
+
+
+def test_neighbour_means_against_a_loop() -> None:
+    """Two grids in one batch, the second padded; the window is cut at the border and padding stays as it is."""
+    grids = ((4, 6), (5, 4))
+    maps = torch.randn(2, 24, 2, 3, generator=torch.Generator().manual_seed(5))
+    got = alignment.neighbour_means(maps, grids, share=0.75)
+    for n, (rows, columns) in enumerate(grids):
+        for row in range(rows):
+            for column in range(columns):
+                window = [
+                    maps[n, r * columns + c]
+                    for r in range(max(0, row - 1), min(rows, row + 2))
+                    for c in range(max(0, column - 1), min(columns, column + 2))
+                ]
+                wanted = torch.stack(window).mean(dim=0)
+                torch.testing.assert_close(got[n, row * columns + column], wanted)
+    assert torch.equal(got[1, 20:], maps[1, 20:])
+
+
+@pytest.mark.parametrize(("side", "window"), [(4, 1), (7, 1), (12, 3), (16, 3), (24, 5)])
+def test_the_window_of_neighbours_is_a_share_of_the_grid(side: int, window: int) -> None:
+    maps = torch.zeros(1, side * side, 1, 1)
+    middle = (side // 2) * side + side // 2
+    maps[0, middle] = 1
+    touched = alignment.neighbour_means(maps, [(side, side)], share=0.1875).count_nonzero()
+    assert touched == window**2

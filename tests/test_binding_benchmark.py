@@ -109,7 +109,13 @@ def test_the_report_holds_every_scorer_on_every_task(backbone: Backbone) -> None
 
 
 def test_tuning_finds_what_the_benchmark_measures(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, few in (("TEMPERATURES", (0.05,)), ("COMPETITIONS", (1.0,)), ("QUERIES", ("any",)), ("LAMBDAS", (0.5,))):
+    for name, few in (
+        ("TEMPERATURES", (0.05,)),
+        ("SMOOTHINGS", (0.0,)),
+        ("COMPETITIONS", (1.0,)),
+        ("QUERIES", ("any",)),
+        ("LAMBDAS", (0.5,)),
+    ):
         monkeypatch.setattr(tuning, name, few)
     monkeypatch.setattr(tuning, "MUS", (0.0, 2.0))
     trials = tuning.search(backbone, 3, ("value",))

@@ -79,6 +79,7 @@ def variants(backbone: Backbone, settings: AbeSettings | None = None, ablate: bo
         "ABE without global term": replace(base, global_weight=0.0),
         "ABE without local term": replace(base, lambda_=0.0),
         "ABE without competition for patches": replace(base, competition=0.0),
+        "ABE without neighbours": replace(base, smoothing=0.0),
         "ABE, hard region": replace(base, region="top"),
         "ABE, token text readout": replace(base, text_readout="token"),
         "ABE, region by object word": replace(base, region_query="object"),

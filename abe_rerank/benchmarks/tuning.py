@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from abe_rerank.backbones import Backbone, ImageFeatures
     from abe_rerank.types import Spec
 
-TEMPERATURES = (0.05, 0.1, 0.2, 0.3)
-COMPETITIONS = (0.0, 1.0, 2.0)
+TEMPERATURES = (0.03, 0.05, 0.07, 0.1, 0.2)
+SMOOTHINGS = (0.0, 0.1875)
+COMPETITIONS = (0.0, 1.0, 2.0, 4.0)
 QUERIES = ("object", "any", "phrase")
 LAMBDAS = (0.0, 0.5, 1.0, 2.0, 4.0)
 MUS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
@@ -75,8 +76,9 @@ def search(backbone: Backbone, scenes: int, readouts: Sequence[str], base: AbeSe
 
 
 def _region_settings(base: AbeSettings) -> Iterator[AbeSettings]:
-    for temperature, competition, query in product(TEMPERATURES, COMPETITIONS, QUERIES):
-        yield replace(base, temperature=temperature, competition=competition, region_query=query)  # type: ignore[arg-type]
+    names = ("temperature", "smoothing", "competition", "region_query")
+    for values in product(TEMPERATURES, SMOOTHINGS, COMPETITIONS, QUERIES):
+        yield replace(base, **dict(zip(names, values, strict=True)))  # type: ignore[arg-type]
 
 
 def _encode(backbone: Backbone, cases: list[Case], readout: str) -> _Encoded:
@@ -141,13 +143,19 @@ def as_text(trials: Sequence[Trial], count: int = 15) -> str:
     from abe_rerank.commands.terminal import table
 
     plain = next(t for t in trials if t.settings.lambda_ == 0 and t.settings.mu == 0)
-    searched = ["readout", "temperature", "competition", "query", "lambda", "mu"]
+    searched = ["readout", "temperature", "smoothing", "competition", "query", "lambda", "mu"]
     header = [*searched, "mean", "signs", *(t.name for t in TASKS)]
     rows = []
     for trial in (*trials[:count], plain):
         s = trial.settings
-        chosen = [str(x) for x in (s.patch_readout, s.temperature, s.competition, s.region_query, s.lambda_, s.mu)]
-        rows.append([*chosen, f"{trial.mean:.4f}", *(f"{a:.3f}" for a in (trial.signs, *trial.accuracy))])
+        regions = (s.patch_readout, s.temperature, s.smoothing, s.competition, s.region_query)
+        rows.append(
+            [
+                *map(str, (*regions, s.lambda_, s.mu)),
+                f"{trial.mean:.4f}",
+                *(f"{a:.3f}" for a in (trial.signs, *trial.accuracy)),
+            ]
+        )
     return table(header, rows)
 
 

@@ -71,8 +71,8 @@ def plan(spec: Spec, template: str, region_query: RegionQuery) -> PromptPlan:
     """The readings that a prompt needs.
 
     ``template`` holds ``{phrase}`` and may hold ``{article}``. ``region_query`` says what looks for an object's region:
-    ``object`` its noun alone, ``phrase`` its noun with its attributes, ``any`` its noun with each value that its
-    attributes could have. Objects with the same noun are always looked for by their full phrase.
+    ``object`` its noun alone, ``phrase`` its noun with its attributes, ``any`` that phrase with each of its attributes
+    in turn as asked and as each competitor. Objects with the same noun are always looked for by their full phrase.
     """
     objects = tuple(o for o in spec.objects if not o.negated)
     nouns = tuple(_reading(spec, o, (), o.span, template) for o in objects)
@@ -133,7 +133,9 @@ def _queries(
     if wanted and (region_query == "phrase" or twins):
         return (_reading(spec, objects[k], wanted, objects[k].span, template),)
     if wanted and region_query == "any":
-        return tuple(dict.fromkeys(reading for pair in pairs if pair.object == k for reading in pair.readings))
+        mine = [pair.values for pair in pairs if pair.object == k]
+        phrases = [(*wanted[:i], value, *wanted[i + 1 :]) for i, values in enumerate(mine) for value in values]
+        return tuple(_reading(spec, objects[k], phrase, objects[k].span, template) for phrase in dict.fromkeys(phrases))
     return (noun,)
 
 

@@ -25,8 +25,10 @@ class AbeSettings:
     backbone, None its default. ``alpha``: 0 reads phrases inside the prompt, 1 alone. ``beta``: how much of competing
     phrases is subtracted. ``region``: how an object's region is weighted, ``soft`` (softmax of cosine / temperature),
     ``top`` (the best ``region_share`` of the patches) or ``whole`` (no region). ``region_query``: see
-    :func:`abe_rerank.scorers.phrases.plan`. ``competition``: how strongly objects compete for patches. ``lambda_`` and
-    ``mu`` weigh the local term and the binding difference against the global cosine, whose weight is ``global_weight``.
+    :func:`abe_rerank.scorers.phrases.plan`. ``smoothing``: the window of neighbours over which the maps that regions
+    come from are averaged, as a share of the grid's shorter side. ``competition``: how strongly objects compete for
+    patches. ``lambda_`` and ``mu`` weigh the local term and the binding difference against the global cosine, whose
+    weight is ``global_weight``.
     """
 
     text_readout: TextReadout = "pooled"
@@ -37,6 +39,7 @@ class AbeSettings:
     region_query: RegionQuery = "any"
     region_share: float = 0.1
     temperature: float = 0.1
+    smoothing: float = 0.1875
     competition: float = 1.0
     lambda_: float = 2.0
     mu: float = 1.0
@@ -48,6 +51,8 @@ class AbeSettings:
             raise UsageError(f"alpha must lie in [0, 1], got {self.alpha}")
         if not 0 < self.region_share <= 1:
             raise UsageError(f"region_share must lie in (0, 1], got {self.region_share}")
+        if not 0 <= self.smoothing <= 1:
+            raise UsageError(f"smoothing must lie in [0, 1], got {self.smoothing}")
         if self.temperature <= 0:
             raise UsageError(f"temperature must be positive, got {self.temperature}")
         if "{phrase}" not in self.template:
@@ -103,6 +108,7 @@ class Terms:
 def terms(features: ImageFeatures, table: PromptTable, settings: AbeSettings) -> Terms:
     """Every term of the score for all images and all prompts of a table."""
     maps = alignment.query_maps(features.patches, table.queries, table.query_mask, settings.temperature)
+    maps = alignment.neighbour_means(maps, features.grids, settings.smoothing)
     maps = alignment.compete(maps, table.object_mask, settings.competition)
     if settings.region == "soft":
         regions = alignment.soft_regions(maps, features.mask)
