@@ -87,13 +87,6 @@ def new_networks(channels: tuple[int, int, int, int] = (16, 48, 96, 128), groups
     return Networks(unet, text, tokenizer)
 
 
-def finished_networks(folder: Path) -> Networks:
-    """The UNet and the text encoder of a finished pipeline folder, to be trained further."""
-    unet = UNet2DConditionModel.from_pretrained(folder, subfolder="unet")
-    text = CLIPTextModel.from_pretrained(folder, subfolder="text_encoder", attn_implementation="eager")
-    return Networks(unet.train(), text.train())
-
-
 def captions_of(indices: list[int], rng: np.random.Generator) -> list[str]:
     """A fresh wording for each scene; some are empty, for guidance."""
     return ["" if rng.random() < DROPPED else placed_caption(k, rng) for k in indices]
@@ -190,22 +183,20 @@ def main(
     peak: Annotated[float, typer.Option(help="peak learning rate")] = 1.5e-3,
     device: str = "cpu",
     half: Annotated[bool, typer.Option(help="bfloat16 by autocast: faster where the processor knows it")] = False,
-    start: Annotated[Path | None, typer.Option(help="pipeline folder whose UNet and words go on learning")] = None,
-    seed: int = 0,
 ) -> None:
     """Trains the whole model, autoencoder first; the same command goes on from the last checkpoint."""
     if not (vae / "last.pt").exists():
-        vae_training.main(out=vae, device=device, half=half)
+        vae_training.main(out=vae, device=device)
     log_to(work)
     latents = scene_latents(work, scenes)
-    torch.manual_seed(seed)
-    networks = new_networks() if start is None else finished_networks(start)
+    torch.manual_seed(0)
+    networks = new_networks()
     networks.modules.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     state = load_checkpoint(work / "last.pt", device)
-    if state is None and start is None:
+    if state is None:
         texts = captions_of(list(range(min(scenes, 4000))), np.random.default_rng(1))
         start_as_prefix_sums(networks.text, tokens_of(networks.tokenizer, texts), networks.tokenizer.get_vocab())
-    training, pace = Training(networks, latents, steps, peak, seed), Pace(every=60)
+    training, pace = Training(networks, latents, steps, peak, seed=0), Pace(every=60)
     if state:
         training.restore(state)
         pace.spent = state["seconds"]
