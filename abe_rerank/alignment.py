@@ -98,16 +98,16 @@ def read_regions(patches: Tensor, regions: Tensor) -> Tensor:
     return torch.einsum("npd,nptk->ntkd", patches, regions)
 
 
-def own_and_lead(region_vectors: Tensor, nouns: Tensor, object_mask: Tensor) -> tuple[Tensor, Tensor]:
+def own_and_lead(region_vectors: Tensor, nouns: Tensor, rivals: Tensor) -> tuple[Tensor, Tensor]:
     """(evidence of each object's noun in its own region, its lead over the other objects' nouns there), [n, t, k] each.
 
-    ``region_vectors`` [n, t, k, d], ``nouns`` [t, k, d], ``object_mask`` [t, k]. A negative lead says that the region
-    shows another object of the prompt; with one object the lead is very large.
+    ``region_vectors`` [n, t, k, d], ``nouns`` [t, k, d], ``rivals`` [t, k, k], True where the second object is
+    of another kind than the first. A negative lead says that the region shows another object of the prompt; without a
+    rival the lead is very large.
     """
     cosines = torch.einsum("ntkd,tmd->ntkm", region_vectors, nouns)
     own = cosines.diagonal(dim1=-2, dim2=-1)
-    itself = torch.eye(nouns.shape[1], dtype=torch.bool, device=nouns.device)
-    others = cosines.masked_fill(itself | ~object_mask[:, None, :], _FLOOR)
+    others = cosines.masked_fill(~rivals, _FLOOR)
     return own, own - others.amax(dim=-1)
 
 

@@ -2,13 +2,12 @@
 
 A row is a picture, a prompt, and whether the prompt is bound in it. With ``bound`` true every pair of the prompt is
 bound. With ``bound`` false at least one is not: the pair with the smallest margin is taken, unless the row names it in
-``pair`` ("yellow cylinder"). An optional ``kind`` (swapped, missing, ...) is counted in the calibration's mix.
+``pair`` ("yellow cylinder"). An optional ``kind`` (swapped, missing, ...) is counted in the calibration's mix; rows
+of the kind "missing", whose object is not there, say what evidence an object must have to be called found.
 """
 
 from __future__ import annotations
 
-import csv
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,11 +19,13 @@ import numpy as np
 from abe_rerank.calibration import Calibration, fit, write_calibration
 from abe_rerank.errors import UsageError
 from abe_rerank.images import to_pil
+from abe_rerank.manifest import read_records
 from abe_rerank.parsing import parse
 
 if TYPE_CHECKING:
     from abe_rerank.scorers.abe import AbeScorer
 
+MISSING = "missing"
 _YES, _NO = {"1", "true", "yes", "bound", "right"}, {"0", "false", "no", "unbound", "wrong"}
 
 
@@ -42,30 +43,20 @@ class LabelledRow:
 def read_rows(path: Path) -> list[LabelledRow]:
     """Rows of a CSV or JSONL file with image, prompt, bound, and optionally pair and kind; paths relative to the file.
 
-    Raises UsageError, naming the row, for what cannot be read.
+    Raises UsageError, naming the line, for what cannot be read.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        if path.suffix.lower() in (".jsonl", ".ndjson", ".json"):
-            records = [json.loads(line) for line in text.splitlines() if line.strip()]
-        else:
-            records = list(csv.DictReader(text.splitlines()))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"the labelled rows {path} cannot be read: {error}") from error
-    rows = [_row(path, number, record) for number, record in enumerate(records, start=1)]
+    rows = [_row(path, number, record) for number, record in read_records(path)]
     if not rows:
         raise UsageError(f"no labelled rows in {path}")
     return rows
 
 
-def _row(path: Path, number: int, record: object) -> LabelledRow:
-    if not isinstance(record, dict) or not all(
-        record.get(key) not in (None, "") for key in ("image", "prompt", "bound")
-    ):
-        raise UsageError(f"{path}, row {number}: needs image, prompt and bound")
+def _row(path: Path, number: int, record: dict[str, object]) -> LabelledRow:
+    if not all(record.get(key) not in (None, "") for key in ("image", "prompt", "bound")):
+        raise UsageError(f"{path}, line {number}: needs image, prompt and bound")
     label = str(record["bound"]).strip().lower()
     if label not in _YES | _NO:
-        raise UsageError(f"{path}, row {number}: bound is {record['bound']!r}; say true or false")
+        raise UsageError(f"{path}, line {number}: bound is {record['bound']!r}; say true or false")
     return LabelledRow(
         image=path.parent / str(record["image"]),
         prompt=str(record["prompt"]),
@@ -78,16 +69,17 @@ def _row(path: Path, number: int, record: object) -> LabelledRow:
 def calibrate_on_rows(scorer: AbeScorer, rows: Sequence[LabelledRow]) -> Calibration:
     """A calibration for ``scorer`` from labelled rows.
 
-    Raises UsageError for a row without pairs, a named pair that its prompt does not have, a picture that cannot be
-    read, or too few rows of one label.
+    Raises UsageError for a row without pairs, a named pair that its prompt does not have, or too few rows of one label,
+    and AbeRerankError for a picture that cannot be read.
     """
-    features, labels, mix = [], [], Counter[str]()
+    features, labels, found, mix = [], [], [], Counter[str]()
     for row in rows:
         for numbers in _pairs(scorer, row):
             features.append(numbers)
             labels.append(row.bound)
+            found.append(row.kind != MISSING)
             mix[row.kind or ("right" if row.bound else "wrong")] += 1
-    return fit(np.array(features), np.array(labels), scorer.calibration_key, mix)
+    return fit(np.array(features), np.array(labels), scorer.calibration_key, mix, np.array(found))
 
 
 def _pairs(scorer: AbeScorer, row: LabelledRow) -> Iterator[np.ndarray]:
@@ -125,4 +117,5 @@ def main(
     calibration = calibrate_on_shapes(scorer) if rows is None else calibrate_on_rows(scorer, read_rows(rows))
     path = write_calibration(scorer.backbone.folder, calibration)
     mix = ", ".join(f"{count} {kind}" for kind, count in sorted(calibration.mix.items()))
-    return f"calibrated on {mix} pairs; calibration error on them {calibration.ece:.3f}; written to {path}"
+    absence = "" if calibration.found_above is not None else f"; no row has the kind {MISSING}: absence was not fitted"
+    return f"calibrated on {mix} pairs; calibration error on them {calibration.ece:.3f}{absence}; written to {path}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -71,6 +72,8 @@ class Sampling:
             raise UsageError(f"the batch size must be at least 1, got {self.batch_size}")
         if self.steps is not None and self.steps < 1:
             raise UsageError(f"steps must be at least 1, got {self.steps}")
+        if self.guidance is not None and not math.isfinite(self.guidance):
+            raise UsageError(f"the guidance must be a finite number, got {self.guidance}")
         if self.seed < 0 or self.seed + self.n - 1 > LARGEST_SEED:
             raise UsageError(f"seeds must lie between 0 and {LARGEST_SEED}, got {self.seed}")
 

@@ -27,18 +27,25 @@ def read_manifest(path: Path) -> list[Row]:
 
     Columns id and category are read where they are there. Raises UsageError, naming the line, for what cannot be read.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"the manifest {path} cannot be read: {error}") from None
-    lines = _json_lines(text, path) if path.suffix.lower() in (".jsonl", ".json", ".ndjson") else _csv_lines(text)
     rows = []
-    for number, record in lines:
+    for number, record in read_records(path):
         image, prompt = record.get("image"), record.get("prompt")
         if not (isinstance(image, str) and image and isinstance(prompt, str) and prompt.strip()):
             raise UsageError(f"{path}, line {number}: needs an image and a prompt, as columns or keys of these names")
         rows.append(Row(path.parent / image, prompt, str(record.get("id") or ""), str(record.get("category") or "")))
     return rows
+
+
+def read_records(path: Path) -> Iterator[tuple[int, dict[str, object]]]:
+    """(line number, record) of each row of a CSV or JSONL file; a line of JSONL that is no object gives an empty one.
+
+    Raises UsageError, naming the line, for what cannot be read.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read: {error}") from None
+    yield from _json_lines(text, path) if path.suffix.lower() in (".jsonl", ".json", ".ndjson") else _csv_lines(text)
 
 
 def _csv_lines(text: str) -> Iterator[tuple[int, dict[str, object]]]:

@@ -38,10 +38,11 @@ def new_run_folder(out: Path) -> Iterator[Path]:
     if ``out`` is not a new or empty folder or cannot be written.
     """
     _check_free(out)
-    made = [parent for parent in out.absolute().parents if not parent.exists()]
+    out = out.resolve()
+    made = [parent for parent in out.parents if not parent.exists()]
     try:
-        out.absolute().parent.mkdir(parents=True, exist_ok=True)
-        partial = out.absolute().parent / f".{out.name[:80]}.partial-{uuid4().hex[:8]}"
+        out.parent.mkdir(parents=True, exist_ok=True)
+        partial = out.parent / f".{out.name[:80]}.partial-{uuid4().hex[:8]}"
         partial.mkdir()
     except OSError as error:
         _remove_empty(made)
@@ -51,9 +52,12 @@ def new_run_folder(out: Path) -> Iterator[Path]:
     try:
         yield partial
         _check_free(out)
-        if out.exists():
-            out.rmdir()
-        partial.rename(out)
+        if out.exists():  # perhaps somebody's working folder, or a mount: filled, not replaced
+            for entry in partial.iterdir():
+                shutil.move(entry, out / entry.name)
+            partial.rmdir()
+        else:
+            partial.rename(out)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         _remove_empty(made)

@@ -158,13 +158,14 @@ def test_subtracting_competitors_matches_loops_and_keeps_length_one() -> None:
 
 def test_own_and_lead_compare_with_the_other_objects_only() -> None:
     vectors, nouns = unit(N, T, K, D, seed=7), unit(T, K, D, seed=8)
-    mask = torch.tensor([[True, True, True], [True, True, False], [True, False, False], [True, True, True]])
-    own, lead = alignment.own_and_lead(vectors, nouns, mask)
+    rivals = random_mask(T, K, K, seed=12) & ~torch.eye(K, dtype=torch.bool)
+    rivals[1, 0] = False
+    own, lead = alignment.own_and_lead(vectors, nouns, rivals)
     for n in range(N):
         for t in range(T):
             for k in range(K):
                 mine = float(vectors[n, t, k] @ nouns[t, k])
-                rest = [float(vectors[n, t, k] @ nouns[t, m]) for m in range(K) if m != k and mask[t, m]]
+                rest = [float(vectors[n, t, k] @ nouns[t, m]) for m in range(K) if rivals[t, k, m]]
                 assert own[n, t, k] == pytest.approx(mine, abs=1e-5)
                 assert (
                     (lead[n, t, k] > 1000) if not rest else lead[n, t, k] == pytest.approx(mine - max(rest), abs=1e-4)

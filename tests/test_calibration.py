@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,8 @@ from abe_rerank.calibration import (
     write_calibration,
 )
 from abe_rerank.errors import AbeRerankError, UsageError
+from abe_rerank.images import to_pil
+from abe_rerank.parsing import parse
 from abe_rerank.scorers.abe import AbeScorer
 
 
@@ -136,13 +139,35 @@ def test_rows_of_the_user_become_a_calibration(tmp_path: Path, scorer: AbeScorer
     assert fresh.calibration == calibration
 
 
+def test_rows_without_the_object_say_when_one_counts_as_found(tmp_path: Path, scorer: AbeScorer) -> None:
+    rows = read_rows(write_rows(tmp_path, 48))
+    assert calibrate_on_rows(scorer, rows).found_above is None
+    marked = [row if row.bound else replace(row, kind="missing") for row in rows]
+    calibration = calibrate_on_rows(scorer, marked)
+    nouns = [numbers[2] for row in rows if row.bound for numbers in pair_numbers(scorer, row)]
+    assert calibration.found_above is not None
+    assert np.mean(np.array(nouns) < calibration.found_above) <= 0.05 + 1 / len(nouns)
+
+
+def pair_numbers(scorer: AbeScorer, row: LabelledRow) -> np.ndarray:
+    return scorer.pair_features(scorer.encode([to_pil(row.image)]), [parse(row.prompt)])[0][0]
+
+
+def test_a_prompt_of_two_lines_is_one_row(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text('image,prompt,bound\na.png,"a red cube\nand a blue sphere",yes\n')
+    assert [row.prompt for row in read_rows(tmp_path / "rows.csv")] == ["a red cube\nand a blue sphere"]
+
+
 def test_wrong_rows_are_named(tmp_path: Path, scorer: AbeScorer) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text('{"image": "a.png", "prompt": "a red cube", "bound": "maybe"}\n')
-    with pytest.raises(UsageError, match="row 1: bound is 'maybe'"):
+    with pytest.raises(UsageError, match="line 1: bound is 'maybe'"):
         read_rows(path)
     path.write_text('{"image": "a.png", "prompt": "a red cube"}\n')
-    with pytest.raises(UsageError, match="row 1: needs image, prompt and bound"):
+    with pytest.raises(UsageError, match="line 1: needs image, prompt and bound"):
+        read_rows(path)
+    path.write_text('{"image": "a.png", "prompt": "a red cube", "bound": true}\n{"image": \n')
+    with pytest.raises(UsageError, match="line 2: not JSON"):
         read_rows(path)
     path.write_text("")
     with pytest.raises(UsageError, match="no labelled rows"):

@@ -222,6 +222,19 @@ def test_a_run_folder_is_whole_or_not_there(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["empty"]
 
 
+@pytest.mark.parametrize("name", [".", "../link"])
+def test_the_working_folder_and_links_can_hold_a_run(tmp_path, monkeypatch, name):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "link").symlink_to("here")
+    monkeypatch.chdir(tmp_path / "here")
+    with new_run_folder(Path(name)) as folder:
+        (folder / "candidates").mkdir()
+        (folder / "candidates" / "whole.txt").write_text("x")
+    assert (tmp_path / "here" / "candidates" / "whole.txt").exists()
+    assert Path("candidates/whole.txt").exists()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["here", "link"]
+
+
 def test_default_folders_hold_time_and_words_and_never_collide(tmp_path):
     now = datetime(2026, 1, 2, 3, 4, 5)
     first = default_folder("A Red/..\\ cube!", now, tmp_path)

@@ -336,6 +336,7 @@ def test_a_device_that_fails_ends_the_run_and_a_prompt_that_fails_does_not(pipel
         (["--model", "/no/such"], "/no/such"),
         (["--scorer", "none", "--device", "cpu"], "none"),
         (["--batch-size", "0"], "batch size must be at least 1"),
+        (["--guidance", "nan"], "guidance must be a finite number"),
         (["--images", "..", "--batch-size", "0"], "no images"),
     ],
 )

@@ -11,11 +11,13 @@ import pytest
 import torch
 from tiny_models import images, save_tiny
 
-from abe_rerank.backbones import Backbone, load_backbone
+from abe_rerank.backbones import Backbone, ImageFeatures, load_backbone
 from abe_rerank.calibration import fit, write_calibration
 from abe_rerank.errors import AbeRerankError, UsageError
+from abe_rerank.parsing import parse
 from abe_rerank.reranker import rounding_warning
 from abe_rerank.scorers import make_scorer
+from abe_rerank.scorers.abe import AbeScorer
 from abe_rerank.scorers.explanations import region_box, verdict
 from abe_rerank.scorers.phrases import competitors, plan
 from abe_rerank.scorers.terms import AbeSettings, write_settings
@@ -328,6 +330,43 @@ def test_verdicts(margin: float, absent: bool, rival: bool, probability: float |
     assert verdict(margin, absent, rival, probability) == expected
 
 
+def test_a_number_that_is_none_is_no_score(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As half precision gives on overflow: the picture is unscored, with the reason; the others keep their scores."""
+    backbone = load_backbone(save_tiny("SiglipModel", tmp_path), device="cpu")
+    encode = backbone.encode_images
+
+    def overflow(pictures: object, readout: str | None = None) -> ImageFeatures:
+        features = encode(pictures, readout)  # type: ignore[arg-type]
+        features.global_[1], features.patches[1] = math.nan, math.nan
+        return features
+
+    wanted = make_scorer("abe", backbone).explain(images(3), TWO)
+    monkeypatch.setattr(backbone, "encode_images", overflow)
+    for name in ("abe", "filip"):
+        scores = make_scorer(name, backbone).explain(images(3), TWO)
+        assert [score.status for score in scores] == ["scored", "unscored", "scored"]
+        assert "no finite numbers" in str(scores[1].reason)
+    assert make_scorer("abe", backbone).explain(images(3), TWO)[2].value == pytest.approx(wanted[2].value, abs=1e-5)
+
+
+def test_singular_and_plural_of_a_noun_are_one_kind(tmp_path: Path) -> None:
+    spec = parse("two red cubes and a blue cube next to a green ring")
+    found = plan(spec, "{article} {phrase}", "any")
+    assert found.kinds == ("cube", "cube", "ring")
+    assert [[r.text for r in queries] for queries in found.queries[:2]] == [["red cubes"], ["a blue cube"]]
+    table = AbeScorer(load_backbone(save_tiny("SiglipModel", tmp_path), device="cpu")).table([spec])[1]
+    assert table.rivals[0].tolist() == [[False, False, True], [False, False, True], [True, True, False]]
+
+
+def test_any_varies_one_attribute_of_the_phrase_at_a_time() -> None:
+    found = plan(parse("a small red cube and a large blue ball"), "{article} {phrase}", "any")
+    assert [reading.text for reading in found.queries[0]] == [
+        "a small red cube",
+        "a large red cube",
+        "a small blue cube",
+    ]
+
+
 def test_box_follows_the_heaviest_patch_and_the_window() -> None:
     weights = np.zeros((4, 5))
     weights[1, 1], weights[1, 2], weights[3, 4] = 0.5, 0.3, 0.2
@@ -389,7 +428,11 @@ def test_negated_objects_are_left_out(siglip: Backbone) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"alpha": 1.2}, {"region_share": 0.0}, {"temperature": 0.0}, {"template": "a thing"}],
+    [
+        *({"alpha": 1.2}, {"region_share": 0.0}, {"temperature": 0.0}, {"temperature": math.nan}, {"smoothing": -0.1}),
+        *({"template": "a thing"}, {"template": "a {foo} {phrase}"}, {"mu": math.inf}),
+        *({"region": "sof"}, {"text_readout": "pooledd"}, {"region_query": "objekt"}),
+    ],
 )
 def test_settings_out_of_range_are_usage_errors(wrong: dict[str, object]) -> None:
     with pytest.raises(UsageError):

@@ -183,7 +183,7 @@ class KilledError(Exception):
     pass
 
 
-@pytest.mark.parametrize(("last_step", "kept_at"), [(3, (0, 2)), (6, (1, 0)), (12, (3, 2)), (16, (4, 2))])
+@pytest.mark.parametrize(("last_step", "kept_at"), [(3, (0, 2)), (6, (1, 0)), (12, (3, 2)), (14, (4, 0)), (16, (4, 2))])
 def test_a_killed_training_goes_on_as_if_nothing_had_happened(tmp_path, monkeypatch, last_step, kept_at):
     torch.set_num_threads(1)
     monkeypatch.setattr(clip, "SAVE_EVERY", 2)
@@ -208,3 +208,6 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(tmp_path, monkeypa
     for (name, a), b in zip(finished.state_dict().items(), resumed.state_dict().values(), strict=True):
         assert torch.equal(a, b), name
     assert (tmp_path / "cut" / "model" / "model.safetensors").exists()
+    again.resume()
+    assert again.stage == len(STAGES)
+    assert all(torch.equal(a, b) for a, b in zip(again.run().parameters(), finished.parameters(), strict=True))

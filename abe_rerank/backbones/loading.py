@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
 from abe_rerank.backbones.base import Backbone
 from abe_rerank.backbones.readers import ClipReader, Reader, Siglip2Reader, SiglipReader
@@ -75,7 +76,7 @@ def _dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype
     if dtype is None:
         return torch.float16 if device.type == "cuda" else torch.float32
     found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
-    if not isinstance(found, torch.dtype) or not found.is_floating_point:
+    if found not in (torch.float32, torch.float16, torch.bfloat16):
         raise UsageError(f"unknown dtype {dtype!r}; use float32, float16 or bfloat16")
     return found
 
@@ -84,15 +85,15 @@ def _load(source: str, dtype: torch.dtype) -> tuple[Any, Any, Any]:
     import transformers
 
     major = int(transformers.__version__.split(".")[0])
+    pillow: dict[str, Any] = {"backend": "pil"} if major >= 5 else {"use_fast": False}
+    processors: Any = transformers.AutoImageProcessor
     kind = {"dtype" if major >= 5 else "torch_dtype": dtype}
     try:
         model = transformers.AutoModel.from_pretrained(source, **kind)
         tokenizer = transformers.AutoTokenizer.from_pretrained(source)
-    except (OSError, ValueError, KeyError) as error:
+        processor = processors.from_pretrained(source, **pillow)
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise UsageError(f"the backbone {source} cannot be loaded: {str(error).splitlines()[0]}") from error
-    pillow: dict[str, Any] = {"backend": "pil"} if major >= 5 else {"use_fast": False}
-    processors: Any = transformers.AutoImageProcessor
-    processor = processors.from_pretrained(source, **pillow)
     return model, tokenizer, processor
 
 

@@ -105,6 +105,9 @@ def _value(result: Scored) -> float | None:
 
 
 def _as_text(ranked: dict[str, list[Scored]], failed: Sequence[Scored]) -> str:
+    from abe_rerank.report.build import score_record
+    from abe_rerank.report.words import status_line
+
     blocks = []
     for prompt, results in ranked.items():
         pairs = (
@@ -117,7 +120,9 @@ def _as_text(ranked: dict[str, list[Scored]], failed: Sequence[Scored]) -> str:
             found = result.score.pairs if result.score else ()
             cells = [f"{cosine(pair.margin)} {pair.verdict}" for pair in found] or ["-"] * len(pairs)
             lines.append([str(rank), str(result.row.image), cosine(_value(result)), *cells])
-        blocks.append(table([prompt], []) + "\n" + table(["rank", "image", "score", *pairs], lines))
+        unbound = [result.score for result in results if result.score and result.score.status == "nothing to bind"]
+        heading = [table([prompt], []), *(status_line(score_record(score)) for score in unbound[:1])]
+        blocks.append("\n".join(heading) + "\n" + table(["rank", "image", "score", *pairs], lines))
     if failed:
         lines = [[str(result.row.image), result.failure or ""] for result in failed]
         blocks.append(table(["not scored", "reason"], lines))

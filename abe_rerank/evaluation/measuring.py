@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -62,18 +61,9 @@ def _scores(scorer: Scorer, taken: Sequence[Taken], spec: Spec) -> list[Score]:
     whole = [one.image for one in taken if one.image is not None and one.failure is None]
     scores = iter(scorer.explain(whole, spec) if whole else ())
     return [
-        _finite(next(scores)) if one.failure is None else Score(None, "unscored", scorer.stamp, reason=one.failure)
+        next(scores) if one.failure is None else Score(None, "unscored", scorer.stamp, reason=one.failure)
         for one in taken
     ]
-
-
-def _finite(score: Score) -> Score:
-    """The score itself, or unscored if a model that overflowed made it no number."""
-    numbers = [score.value, score.global_score, score.local, score.binding_difference]
-    numbers += [number for pair in score.pairs for number in (pair.evidence, pair.margin, pair.probability)]
-    if all(number is None or math.isfinite(number) for number in numbers):
-        return score
-    return Score(None, "unscored", score.scorer, reason="the backbone gave no finite numbers; try --dtype float32")
 
 
 def _judged(scores: Sequence[Score]) -> list[JudgeResult]:

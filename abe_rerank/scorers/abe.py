@@ -20,6 +20,7 @@ from torch import Tensor
 from abe_rerank.backbones import Backbone, ImageFeatures
 from abe_rerank.calibration import Calibration, read_calibration
 from abe_rerank.scorers.explanations import Explained, explain_pairs
+from abe_rerank.scorers.finite import finite
 from abe_rerank.scorers.phrases import PromptPlan, plan
 from abe_rerank.scorers.stamps import calibration_key, stamp
 from abe_rerank.scorers.tables import PhraseReader, PromptTable, tabulate
@@ -97,7 +98,7 @@ class AbeScorer:
         """:meth:`explain` for images that are encoded already, and a prompt that is not empty."""
         plans, table = self.table([spec])
         found = terms(features, table, self.settings)
-        return [self._score(features, plans[0], table, found, n) for n in range(len(features))]
+        return [finite(self._score(features, plans[0], table, found, n)) for n in range(len(features))]
 
     @torch.no_grad()
     def pair_features(self, features: ImageFeatures, specs: Sequence[Spec]) -> list[np.ndarray]:

@@ -17,6 +17,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from abe_rerank.alignment import best_patch_means
 from abe_rerank.backbones import Backbone, ImageFeatures
+from abe_rerank.scorers.finite import finite
 from abe_rerank.scorers.stamps import stamp
 from abe_rerank.types import Score, Spec, Status
 
@@ -64,7 +65,7 @@ class ClipScorer:
         if not spec.prompt.strip():
             return _unscored(images, self.stamp, "the prompt is empty")
         values = self.score(images, [spec])[:, 0].tolist()
-        return [Score(value, _status(spec), self.stamp, global_score=value) for value in values]
+        return [finite(Score(value, _status(spec), self.stamp, global_score=value)) for value in values]
 
 
 @dataclass(frozen=True)
@@ -107,10 +108,10 @@ class FilipScorer:
 
     def explain(self, images: Sequence[Image], spec: Spec) -> list[Score]:
         """One Score per image with the FILIP score as its local term."""
-        values = self.score(images, [spec])[:, 0].tolist()
-        if np.isnan(values).any():
+        if not self.prepare([spec])[1].any():
             return _unscored(images, self.stamp, "the prompt has no tokens")
-        return [Score(value, _status(spec), self.stamp, local=value) for value in values]
+        values = self.score(images, [spec])[:, 0].tolist()
+        return [finite(Score(value, _status(spec), self.stamp, local=value)) for value in values]
 
     def prepare(self, specs: Sequence[Spec]) -> tuple[Tensor, Tensor]:
         """Token states [T, L, D] and their mask [T, L]."""

@@ -38,7 +38,7 @@ def _pair(seen: Explained, pair: PairPlan, j: int, n: int, region: Region) -> Pa
     noun, lead = float(found.nouns[n, 0, pair.object]), float(found.lead[n, 0, pair.object])
     strongest = int(found.strongest[n, 0, j])
     probability = None if calibration is None else calibration.probability(margin, evidence, noun)
-    absent = lead < 0 if calibration is None else lead < 0 or calibration.absent(noun)
+    absent = lead < 0 if calibration is None or calibration.found_above is None else calibration.absent(noun)
     values = found.evidence[n, 0, j, : len(pair.values)].tolist()
     return PairScore(
         attribute=pair.attribute,
@@ -71,7 +71,8 @@ def _contrast(seen: Explained, j: int, strongest: int, n: int) -> np.ndarray:
 def verdict(margin: float, absent: bool, rival: bool, probability: float | None) -> Verdict:
     """What a pair's numbers mean.
 
-    ``not found``: the object's region shows another object of the prompt or (calibrated) nothing like the object.
+    ``not found``: the object's region shows nothing like the object, or, where that is not calibrated, another object
+    of the prompt.
     ``bound``: the asked value beats every competitor there, and is likelier than not where that is calibrated.
     ``swapped``: a value that the prompt gives to another object beats it. ``weak``: anything else. Ours.
     """

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from abe_rerank.parsing.lexicon import lemma
 from abe_rerank.types import Attribute, Kind, ObjectPhrase, Span, Spec
 
 RegionQuery = Literal["object", "phrase", "any"]
@@ -66,13 +67,19 @@ class PromptPlan:
     queries: tuple[tuple[Reading, ...], ...]
     pairs: tuple[PairPlan, ...]
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """What each object is: its noun in the singular."""
+        return tuple(_kind(o) for o in self.objects)
+
 
 def plan(spec: Spec, template: str, region_query: RegionQuery) -> PromptPlan:
     """The readings that a prompt needs.
 
     ``template`` holds ``{phrase}`` and may hold ``{article}``. ``region_query`` says what looks for an object's region:
     ``object`` its noun alone, ``phrase`` its noun with its attributes, ``any`` that phrase with each of its attributes
-    in turn as asked and as each competitor. Objects with the same noun are always looked for by their full phrase.
+    in turn as asked and as each competitor. Objects with the same noun, singular or plural, are always looked for by
+    their full phrase.
     """
     objects = tuple(o for o in spec.objects if not o.negated)
     nouns = tuple(_reading(spec, o, (), o.span, template) for o in objects)
@@ -106,6 +113,10 @@ def _plain(text: str) -> str:
     return _SAME.get(lowered, lowered)
 
 
+def _kind(thing: ObjectPhrase) -> str:
+    return lemma(_plain(thing.text))
+
+
 def _pair(spec: Spec, objects: tuple[ObjectPhrase, ...], k: int, attribute: Attribute, template: str) -> PairPlan:
     """A pair with its competitors. Without any, the bare noun competes: is the attribute seen at all?"""
     rivals = competitors(objects, k, attribute)
@@ -129,7 +140,7 @@ def _queries(
     region_query: RegionQuery,
 ) -> tuple[Reading, ...]:
     wanted = tuple(a.text for a in objects[k].attributes)
-    twins = sum(_plain(o.text) == _plain(objects[k].text) for o in objects) > 1
+    twins = sum(_kind(o) == _kind(objects[k]) for o in objects) > 1
     if wanted and (region_query == "phrase" or twins):
         return (_reading(spec, objects[k], wanted, objects[k].span, template),)
     if wanted and region_query == "any":

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -15,6 +17,11 @@ from abe_rerank.backbones import ImageFeatures
 from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.scorers.phrases import RegionQuery
 from abe_rerank.scorers.tables import PromptTable, TextReadout
+
+RegionKind = Literal["soft", "top", "whole"]
+_CHOICES = {name: get_args(kind) for name, kind in (("text_readout", TextReadout), ("region", RegionKind))}
+_CHOICES["region_query"] = get_args(RegionQuery)
+_FIELDS = re.compile(r"{(.*?)}")
 
 
 @dataclass(frozen=True)
@@ -35,7 +42,7 @@ class AbeSettings:
     patch_readout: str | None = None
     alpha: float = 1.0
     beta: float = 0.0
-    region: Literal["soft", "top", "whole"] = "soft"
+    region: RegionKind = "soft"
     region_query: RegionQuery = "any"
     region_share: float = 0.1
     temperature: float = 0.1
@@ -55,8 +62,14 @@ class AbeSettings:
             raise UsageError(f"smoothing must lie in [0, 1], got {self.smoothing}")
         if self.temperature <= 0:
             raise UsageError(f"temperature must be positive, got {self.temperature}")
-        if "{phrase}" not in self.template:
-            raise UsageError(f"the template {self.template!r} does not hold {{phrase}}")
+        for name, allowed in _CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise UsageError(f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}")
+        numbers = (self.beta, self.temperature, self.competition, self.lambda_, self.mu, self.global_weight)
+        if not all(math.isfinite(number) for number in numbers):
+            raise UsageError(f"the scorer's settings must be finite numbers, got {self}")
+        if set(_FIELDS.findall(self.template)) - {"article"} != {"phrase"}:
+            raise UsageError(f"the template {self.template!r} must hold {{phrase}}, and may hold {{article}}")
 
 
 SETTINGS_FILE = "abe.json"
@@ -117,7 +130,7 @@ def terms(features: ImageFeatures, table: PromptTable, settings: AbeSettings) ->
     else:
         regions = alignment.whole_image(maps, features.mask)
     vectors = alignment.read_regions(features.patches, regions)
-    nouns, lead = alignment.own_and_lead(vectors, table.nouns, table.object_mask)
+    nouns, lead = alignment.own_and_lead(vectors, table.nouns, table.rivals)
     evidence = alignment.pair_evidence(vectors, table.pair_objects, table.candidates)
     margins, strongest = alignment.pair_margins(evidence, table.candidate_mask)
     global_ = features.global_ @ table.prompts.T

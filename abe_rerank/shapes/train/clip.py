@@ -290,8 +290,9 @@ class ClipTraining:
             return
         state = torch.load(self.work / "checkpoint.pt", map_location=self.device, weights_only=True)
         self.stage, self.step = state["stage"], state["step"]
-        if self.step:
-            self._see_as_in(self.stages[self.stage])
+        places = state["model"]["vision_model.embeddings.position_embedding.weight"]
+        for model in (self.model, self.average):
+            see_at(model, math.isqrt(len(places)) * PATCH)
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         if self.stage < len(self.stages):

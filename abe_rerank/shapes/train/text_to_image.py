@@ -174,7 +174,7 @@ def main(
         "checkpoints/text-to-image"
     ),
     work: Annotated[Path, typer.Option(help="checkpoints, latents and logs")] = Path("checkpoints/work"),
-    vae: Annotated[Path, typer.Option(help="folder of the trained autoencoder; trained first if absent")] = Path(
+    vae: Annotated[Path, typer.Option(help="folder of the autoencoder, trained to its end first")] = Path(
         "checkpoints/vae"
     ),
     steps: Annotated[int, typer.Option(min=1)] = 4500,
@@ -185,8 +185,7 @@ def main(
     half: Annotated[bool, typer.Option(help="bfloat16 by autocast: faster where the processor knows it")] = False,
 ) -> None:
     """Trains the whole model, autoencoder first; the same command goes on from the last checkpoint."""
-    if not (vae / "last.pt").exists():
-        vae_training.main(out=vae, device=device)
+    vae_training.main(out=vae, device=device, half=half)
     log_to(work)
     latents = scene_latents(work, scenes)
     torch.manual_seed(0)
