@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from abe_rerank.backbones import Backbone, ImageFeatures
     from abe_rerank.types import Spec
 
-TEMPERATURES = (0.03, 0.05, 0.07, 0.1, 0.2)
+TEMPERATURES = (0.03, 0.05, 0.07, 0.1)
 SMOOTHINGS = (0.0, 0.1875)
 COMPETITIONS = (0.0, 1.0, 2.0, 4.0)
 QUERIES = ("object", "any", "phrase")

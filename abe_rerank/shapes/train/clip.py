@@ -37,7 +37,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import SiglipConfig, SiglipModel
 
-from abe_rerank.shapes.tokenizer import word_tokenizer
+from abe_rerank.shapes.tokenizer import save_tokenizer, word_tokenizer
 from abe_rerank.shapes.train.clip_pictures import cut_out, relit, stretched, with_unknown_words
 from abe_rerank.shapes.train.clip_stages import IMAGE, PATCH, STAGES, TOKENS, Stage
 from abe_rerank.shapes.train.common import log_to
@@ -312,7 +312,7 @@ def save_folder(model: SiglipModel, folder: Path) -> None:
     from transformers import SiglipImageProcessorPil
 
     model.save_pretrained(folder)
-    word_tokenizer(TOKENS).save_pretrained(folder)
+    save_tokenizer(word_tokenizer(TOKENS), folder)
     side = model.vision_model.config.image_size
     SiglipImageProcessorPil(size={"height": side, "width": side}).save_pretrained(folder)
 

@@ -11,6 +11,8 @@ import torch
 from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from transformers import CLIPTextModel, PreTrainedTokenizerFast
 
+from abe_rerank.shapes.tokenizer import save_tokenizer
+
 NOISE: dict[str, Any] = {
     **{"num_train_timesteps": 1000, "beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"},
     **{"rescale_betas_zero_snr": True, "prediction_type": "v_prediction", "timestep_spacing": "trailing"},
@@ -40,10 +42,7 @@ def save_pipeline(
         requires_safety_checker=False,
     )
     pipeline.save_pretrained(folder)
-    # The class that transformers 4 and 5 both know the tokenizer by.
-    for name, key in (("model_index.json", "tokenizer"), ("tokenizer/tokenizer_config.json", "tokenizer_class")):
-        path = folder / name
-        content = json.loads(path.read_text())
-        known = "PreTrainedTokenizerFast"
-        content[key] = ["transformers", known] if key == "tokenizer" else known
-        path.write_text(json.dumps(content, indent=2) + "\n")
+    save_tokenizer(tokenizer, folder / "tokenizer")
+    index = folder / "model_index.json"
+    content = {**json.loads(index.read_text()), "tokenizer": ["transformers", "PreTrainedTokenizerFast"]}
+    index.write_text(json.dumps(content, indent=2) + "\n")
