@@ -25,12 +25,13 @@ if TYPE_CHECKING:
     from abe_rerank.backbones import Backbone, ImageFeatures
     from abe_rerank.types import Spec
 
-TEMPERATURES = (0.03, 0.05, 0.07, 0.1)
+REGIONS = (("soft", 1.0), ("top", 0.04), ("top", 0.1))
+TEMPERATURES = (0.05, 0.1)
 SMOOTHINGS = (0.0, 0.1875)
-COMPETITIONS = (0.0, 1.0, 2.0, 4.0)
+COMPETITIONS = (1.0, 2.0, 4.0)
 QUERIES = ("object", "any", "phrase")
-LAMBDAS = (0.0, 0.5, 1.0, 2.0, 4.0)
-MUS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
+LAMBDAS = (0.0, 0.5, 1.0, 2.0)
+MUS = (0.0, 0.5, 1.0, 1.5, 2.0, 4.0)
 BLOCK = 8
 
 
@@ -76,9 +77,9 @@ def search(backbone: Backbone, scenes: int, readouts: Sequence[str], base: AbeSe
 
 
 def _region_settings(base: AbeSettings) -> Iterator[AbeSettings]:
-    names = ("temperature", "smoothing", "competition", "region_query")
-    for values in product(TEMPERATURES, SMOOTHINGS, COMPETITIONS, QUERIES):
-        yield replace(base, **dict(zip(names, values, strict=True)))  # type: ignore[arg-type]
+    names = ("region", "region_share", "temperature", "smoothing", "competition", "region_query")
+    for region, *values in product(REGIONS, TEMPERATURES, SMOOTHINGS, COMPETITIONS, QUERIES):
+        yield replace(base, **dict(zip(names, (*region, *values), strict=True)))  # type: ignore[arg-type]
 
 
 def _encode(backbone: Backbone, cases: list[Case], readout: str) -> _Encoded:
@@ -143,12 +144,12 @@ def as_text(trials: Sequence[Trial], count: int = 15) -> str:
     from abe_rerank.commands.terminal import table
 
     plain = next(t for t in trials if t.settings.lambda_ == 0 and t.settings.mu == 0)
-    searched = ["readout", "temperature", "smoothing", "competition", "query", "lambda", "mu"]
+    searched = ["readout", "region", "share", "temperature", "smoothing", "competition", "query", "lambda", "mu"]
     header = [*searched, "mean", "signs", *(t.name for t in TASKS)]
     rows = []
     for trial in (*trials[:count], plain):
         s = trial.settings
-        regions = (s.patch_readout, s.temperature, s.smoothing, s.competition, s.region_query)
+        regions = (s.patch_readout, s.region, s.region_share, s.temperature, s.smoothing, s.competition, s.region_query)
         rows.append(
             [
                 *map(str, (*regions, s.lambda_, s.mu)),

@@ -42,14 +42,14 @@ class AbeSettings:
     patch_readout: str | None = None
     alpha: float = 1.0
     beta: float = 0.0
-    region: RegionKind = "soft"
+    region: RegionKind = "top"
     region_query: RegionQuery = "any"
-    region_share: float = 0.1
+    region_share: float = 0.04
     temperature: float = 0.1
     smoothing: float = 0.1875
-    competition: float = 1.0
-    lambda_: float = 2.0
-    mu: float = 1.0
+    competition: float = 2.0
+    lambda_: float = 1.0
+    mu: float = 1.5
     global_weight: float = 1.0
     template: str = "{article} {phrase}"
 
