@@ -18,7 +18,7 @@ from abe_rerank.parsing import parse
 from abe_rerank.reranker import rounding_warning
 from abe_rerank.scorers import make_scorer
 from abe_rerank.scorers.abe import AbeScorer
-from abe_rerank.scorers.explanations import region_box, verdict
+from abe_rerank.scorers.explanations import peak, region_box, verdict
 from abe_rerank.scorers.phrases import competitors, plan
 from abe_rerank.scorers.terms import AbeSettings, write_settings
 from abe_rerank.types import Attribute, Kind, ObjectPhrase, Spec
@@ -106,7 +106,7 @@ def naive_two_objects(backbone: Backbone, image: object, temperature: float) -> 
 
 
 def test_the_score_is_what_loops_over_patches_and_phrases_say(siglip: Backbone) -> None:
-    settings = AbeSettings(temperature=0.2, lambda_=0.7, mu=1.3)
+    settings = AbeSettings(region="soft", temperature=0.2, competition=1.0, lambda_=0.7, mu=1.3)
     scorer = make_scorer("abe", siglip, settings)
     for image in images(3):
         global_, local, difference, margins = naive_two_objects(siglip, image, 0.2)
@@ -374,6 +374,16 @@ def test_box_follows_the_heaviest_patch_and_the_window() -> None:
     weights[3, 4] = 0.45  # heavy, but apart from the heaviest
     assert region_box(weights) == pytest.approx((1 / 5, 1 / 4, 3 / 5, 2 / 4))
     assert region_box(weights, (0.25, 0, 0.75, 1)) == pytest.approx((0.35, 0.25, 0.55, 0.5))
+
+
+def test_of_equal_patches_the_middle_one_is_the_peak() -> None:
+    weights = np.zeros((5, 6))
+    weights[1:4, 2:5] = 1 / 10
+    weights[0, 0] = 1 / 10
+    assert peak(weights) == (2, 3)
+    assert region_box(weights) == pytest.approx((2 / 6, 1 / 5, 5 / 6, 4 / 5))
+    weights[4, 5] = 0.2
+    assert peak(weights) == (4, 5)
 
 
 def test_competitors_are_the_other_objects_values_else_the_basic_ones() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from abe_rerank.benchmarks.foreign.things import Seen
 from abe_rerank.parsing import parse
 from abe_rerank.scorers.abe import AbeScorer
+from abe_rerank.scorers.explanations import peak
 from abe_rerank.types import Region
 
 
@@ -41,7 +42,7 @@ def localise(scorer: AbeScorer, pictures: Iterable[Seen]) -> Localisation:
 def pointed_at(region: Region, box: tuple[float, float, float, float]) -> float:
     """1.0 if the centre of the heaviest patch lies in the box (fractions of the image), else 0.0."""
     rows, columns = region.weights.shape
-    row, column = np.unravel_index(int(region.weights.argmax()), region.weights.shape)
+    row, column = peak(region.weights)
     left, top, right, bottom = region.window
     x, y = left + (right - left) * (column + 0.5) / columns, top + (bottom - top) * (row + 0.5) / rows
     return float(box[0] <= x <= box[2] and box[1] <= y <= box[3])

@@ -89,6 +89,13 @@ def _region(found: Terms, features: ImageFeatures, n: int, k: int) -> Region:
     return Region(weights, region_box(weights, features.windows[n]), features.windows[n])
 
 
+def peak(weights: np.ndarray) -> tuple[int, int]:
+    """(row, column) of the heaviest patch of ``weights`` [rows, columns]; of equal ones the middle one."""
+    heaviest = np.argwhere(weights == weights.max())
+    row, column = heaviest[((heaviest - heaviest.mean(axis=0)) ** 2).sum(axis=1).argmin()]
+    return int(row), int(column)
+
+
 def region_box(weights: np.ndarray, window: Box = (0.0, 0.0, 1.0, 1.0)) -> Box:
     """The box around the patches that hang together with the heaviest one and weigh at least half as much.
 
@@ -96,8 +103,7 @@ def region_box(weights: np.ndarray, window: Box = (0.0, 0.0, 1.0, 1.0)) -> Box:
     the grid covers, as fractions; the box is in fractions of the image.
     """
     heavy = weights >= 0.5 * weights.max()
-    first = np.unravel_index(int(weights.argmax()), weights.shape)
-    seen = {(int(first[0]), int(first[1]))}
+    seen = {peak(weights)}
     open_ = list(seen)
     while open_:
         new = [place for place in _sides(open_.pop(), weights.shape) if heavy[place] and place not in seen]
