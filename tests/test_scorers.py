@@ -342,8 +342,9 @@ def test_a_number_that_is_none_is_no_score(tmp_path: Path, monkeypatch: pytest.M
 
     wanted = make_scorer("abe", backbone).explain(images(3), TWO)
     monkeypatch.setattr(backbone, "encode_images", overflow)
-    for name in ("abe", "filip"):
-        scores = make_scorer(name, backbone).explain(images(3), TWO)
+    soft = AbeScorer(backbone, AbeSettings(region="soft"))
+    for scorer in (make_scorer("abe", backbone), soft, make_scorer("filip", backbone)):
+        scores = scorer.explain(images(3), TWO)
         assert [score.status for score in scores] == ["scored", "unscored", "scored"]
         assert "no finite numbers" in str(scores[1].reason)
     assert make_scorer("abe", backbone).explain(images(3), TWO)[2].value == pytest.approx(wanted[2].value, abs=1e-5)

@@ -91,7 +91,8 @@ def _region(found: Terms, features: ImageFeatures, n: int, k: int) -> Region:
 
 def peak(weights: np.ndarray) -> tuple[int, int]:
     """(row, column) of the heaviest patch of ``weights`` [rows, columns]; of equal ones the middle one."""
-    heaviest = np.argwhere(weights == weights.max())
+    known = np.nan_to_num(weights)
+    heaviest = np.argwhere(known == known.max())
     row, column = heaviest[((heaviest - heaviest.mean(axis=0)) ** 2).sum(axis=1).argmin()]
     return int(row), int(column)
 
