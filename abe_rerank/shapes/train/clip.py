@@ -9,8 +9,7 @@
 3. *Patterns*: the same once more, with more striped and dotted objects, whose patterns captions mostly name.
 4. *Larger*: the same on scenes of 128x128 in place of 96x96, with captions that name colours less.
 5. *Textures*: the same, and beside it close-ups whose captions name a pattern alone, with a contrastive loss of their
-   own.
-   Where shapes tell captions apart already, stripes and dots stay one word and one look, a saddle of the loss.
+   own. Where shapes tell captions apart already, stripes and dots stay one word and one look, a saddle of the loss.
 
 Pictures are relit (gain, tint, contrast) and some close-ups stretched, for the sake of other renderers.
 

@@ -26,7 +26,7 @@ class Stage:
     """One stage: which pictures it learns from, how many of each kind in a step, and for how long.
 
     ``alone`` are close-ups whose captions name one thing alone, with a contrastive loss of their own. ``course`` is the
-    number of steps that the learning rate's cosine is laid out for, None the stage's own.
+    number of steps that the learning rate's cosine and the running average are laid out for, None the stage's own.
     ``image`` is the side of a scene in pixels. ``windows`` are the sides of the close-ups in patches with their odds,
     the largest last. ``distil`` weighs the self-distillation term on the scenes, ``boxes`` is its number of cut-outs
     per picture. ``half`` computes in bfloat16; weights, their running average and losses stay in float32.
