@@ -48,7 +48,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import torch
 
 from abe_rerank.errors import UsageError
-from abe_rerank.prompted import Group, groups_of
+from abe_rerank.prompted import explain_each
 from abe_rerank.reranker import Reranker
 from abe_rerank.types import Score
 
@@ -70,25 +70,18 @@ class BindingReward:
         """Rewards, float32 [N], on the device of ``images`` if these are a tensor.
 
         ``images`` is a tensor [N, 3, H, W] of floats in [0, 1] or of uint8, or a list of PIL images; ``prompts`` has
-        one for each. Images of equal prompts are scored together. Raises UsageError for numbers that do not match,
-        images out of range, or a term that the scorer does not have.
+        one for each. Raises UsageError for numbers that do not match, images out of range, or a term that the scorer
+        does not have.
         """
-        found: dict[int, float] = {}
-        for group in groups_of(images, prompts):
-            found |= zip(group.places, self._values(group), strict=True)
+        values = [self._term(score) for score in explain_each(self.reranker, images, prompts)]
         device = images.device if isinstance(images, torch.Tensor) else None
-        rewards = torch.tensor([found[place] for place in range(len(found))], dtype=torch.float32, device=device)
+        rewards = torch.tensor(values, dtype=torch.float32, device=device)
         return torch.where(rewards.isnan(), self.unscored, rewards)
 
-    def _values(self, group: Group) -> list[float]:
-        scorer = self.reranker.scorer
-        if self.term == "value":
-            values: list[float] = scorer.score(group.images, [group.spec])[:, 0].tolist()
-            return values
-        return [self._term(score) for score in scorer.explain(group.images, group.spec)]
-
     def _term(self, score: Score) -> float:
-        """The term of a score, nan where nothing could be scored or is to bind."""
+        """The term of a score, nan where nothing could be scored or, but for the value, is to bind."""
+        if self.term == "value":
+            return float("nan") if score.value is None else score.value
         if score.status != "scored":
             return float("nan")
         if not score.pairs or score.binding_difference is None:

@@ -35,9 +35,9 @@ class Counting:
     def __getattr__(self, name):
         return getattr(self.scorer, name)
 
-    def score(self, images, specs):
-        self.calls.append((len(images), [spec.prompt for spec in specs]))
-        return self.scorer.score(images, specs)
+    def encode(self, images):
+        self.calls.append(len(images))
+        return self.scorer.encode(images)
 
 
 def test_a_reward_is_the_value_of_each_image_for_its_own_prompt(reranker):
@@ -66,10 +66,10 @@ def test_the_other_terms_are_those_of_the_score(reranker):
             assert share == -1.0
 
 
-def test_images_of_equal_prompts_go_through_the_scorer_together(reranker):
+def test_images_are_encoded_once_and_together_whatever_their_prompts(reranker):
     counting = Counting(reranker.scorer)
-    binding_reward(replace(reranker, scorer=counting))(pictures(6), PROMPTS)
-    assert counting.calls == [(2, ["a red cube"]), (2, [PROMPTS[1]]), (1, ["a cube"]), (1, [""])]
+    binding_reward(replace(reranker, scorer=counting))(pictures(70), PROMPTS * 11 + PROMPTS[:4])
+    assert counting.calls == [64, 6]
 
 
 def test_pil_images_are_rewarded_like_their_tensors(reranker):

@@ -18,6 +18,7 @@ from abe_rerank.parsing import parse
 from abe_rerank.reranker import rounding_warning
 from abe_rerank.scorers import make_scorer
 from abe_rerank.scorers.abe import AbeScorer
+from abe_rerank.scorers.asked import explain_asked
 from abe_rerank.scorers.explanations import peak, region_box, verdict
 from abe_rerank.scorers.phrases import competitors, plan
 from abe_rerank.scorers.terms import AbeSettings, write_settings
@@ -172,6 +173,23 @@ def test_one_vision_forward_for_each_image_and_one_text_forward_for_each_phrase(
     assert seen == {"images": 7, "texts": 8}
     for handle in handles:
         handle.remove()
+
+
+@pytest.mark.parametrize("name", ["abe", "clip", "filip"])
+def test_an_image_that_is_asked_about_twice_is_encoded_once(siglip: Backbone, name: str) -> None:
+    scorer, pictures, seen = make_scorer(name, siglip), images(3), []
+    asked = [(2, TWO), (0, SWAPPED), (2, SWAPPED), (1, TWO), (0, parse("")), (2, TWO)]
+    alone = [scorer.explain([pictures[k]], spec)[0] for k, spec in asked]
+    handle = siglip.model.vision_model.encoder.register_forward_hook(
+        lambda _, args, kwargs, out: seen.append(len(kwargs["inputs_embeds"])), with_kwargs=True
+    )
+    together = explain_asked(scorer, pictures, asked)
+    handle.remove()
+    assert sum(seen) == 3
+    assert [score.status for score in together] == [score.status for score in alone]
+    for mine, own in zip(together, alone, strict=True):
+        assert mine.value == (None if own.value is None else pytest.approx(own.value, abs=2e-5))
+    assert explain_asked(scorer, pictures, []) == []
 
 
 def test_swapping_the_prompt_swaps_the_margins(siglip: Backbone) -> None:

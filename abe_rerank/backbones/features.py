@@ -36,6 +36,17 @@ class ImageFeatures:
             raise ValueError(f"the images have different patch grids: {sorted(set(self.grids))}")
         return self.grids[0]
 
+    def take(self, images: Sequence[int]) -> ImageFeatures:
+        """The features of some of the images, in the order of ``images``."""
+        rows = torch.tensor(images, dtype=torch.long, device=self.global_.device)
+        return ImageFeatures(
+            global_=self.global_[rows],
+            patches=self.patches[rows],
+            mask=self.mask[rows],
+            grids=tuple(self.grids[n] for n in images),
+            windows=tuple(self.windows[n] for n in images),
+        )
+
     @staticmethod
     def cat(parts: Sequence[ImageFeatures]) -> ImageFeatures:
         """The features of several batches of one backbone as one. Raises ValueError for no batches."""

@@ -15,6 +15,8 @@ from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.manifest import Row, read_manifest
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from abe_rerank.reranker import Reranker
     from abe_rerank.types import Score
 
@@ -47,24 +49,36 @@ def rows_of(images: Sequence[Path], prompt: str | None, manifest: Path | None) -
     return rows
 
 
-def score_rows(reranker: Reranker, rows: Iterable[Row], chunk: int = 16) -> Iterator[Scored]:
-    """Score rows in their order, a chunk at a time; an image that cannot be read becomes a failure."""
-    from abe_rerank.images import read
+def score_rows(reranker: Reranker, rows: Iterable[Row], chunk: int = 32) -> Iterator[Scored]:
+    """Score rows in their order, a chunk at a time; an image that cannot be read becomes a failure.
+
+    An image is read and encoded once for all the rows of a chunk that name it, whatever their prompts.
+    """
     from abe_rerank.reranker import as_spec
+    from abe_rerank.scorers.asked import explain_asked
 
     waiting = iter(rows)
     while part := list(islice(waiting, chunk)):
-        results: dict[int, Scored] = {}
-        readable = defaultdict(list)
-        for k, row in enumerate(part):
-            try:
-                readable[row.prompt].append((k, read(str(row.image))))
-            except AbeRerankError as error:
-                results[k] = Scored(row, failure=str(error))
-        for prompt, pictures in readable.items():
-            scores = reranker.scorer.explain([picture for _, picture in pictures], as_spec(prompt))
-            results |= {k: Scored(part[k], score) for (k, _), score in zip(pictures, scores, strict=True)}
-        yield from (results[k] for k in range(len(part)))
+        pictures, failures = _read(row.image for row in part)
+        places = {path: k for k, path in enumerate(pictures)}
+        asked = [(places[row.image], as_spec(row.prompt)) for row in part if row.image in pictures]
+        scores = iter(explain_asked(reranker.scorer, list(pictures.values()), asked))
+        for row in part:
+            failure = failures.get(row.image)
+            yield Scored(row, failure=failure) if failure else Scored(row, next(scores))
+
+
+def _read(paths: Iterable[Path]) -> tuple[dict[Path, Image], dict[Path, str]]:
+    """The pictures in files, each read once, and the reasons why others cannot be read."""
+    from abe_rerank.images import read
+
+    pictures, failures = {}, {}
+    for path in dict.fromkeys(paths):
+        try:
+            pictures[path] = read(str(path))
+        except AbeRerankError as error:
+            failures[path] = str(error)
+    return pictures, failures
 
 
 def score(reranker: Reranker, rows: Sequence[Row], top_k: int | None, as_json: bool) -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     from PIL.Image import Image
 
-    from abe_rerank.backbones import Backbone
+    from abe_rerank.backbones import Backbone, ImageFeatures
 
 
 class Scorer(Protocol):
@@ -39,6 +39,14 @@ class Scorer(Protocol):
 
     def explain(self, images: Sequence[Image], spec: Spec) -> list[Score]:
         """The same scores for one prompt with their terms, evidence and regions, one per image."""
+        ...
+
+    def encode(self, images: Sequence[Image]) -> ImageFeatures:
+        """What this scorer sees of ``images``: one vision forward each, whatever is asked of them later."""
+        ...
+
+    def explain_features(self, features: ImageFeatures, spec: Spec) -> list[Score]:
+        """:meth:`explain` for images that this scorer has encoded already."""
         ...
 
 

@@ -58,7 +58,7 @@ class AbeScorer:
         return self.settings.patch_readout
 
     def encode(self, images: Sequence[Image]) -> ImageFeatures:
-        """What this scorer sees of ``images``: one vision forward each."""
+        """See :class:`abe_rerank.scorers.Scorer`."""
         return self.backbone.encode_images(images, self.settings.patch_readout)
 
     def table(self, specs: Sequence[Spec]) -> tuple[list[PromptPlan], PromptTable]:
@@ -87,15 +87,15 @@ class AbeScorer:
 
     def explain(self, images: Sequence[Image], spec: Spec) -> list[Score]:
         """One Score per image with its terms, each pair's evidence, margin, region, verdict and probability."""
-        if not spec.prompt.strip():
-            return [Score(None, "unscored", self.stamp, reason="the prompt is empty") for _ in images]
         step = self.backbone.batch_size
         chunks = [images[i : i + step] for i in range(0, len(images), step)]
         return [score for chunk in chunks for score in self.explain_features(self.encode(chunk), spec)]
 
     @torch.no_grad()
     def explain_features(self, features: ImageFeatures, spec: Spec) -> list[Score]:
-        """:meth:`explain` for images that are encoded already, and a prompt that is not empty."""
+        """See :class:`abe_rerank.scorers.Scorer`."""
+        if not spec.prompt.strip():
+            return [Score(None, "unscored", self.stamp, reason="the prompt is empty")] * len(features)
         plans, table = self.table([spec])
         found = terms(features, table, self.settings)
         return [finite(self._score(features, plans[0], table, found, n)) for n in range(len(features))]

@@ -22,10 +22,6 @@ from abe_rerank.scorers.stamps import stamp
 from abe_rerank.types import Score, Spec, Status
 
 
-def _unscored(images: Sequence[Image], scorer: str, reason: str) -> list[Score]:
-    return [Score(None, "unscored", scorer, reason=reason) for _ in images]
-
-
 def _status(spec: Spec) -> Status:
     return "nothing to bind" if spec.nothing_to_bind else "scored"
 
@@ -54,17 +50,29 @@ class ClipScorer:
 
     def score(self, images: Sequence[Image], specs: Sequence[Spec]) -> np.ndarray:
         """Cosines [images, prompts], float32; NaN for an empty prompt."""
-        texts, step = self.prepare(specs), self.backbone.batch_size
-        parts = [images[i : i + step] for i in range(0, len(images), step)]
-        values = torch.cat([self.backbone.encode_global(part) @ texts.T for part in parts]).cpu().numpy()
+        values = self.score_features(self.encode(images), self.prepare(specs)).cpu().numpy()
         values[:, [not spec.prompt.strip() for spec in specs]] = np.nan
         return np.asarray(values, dtype=np.float32)
 
+    def encode(self, images: Sequence[Image]) -> ImageFeatures:
+        """See :class:`abe_rerank.scorers.Scorer`; the grids have no patches."""
+        step = self.backbone.batch_size
+        found = torch.cat(
+            [self.backbone.encode_global(images[i : i + step]) for i in range(0, max(1, len(images)), step)]
+        )
+        n = len(found)
+        none = found.new_empty(n, 0, found.shape[1])
+        return ImageFeatures(found, none, none[..., 0].bool(), ((0, 0),) * n, ((0.0, 0.0, 1.0, 1.0),) * n)
+
     def explain(self, images: Sequence[Image], spec: Spec) -> list[Score]:
         """One Score per image with the global cosine alone; it says nothing about pairs."""
+        return self.explain_features(self.encode(images), spec)
+
+    def explain_features(self, features: ImageFeatures, spec: Spec) -> list[Score]:
+        """See :class:`abe_rerank.scorers.Scorer`."""
         if not spec.prompt.strip():
-            return _unscored(images, self.stamp, "the prompt is empty")
-        values = self.score(images, [spec])[:, 0].tolist()
+            return [Score(None, "unscored", self.stamp, reason="the prompt is empty")] * len(features)
+        values = self.score_features(features, self.prepare([spec]))[:, 0].tolist()
         return [finite(Score(value, _status(spec), self.stamp, global_score=value)) for value in values]
 
 
@@ -102,15 +110,23 @@ class FilipScorer:
         """Scores [images, prompts], float32; NaN for a prompt without tokens."""
         prepared, step = self.prepare(specs), self.backbone.batch_size
         chunks = [images[i : i + step] for i in range(0, len(images), step)]
-        encoded = (self.backbone.encode_images(chunk, self.patch_readout) for chunk in chunks)
-        rows = [self.score_features(features, prepared) for features in encoded]
+        rows = [self.score_features(self.encode(chunk), prepared) for chunk in chunks]
         return np.asarray(torch.cat(rows).cpu().numpy(), dtype=np.float32)
+
+    def encode(self, images: Sequence[Image]) -> ImageFeatures:
+        """See :class:`abe_rerank.scorers.Scorer`."""
+        return self.backbone.encode_images(images, self.patch_readout)
 
     def explain(self, images: Sequence[Image], spec: Spec) -> list[Score]:
         """One Score per image with the FILIP score as its local term."""
-        if not self.prepare([spec])[1].any():
-            return _unscored(images, self.stamp, "the prompt has no tokens")
-        values = self.score(images, [spec])[:, 0].tolist()
+        return self.explain_features(self.encode(images), spec)
+
+    def explain_features(self, features: ImageFeatures, spec: Spec) -> list[Score]:
+        """See :class:`abe_rerank.scorers.Scorer`."""
+        prepared = self.prepare([spec])
+        if not prepared[1].any():
+            return [Score(None, "unscored", self.stamp, reason="the prompt has no tokens")] * len(features)
+        values = self.score_features(features, prepared)[:, 0].tolist()
         return [finite(Score(value, _status(spec), self.stamp, local=value)) for value in values]
 
     def prepare(self, specs: Sequence[Spec]) -> tuple[Tensor, Tensor]:
