@@ -89,6 +89,42 @@ def test_pattern_leaves_the_outline_and_changes_the_surface():
             assert 0.1 < changed.mean() < 0.9
 
 
+def body(shape, **looks):
+    return SceneObject("red", shape, "plain", 0.5, 0.5, 0.8, (0.6, 0.5, 0.4), **{"lamp": 0.7, "girth": 0.8, **looks})
+
+
+def seen(thing, light=0.0):
+    image, masks = render(Scene(objects=(thing,), light=light, shadow=0.0), 96)
+    return image.astype(int).sum(axis=-1), masks[0]
+
+
+def test_metal_mirrors_light_and_dark_on_the_object_alone():
+    (dull, mask), (shiny, same) = (seen(body("sphere", metal=metal)) for metal in (0.0, 0.5))
+    assert np.array_equal(mask, same)
+    change = shiny - dull
+    assert not change[mask == 0].any()
+    assert change.max() > 10
+    assert change.min() < -10
+
+
+@pytest.mark.parametrize("shape", ["sphere", "cylinder", "cone", "cube"])
+def test_light_from_the_other_side_mirrors_a_body(shape):
+    thing = body(shape, angle=np.pi / 4 if shape == "cube" else 0.0)
+    (left, mask), (right, _) = seen(thing, 0.8), seen(thing, -0.8)
+    assert np.abs(left - right[:, ::-1])[mask > 0.99].max() <= 3
+    columns = np.arange(96)
+    assert left[:, columns < 48].sum() > left[:, columns >= 48].sum()
+
+
+def test_a_higher_lamp_brightens_the_lid_of_a_cylinder_and_darkens_its_side():
+    low, high = (seen(body("cylinder", tilt=0.6, lamp=lamp))[0] for lamp in (0.3, 1.2))
+    mask = seen(body("cylinder", tilt=0.6))[1]
+    rows = np.flatnonzero(mask[:, 48] > 0.99)
+    lid, side = rows[2], rows[-3]
+    assert high[lid, 48] > low[lid, 48]
+    assert high[side, 48] < low[side, 48]
+
+
 def test_rotating_a_sphere_changes_nothing():
     thing = SceneObject("red", "sphere", "plain", 0.5, 0.5, 0.4, (1.0, 0.1, 0.1))
     a, b = (render(Scene(objects=(replace(thing, angle=t),)), 64)[0] for t in (0.0, 1.0))

@@ -168,7 +168,7 @@ def tiny_stages():
     def fewer(shares):
         return tuple(replace(share, pool=replace(share.pool, count=12), batch=3) for share in shares)
 
-    steps = {"close-ups": 4, "scenes": 3, "patterns": 2, "larger": 4, "textures": 3}
+    steps = {"close-ups": 4, "scenes": 3, "patterns": 2, "larger": 4, "textures": 3, "solids": 2}
     return tuple(
         replace(
             stage,
@@ -183,7 +183,10 @@ class KilledError(Exception):
     pass
 
 
-@pytest.mark.parametrize(("last_step", "kept_at"), [(3, (0, 2)), (6, (1, 0)), (12, (3, 2)), (14, (4, 0)), (16, (4, 2))])
+KILLS = [(3, (0, 2)), (6, (1, 0)), (12, (3, 2)), (14, (4, 0)), (16, (4, 2)), (18, (5, 0))]
+
+
+@pytest.mark.parametrize(("last_step", "kept_at"), KILLS)
 def test_a_killed_training_goes_on_as_if_nothing_had_happened(tmp_path, monkeypatch, last_step, kept_at):
     torch.set_num_threads(1)
     monkeypatch.setattr(clip, "SAVE_EVERY", 2)

@@ -97,8 +97,10 @@ def _draw_object(canvas: Field, masks: Field, k: int, thing: SceneObject, scene:
     pixel = 2 / (thing.diameter * size)
     distance, shade, a, b = _SURFACES[thing.shape](thing, scene.light, u, v)
     cover = np.clip(0.5 - distance / pixel, 0, 1)[..., None]
-    if thing.depth:
+    if thing.depth and thing.lamp is None:
         shade = 1.06 - (1 + thing.depth) * (1.06 - shade)
+    if thing.metal:
+        shade = shade * _mirrored(thing, u, v)
     colour = _pattern(thing, a, b, pixel) * np.clip(shade, 0, 1.25)[..., None]
     if thing.gloss:
         glint = np.exp(-((u + 0.35 * scene.light - 0.1) ** 2 + (v + 0.4) ** 2) / 0.05)
@@ -130,6 +132,13 @@ def _pattern(thing: SceneObject, a: Field, b: Field, pixel: float) -> Field:
     return colour
 
 
+def _mirrored(thing: SceneObject, u: Field, v: Field) -> Field:
+    """The brightness factor of bands that a metal-like surface mirrors, somewhere and at some slant."""
+    along = u * np.sin(thing.pattern_angle) + v * np.cos(thing.pattern_angle)
+    factor: Field = 1 + thing.metal * np.cos(0.8 * thing.pattern_scale * along + 7 * thing.pattern_angle)
+    return factor
+
+
 def _contrast(rgb: Field) -> Field:
     """The second tone of a pattern: the same hue made much darker or much paler, whichever is seen better."""
     luminance = float(rgb @ np.array([0.3, 0.59, 0.11], np.float32))
@@ -140,10 +149,26 @@ Surface = tuple[Field, Field, Field, Field]
 """Distance (negative inside), brightness factor, and two surface coordinates that a pattern follows."""
 
 
+def _lit(thing: SceneObject, light: float, x: Any, y: Any, z: Any) -> Any:
+    """The brightness of surfaces with unit normals (x to the right, y towards the camera, z up) under the lamp.
+
+    ``light`` turns the lamp from the right of the camera (-1) to its left (1); the object's ``depth`` is how dark it is
+    where the lamp does not reach.
+    """
+    lamp = thing.lamp or 0.0
+    across, up = np.cos(lamp), np.sin(lamp)
+    facing = np.clip(-x * np.sin(1.2 * light) * across + y * np.cos(1.2 * light) * across + z * up, 0, 1)
+    dark = 0.6 - 0.2 * thing.depth
+    return dark + 0.08 * z + (1.05 - dark) * facing
+
+
 def _sphere(thing: SceneObject, light: float, u: Field, v: Field) -> Surface:
     r = np.sqrt(u * u + v * v)
     height = np.sqrt(np.clip(1 - r * r, 0, 1))
     lit = 0.62 + 0.45 * np.clip(-0.45 * light * u - 0.55 * v + 0.7 * height, 0, 1)
+    if thing.lamp is not None:
+        c, s = np.cos(thing.tilt), np.sin(thing.tilt)
+        lit = _lit(thing, light, u + 0 * v, v * s + height * c, height * s - v * c)
     return r - 0.98, lit, np.broadcast_to(u, r.shape), np.broadcast_to(v, r.shape)
 
 
@@ -155,10 +180,13 @@ def _cube(thing: SceneObject, light: float, u: Field, v: Field) -> Surface:
     up = np.array([0, -upright]) * scale
     # Axes of the three visible faces: corner, first edge, second edge; brightness from the side of the light.
     near = right + left - up
+    brightness_of = (0.82 + 0.14 * light, 0.82 - 0.14 * light, 1.06)
+    if thing.lamp is not None:
+        brightness_of = tuple(_lit(thing, light, *n) for n in ((-s, c, 0.0), (c, s, 0.0), (0.0, 0.0, 1.0)))
     faces = (
-        (near, -2 * right, 2 * up, 0.82 + 0.14 * light),
-        (near, -2 * left, 2 * up, 0.82 - 0.14 * light),
-        (near + 2 * up, -2 * right, -2 * left, 1.06),
+        (near, -2 * right, 2 * up, brightness_of[0]),
+        (near, -2 * left, 2 * up, brightness_of[1]),
+        (near + 2 * up, -2 * right, -2 * left, brightness_of[2]),
     )
     shape = np.broadcast_shapes(u.shape, v.shape)
     distance, shade = np.full(shape, np.inf, np.float32), np.ones(shape, np.float32)
@@ -181,22 +209,25 @@ def _cube(thing: SceneObject, light: float, u: Field, v: Field) -> Surface:
 def _cylinder(thing: SceneObject, light: float, u: Field, v: Field) -> Surface:
     lean, u, v = _turned(thing, u, v)
     width, half = (0.66, 0.96) if thing.girth is None else _fitted(thing.girth)
-    lift = np.sin(thing.tilt) * 0.6
+    lift = np.sin(thing.tilt) * (0.6 if thing.lamp is None else 1.0)
     top, bottom = -half + lift * width, half - lift * width
     lid = _ellipse(u, v - top, width, lift * width)
     body = np.maximum(np.abs(u) - width, np.maximum(top - v, v - bottom))
     distance = np.minimum(np.minimum(body, _ellipse(u, v - bottom, width, lift * width)), lid)
     across = np.clip(u / width, -1, 1)
     side = 0.66 + 0.36 * np.clip(np.sqrt(1 - across**2) * 0.8 - 0.5 * light * across, 0, 1)
-    on_lid = lid < 0
+    on_lid, top_side = lid < 0, 1.06
+    if thing.lamp is not None:
+        side = _lit(thing, light, across, np.sqrt(1 - across**2), 0.0)
+        top_side = _lit(thing, light, 0.0, 0.0, 1.0)
     a = np.where(on_lid, u, np.arcsin(across) * width)
-    return distance, np.where(on_lid, 1.06, side + 0 * lean), a, np.broadcast_to(v, a.shape)
+    return distance, np.where(on_lid, top_side, side + 0 * lean), a, np.broadcast_to(v, a.shape)
 
 
 def _cone(thing: SceneObject, light: float, u: Field, v: Field) -> Surface:
     _, u, v = _turned(thing, u, v)
     width, tip = (0.8, 0.96) if thing.girth is None else _fitted(thing.girth)
-    lift = np.sin(thing.tilt) * 0.45
+    lift = np.sin(thing.tilt) * (0.45 if thing.lamp is None else 1.0)
     bottom = tip - lift * width
     rise = (bottom + tip) / np.hypot(bottom + tip, width)
     half = width * (v + tip) / (bottom + tip)
@@ -204,6 +235,8 @@ def _cone(thing: SceneObject, light: float, u: Field, v: Field) -> Surface:
     distance = np.minimum(body, _ellipse(u, v - bottom, width, lift * width))
     across = np.clip(u / np.maximum(half, 0.05), -1, 1)
     shade = 0.66 + 0.4 * np.clip(np.sqrt(1 - across**2) * 0.8 - 0.5 * light * across, 0, 1)
+    if thing.lamp is not None:
+        shade = _lit(thing, light, 0.9 * across, 0.9 * np.sqrt(1 - across**2), 0.43)
     return distance, shade, np.broadcast_to(u, distance.shape), np.broadcast_to(v, distance.shape)
 
 

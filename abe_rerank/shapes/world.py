@@ -57,7 +57,9 @@ class SceneObject:
     ``x`` and ``y`` are the centre, ``diameter`` the side of the square that holds it, ``angle`` its rotation in
     radians (a turn about the upright axis for the solids), ``tilt`` the camera's height over the solids in radians.
     ``depth`` says how much darker the sides away from the light are than they would be without it, ``girth`` is the
-    width over the height of a cylinder or a cone, None for a tall cylinder and a cone of medium height.
+    width over the height of a cylinder or a cone, None for a tall cylinder and a cone of medium height. ``lamp`` is the
+    light's height in radians: with it a solid looks as a camera sees a body under that light, else it is drawn simply.
+    ``metal`` is how much the surface mirrors bright and dark bands of what surrounds it, 0 for none.
     """
 
     colour: str
@@ -75,6 +77,8 @@ class SceneObject:
     outline: float = 0.0
     depth: float = 0.0
     girth: float | None = None
+    lamp: float | None = None
+    metal: float = 0.0
 
     @property
     def size(self) -> str | None:
@@ -113,6 +117,7 @@ class WorldSettings:
     reach beyond the image, and ``style`` in [0, 1] scales how often backgrounds are busy and surfaces glossy,
     outlined, noisy or blurred. ``solids`` are scenes of solids alone, whose shapes recur, under light that leaves up to
     that ``depth`` of shade, slim and squat; ``margin`` is the part of the height above and below that stays free.
+    ``bodies`` draws solids as a camera sees them, under lamps of any height, some of them of metal.
     """
 
     counts: tuple[tuple[int, float], ...] = ((1, 0.3), (2, 0.4), (3, 0.2), (4, 0.1))
@@ -123,6 +128,7 @@ class WorldSettings:
     style: float = 1.0
     solids: float | None = None
     margin: float = 0.0
+    bodies: bool = False
 
 
 SCENES = WorldSettings()
@@ -202,8 +208,10 @@ def _sample_look(
     rng: np.random.Generator, settings: WorldSettings, kind: dict[str, str], x: float, y: float, diameter: float
 ) -> SceneObject:
     busy = settings.style
-    return SceneObject(
-        **kind,
+    thing = SceneObject(
+        kind["colour"],
+        kind["shape"],
+        kind["pattern"],
         x=x,
         y=y,
         diameter=diameter,
@@ -216,6 +224,20 @@ def _sample_look(
         outline=float(rng.uniform(0.3, 0.9)) if rng.random() < 0.2 * busy else 0.0,
         depth=0.0 if settings.solids is None else float(rng.uniform(-0.5, settings.solids)),
         girth=None if settings.solids is None else float(rng.uniform(0.6, 1.35)),
+    )
+    return _as_body(thing, rng) if settings.bodies else thing
+
+
+def _as_body(thing: SceneObject, rng: np.random.Generator) -> SceneObject:
+    """The solid as a distant camera sees it; cylinders and cones are 0.6 to 1.5 times as high as wide."""
+    elevation, slimness = float(rng.uniform(0.25, 0.9)), float(rng.uniform(0.6, 1.5))
+    return replace(
+        thing,
+        tilt=elevation,
+        girth=1 / (slimness * float(np.cos(elevation)) + float(np.sin(elevation))),
+        angle=float(rng.uniform(0.02, np.pi / 2 - 0.02)) if thing.shape == "cube" else thing.angle,
+        lamp=float(rng.uniform(0.2, 1.4)),
+        metal=float(rng.uniform(0.15, 0.5)) if rng.random() < 0.35 else 0.0,
     )
 
 

@@ -1,4 +1,4 @@
-"""Trains the built-in CLIP-like model, a stock ``SiglipModel``, in five stages without binding supervision.
+"""Trains the built-in CLIP-like model, a stock ``SiglipModel``, in six stages without binding supervision.
 
 1. *Close-ups*: small pictures of no object, one or two, of 3x3 to 6x6 patches, with terse captions, by the contrastive
    loss. Each picture sits at a random window of the position grid, so every position learns to read.
@@ -10,6 +10,8 @@
 4. *Larger*: the same on scenes of 128x128 in place of 96x96, with captions that name colours less.
 5. *Textures*: the same, and beside it close-ups whose captions name a pattern alone, with a contrastive loss of their
    own. Where shapes tell captions apart already, stripes and dots stay one word and one look, a saddle of the loss.
+6. *Solids*: the same, with small metal-like solids among the scenes, and close-ups of one solid whose captions name its
+   shape alone, likewise with losses of their own: cubes and cylinders are alike when seen small.
 
 Pictures are relit (gain, tint, contrast) and some close-ups stretched, for the sake of other renderers.
 
@@ -215,8 +217,8 @@ class ClipTraining:
             if stage.scenes:
                 on_scenes, distil = self._scene_loss(stage, *self._batch(pools[close : close + wide], rng), generator)
                 contrast = contrast + on_scenes
-            if stage.alone:
-                contrast = contrast + self._close_up_loss(stage, *self._batch(pools[close + wide :], rng), rng)
+            for alone in pools[close + wide :]:
+                contrast = contrast + self._close_up_loss(stage, *self._batch([alone], rng), rng)
         self.optimizer.zero_grad(set_to_none=True)
         (contrast + stage.distil * distil).backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
@@ -321,11 +323,12 @@ def main(
     seed: int = 0,
     device: str = "cpu",
     distil: Annotated[bool, typer.Option(help="--no-distil trains the twin without self-distillation")] = True,
+    half: Annotated[bool, typer.Option(help="every stage in bfloat16, for processors that are fast at it")] = False,
 ) -> None:
     """Trains the CLIP-like model (about four hours on one CPU core); the same command goes on from its checkpoint."""
     work = out / "work"
     log_to(work)
-    stages = STAGES if distil else tuple(replace(stage, distil=0.0) for stage in STAGES)
+    stages = tuple(replace(stage, distil=stage.distil if distil else 0.0, half=half or stage.half) for stage in STAGES)
     training = ClipTraining(work, stages, torch.device(device), seed)
     training.resume()
     save_folder(training.run(), out)

@@ -25,8 +25,9 @@ class Share:
 class Stage:
     """One stage: which pictures it learns from, how many of each kind in a step, and for how long.
 
-    ``alone`` are close-ups whose captions name one thing alone, with a contrastive loss of their own. ``course`` is the
-    number of steps that the learning rate's cosine and the running average are laid out for, None the stage's own.
+    ``alone`` are close-ups whose captions name one thing alone, each share with a contrastive loss of its own.
+    ``course`` is the number of steps that the learning rate's cosine and the running average are laid out for, None the
+    stage's own.
     ``image`` is the side of a scene in pixels. ``windows`` are the sides of the close-ups in patches with their odds,
     the largest last. ``distil`` weighs the self-distillation term on the scenes, ``boxes`` is its number of cut-outs
     per picture. ``half`` computes in bfloat16; weights, their running average and losses stay in float32.
@@ -93,10 +94,24 @@ TEXTURES = replace(
     count=20_000,
     first=37_000_000,
 )
+SOLID = replace(CLOSE_UPS, counts=((1, 1.0),), patterned=0.0, solids=1.3, bodies=True)
+NOUN = replace(ONE_WORD, drop_shape=0.0, drop_pattern=1.0, synonym=0.04)
+"""Shapes alone ("a cylinder")."""
+BODIES = replace(NEAR, settings=SOLID, style=NOUN, count=20_000, first=40_000_000)
+WIDE_BODIES = replace(
+    BODIES,
+    settings=replace(SOLID, margin=1 / 6, cut=0.0, diameters=(0.25, 0.66)),
+    count=15_000,
+    first=41_000_000,
+    wide=True,
+)
 LARGE_CROWDS = replace(CROWDS, count=40_000, size=LARGER, first=33_000_000)
 LARGE_TABLES = replace(TABLES, count=8_000, size=LARGER, first=34_000_000)
 LARGE_WIDE_TABLES = replace(WIDE_TABLES, count=8_000, size=LARGER, first=35_000_000)
 LARGE_STRIPED = replace(STRIPED, style=FEW_WORDS, count=20_000, size=LARGER, first=36_000_000)
+GROUPED = replace(GROUPS, diameters=(0.06, 0.22), bodies=True)
+LARGE_GROUPS = replace(LARGE_TABLES, settings=GROUPED, count=10_000, first=42_000_000)
+LARGE_WIDE_GROUPS = replace(LARGE_WIDE_TABLES, settings=replace(GROUPED, margin=1 / 6), count=10_000, first=43_000_000)
 LARGER_WINDOWS = ((3, 0.03), (4, 0.07), (5, 0.1), (6, 0.2), (7, 0.2), (8, 0.4))
 STAGES = (
     Stage("close-ups", (Share(TERSE, 128),), (), steps=3300, rate=6e-4),
@@ -138,6 +153,23 @@ STAGES = (
         steps=1000,
         rate=4e-4,
         windows=LARGER_WINDOWS,
+        distil=4.0,
+        image=LARGER,
+        half=True,
+    ),
+    Stage(
+        "solids",
+        close_ups=(Share(NEAR, 32), Share(NEAR_SQUAT, 12), Share(NEAR_STRIPES, 12)),
+        scenes=(
+            Share(LARGE_CROWDS, 24),
+            Share(LARGE_GROUPS, 14),
+            Share(LARGE_WIDE_GROUPS, 14),
+            Share(LARGE_STRIPED, 12),
+        ),
+        alone=(Share(TEXTURES, 16), Share(BODIES, 24), Share(WIDE_BODIES, 24)),
+        steps=700,
+        rate=4e-4,
+        windows=((2, 0.03), *LARGER_WINDOWS[:-1], (8, 0.37)),
         distil=4.0,
         image=LARGER,
         half=True,
