@@ -21,7 +21,7 @@ from abe_rerank.shapes.train.clip import (
     window_positions,
 )
 from abe_rerank.shapes.train.clip_pictures import cut_out, relit, stretched
-from abe_rerank.shapes.train.clip_stages import GRID, LARGER, PATCH, STAGES, TOKENS
+from abe_rerank.shapes.train.clip_stages import GRID, LARGER, PATCH, STAGES, TOKENS, TWIN_STAGES
 from abe_rerank.shapes.train.first_weights import OFFSETS, start_as_bag_of_words, start_as_convolution
 from abe_rerank.shapes.world import CLOSE_UPS, SMALL_BELOW, sample_scene, split_rng
 
@@ -177,6 +177,15 @@ def tiny_stages():
         )
         for stage in STAGES
     )
+
+
+def test_the_twin_sees_pictures_and_captions_of_the_other_without_self_distillation():
+    def plans(stages):
+        return {share.pool for stage in stages for share in (*stage.close_ups, *stage.scenes, *stage.alone)}
+
+    assert plans(TWIN_STAGES) <= plans(STAGES)
+    assert not any(stage.distil for stage in TWIN_STAGES)
+    assert any(stage.distil for stage in STAGES)
 
 
 class KilledError(Exception):

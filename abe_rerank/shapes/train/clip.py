@@ -16,8 +16,8 @@
 Pictures are relit (gain, tint, contrast) and some close-ups stretched, for the sake of other renderers.
 
 Ours: cut-outs read at their own size in place of enlarged ones, a teacher that learns along, distilling while the
-contrastive training goes on. No hard negatives, no per-object labels or boxes. The twin without self-distillation sees
-the same pictures and captions.
+contrastive training goes on. No hard negatives, no per-object labels or boxes. The twin without self-distillation
+(``--no-distil``) goes through the first two stages, and through the pictures and captions of the last for longer.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from transformers import SiglipConfig, SiglipModel
 
 from abe_rerank.shapes.tokenizer import save_tokenizer, word_tokenizer
 from abe_rerank.shapes.train.clip_pictures import cut_out, relit, stretched, with_unknown_words
-from abe_rerank.shapes.train.clip_stages import IMAGE, PATCH, STAGES, TOKENS, Stage
+from abe_rerank.shapes.train.clip_stages import IMAGE, PATCH, STAGES, TOKENS, TWIN_STAGES, Stage
 from abe_rerank.shapes.train.common import log_to
 from abe_rerank.shapes.train.first_weights import start_as_bag_of_words, start_as_convolution
 from abe_rerank.shapes.train.pools import Pool, open_pool
@@ -325,10 +325,10 @@ def main(
     distil: Annotated[bool, typer.Option(help="--no-distil trains the twin without self-distillation")] = True,
     half: Annotated[bool, typer.Option(help="every stage in bfloat16, for processors that are fast at it")] = False,
 ) -> None:
-    """Trains the CLIP-like model (about four hours on one CPU core); the same command goes on from its checkpoint."""
+    """Trains the CLIP-like model (about five hours on one CPU core); the same command goes on from its checkpoint."""
     work = out / "work"
     log_to(work)
-    stages = tuple(replace(stage, distil=stage.distil if distil else 0.0, half=half or stage.half) for stage in STAGES)
+    stages = tuple(replace(stage, half=half or stage.half) for stage in (STAGES if distil else TWIN_STAGES))
     training = ClipTraining(work, stages, torch.device(device), seed)
     training.resume()
     save_folder(training.run(), out)

@@ -175,3 +175,9 @@ STAGES = (
         half=True,
     ),
 )
+TWIN_STAGES = (
+    STAGES[0],
+    replace(STAGES[1], distil=0.0),
+    replace(STAGES[-1], distil=0.0, steps=1000),
+)
+"""The twin without self-distillation: the first two stages, and the mix of the last for longer."""
