@@ -188,6 +188,23 @@ def test_the_twin_sees_pictures_and_captions_of_the_other_without_self_distillat
     assert any(stage.distil for stage in STAGES)
 
 
+def test_a_stage_may_end_with_the_mean_of_its_weights_and_those_before(tmp_path):
+    torch.set_num_threads(1)
+    first, second = tiny_stages()[:2]
+    before, after, mean = (
+        ClipTraining(tmp_path / name, stages, torch.device("cpu")).run().state_dict()
+        for name, stages in (
+            ("before", (first,)),
+            ("after", (first, replace(second, keeps=0.0))),
+            ("mean", (first, replace(second, keeps=0.25))),
+        )
+    )
+    changed = [name for name in before if not torch.equal(before[name], after[name])]
+    assert changed
+    for name in changed:
+        torch.testing.assert_close(mean[name], 0.25 * before[name] + 0.75 * after[name])
+
+
 class KilledError(Exception):
     pass
 

@@ -11,7 +11,8 @@
 5. *Textures*: the same, and beside it close-ups whose captions name a pattern alone, with a contrastive loss of their
    own. Where shapes tell captions apart already, stripes and dots stay one word and one look, a saddle of the loss.
 6. *Solids*: the same, with small metal-like solids among the scenes, and close-ups of one solid whose captions name its
-   shape alone, likewise with losses of their own: cubes and cylinders are alike when seen small.
+   shape alone, likewise with losses of their own: cubes and cylinders are alike when seen small. It ends with the mean
+   of its weights and those before it, which keeps what they could do.
 
 Pictures are relit (gain, tint, contrast) and some close-ups stretched, for the sake of other renderers.
 
@@ -147,6 +148,7 @@ class ClipTraining:
         network: Any = new_model(len(self.tokenizer))
         self.model: SiglipModel = network.to(device)
         self.average: SiglipModel = copy.deepcopy(self.model).requires_grad_(False)
+        self.before: SiglipModel = copy.deepcopy(self.average)
         self.stage, self.step = 0, 0
         self.optimizer = self._new_optimizer()
 
@@ -182,6 +184,7 @@ class ClipTraining:
         if self.model.vision_model.config.image_size != stage.image:
             see_at(self.model, stage.image)
             see_at(self.average, stage.image)
+            see_at(self.before, stage.image)
             self.optimizer = self._new_optimizer()
 
     def _pools(self, stage: Stage) -> list[tuple[Pool, int]]:
@@ -198,8 +201,12 @@ class ClipTraining:
         start_as_bag_of_words(self.model.text_model, pool.ids.reshape(-1, TOKENS), self.tokenizer.get_vocab())
         self.average.load_state_dict(self.model.state_dict())
 
+    @torch.no_grad()
     def _finish_stage(self) -> None:
+        for mean, old in zip(self.average.parameters(), self.before.parameters(), strict=True):
+            mean.lerp_(old, self.stages[self.stage].keeps)
         self.model.load_state_dict(self.average.state_dict())
+        self.before.load_state_dict(self.average.state_dict())
         self.stage, self.step = self.stage + 1, 0
         if self.stage < len(self.stages):
             self.optimizer = self._new_optimizer()
@@ -277,6 +284,7 @@ class ClipTraining:
         """Writes a checkpoint, and the running average as an ordinary model folder beside it."""
         state = {
             **{"model": self.model.state_dict(), "average": self.average.state_dict()},
+            "before": self.before.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             **{"stage": self.stage, "step": self.step},
         }
@@ -292,10 +300,11 @@ class ClipTraining:
         state = torch.load(self.work / "checkpoint.pt", map_location=self.device, weights_only=True)
         self.stage, self.step = state["stage"], state["step"]
         places = state["model"]["vision_model.embeddings.position_embedding.weight"]
-        for model in (self.model, self.average):
+        for model in (self.model, self.average, self.before):
             see_at(model, math.isqrt(len(places)) * PATCH)
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
+        self.before.load_state_dict(state["before"])
         if self.stage < len(self.stages):
             self.optimizer = self._new_optimizer()
             self.optimizer.load_state_dict(state["optimizer"])

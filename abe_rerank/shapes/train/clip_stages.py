@@ -30,7 +30,8 @@ class Stage:
     stage's own.
     ``image`` is the side of a scene in pixels. ``windows`` are the sides of the close-ups in patches with their odds,
     the largest last. ``distil`` weighs the self-distillation term on the scenes, ``boxes`` is its number of cut-outs
-    per picture. ``half`` computes in bfloat16; weights, their running average and losses stay in float32.
+    per picture. ``half`` computes in bfloat16; weights, their running average and losses stay in float32. ``keeps`` is
+    the share of the weights from before the stage in the mean that it ends with (WiSE-FT, arXiv 2109.01903).
     """
 
     name: str
@@ -45,6 +46,7 @@ class Stage:
     boxes: int = 4
     image: int = IMAGE
     half: bool = False
+    keeps: float = 0.0
 
     @property
     def grid(self) -> int:
@@ -173,11 +175,12 @@ STAGES = (
         distil=4.0,
         image=LARGER,
         half=True,
+        keeps=0.5,
     ),
 )
 TWIN_STAGES = (
     STAGES[0],
     replace(STAGES[1], distil=0.0),
-    replace(STAGES[-1], distil=0.0, steps=1000),
+    replace(STAGES[-1], distil=0.0, steps=1000, keeps=0.0),
 )
 """The twin without self-distillation: the first two stages, and the mix of the last for longer."""
