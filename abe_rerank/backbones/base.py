@@ -93,10 +93,13 @@ class Backbone:
 
     @torch.no_grad()
     def encode_global(self, images: Sequence[Image.Image]) -> Tensor:
-        """Global embeddings [N, D] of length 1 alone, in one forward: what a plain CLIP score needs."""
+        """Global embeddings [N, D] of length 1 alone, ``batch_size`` at a time: what a plain CLIP score needs."""
         if not images:
             raise UsageError("no images to encode")
-        return F.normalize(read_global(self.model, self._pixels(images)).float(), dim=-1)
+        chunks = [images[i : i + self.batch_size] for i in range(0, len(images), self.batch_size)]
+        return torch.cat(
+            [F.normalize(read_global(self.model, self._pixels(chunk)).float(), dim=-1) for chunk in chunks]
+        )
 
     def _encode_chunk(self, images: Sequence[Image.Image], readout: str) -> ImageFeatures:
         inputs = self._pixels(images)

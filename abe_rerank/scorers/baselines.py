@@ -56,10 +56,7 @@ class ClipScorer:
 
     def encode(self, images: Sequence[Image]) -> ImageFeatures:
         """See :class:`abe_rerank.scorers.Scorer`; the grids have no patches."""
-        step = self.backbone.batch_size
-        found = torch.cat(
-            [self.backbone.encode_global(images[i : i + step]) for i in range(0, max(1, len(images)), step)]
-        )
+        found = self.backbone.encode_global(images)
         n = len(found)
         none = found.new_empty(n, 0, found.shape[1])
         return ImageFeatures(found, none, none[..., 0].bool(), ((0, 0),) * n, ((0.0, 0.0, 1.0, 1.0),) * n)
