@@ -9,11 +9,9 @@ from abe_rerank.errors import UsageError
 from abe_rerank.images import as_list, to_pil_list
 from abe_rerank.parsing import parse
 from abe_rerank.scorers.asked import explain_asked
-from abe_rerank.types import Score, Spec
+from abe_rerank.types import Score
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
     from abe_rerank.images import ImageLike
     from abe_rerank.reranker import Reranker
 
@@ -21,10 +19,10 @@ CHUNK = 64
 """Images that are held encoded at once."""
 
 
-def batches_of(
-    images: ImageLike | Iterable[ImageLike], prompts: str | Sequence[str]
-) -> list[tuple[list[Image], list[Spec]]]:
-    """Images with the parsed prompt of each, ``CHUNK`` at a time. An empty prompt is a prompt like others.
+def explain_each(
+    reranker: Reranker, images: ImageLike | Iterable[ImageLike], prompts: str | Sequence[str]
+) -> list[Score]:
+    """The score of each image for its own prompt, in their order. An empty prompt is a prompt like others.
 
     ``images`` is what :func:`abe_rerank.images.to_pil_list` takes, a tensor [N, C, H, W] too. Raises UsageError unless
     there is one prompt for each image, and for what is not a picture.
@@ -35,17 +33,12 @@ def batches_of(
         raise UsageError(f"{len(pictures)} images and {len(listed)} prompts: give one prompt for each image")
     if wrong := [prompt for prompt in listed if not isinstance(prompt, str)]:
         raise UsageError(f"a prompt is a {type(wrong[0]).__name__}; prompts are texts")
-    drawn, parsed = to_pil_list(pictures), {prompt: parse(prompt) for prompt in dict.fromkeys(listed)}
-    specs = [parsed[prompt] for prompt in listed]
-    return [(drawn[k : k + CHUNK], specs[k : k + CHUNK]) for k in range(0, len(drawn), CHUNK)]
-
-
-def explain_each(
-    reranker: Reranker, images: ImageLike | Iterable[ImageLike], prompts: str | Sequence[str]
-) -> list[Score]:
-    """The score of each image for its own prompt, in their order. Raises what :func:`batches_of` raises."""
-    batches = batches_of(images, prompts)
-    return [s for drawn, specs in batches for s in explain_asked(reranker.scorer, drawn, list(enumerate(specs)))]
+    drawn, specs = to_pil_list(pictures), {prompt: parse(prompt) for prompt in dict.fromkeys(listed)}
+    scores: list[Score] = []
+    for start in range(0, len(drawn), CHUNK):
+        asked = [(k, specs[prompt]) for k, prompt in enumerate(listed[start : start + CHUNK])]
+        scores += explain_asked(reranker.scorer, drawn[start : start + CHUNK], asked)
+    return scores
 
 
 def _on_cpu(images: ImageLike | Iterable[ImageLike]) -> ImageLike | Iterable[ImageLike]:

@@ -40,7 +40,6 @@ True
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -49,13 +48,11 @@ from typing import TYPE_CHECKING, Literal, get_args
 import torch
 
 from abe_rerank.errors import UsageError
-from abe_rerank.prompted import batches_of, explain_each
+from abe_rerank.prompted import explain_each
 from abe_rerank.reranker import Reranker
-from abe_rerank.types import Score, Spec
+from abe_rerank.types import Score
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
     from abe_rerank.images import ImageLike
 
 Term = Literal["value", "binding_difference", "bound"]
@@ -76,24 +73,15 @@ class BindingReward:
         one for each. Raises UsageError for numbers that do not match, images out of range, or a term that the scorer
         does not have.
         """
-        if self.term == "value":
-            values = [value for batch in batches_of(images, prompts) for value in self._values(*batch)]
-        else:
-            values = [self._term(score) for score in explain_each(self.reranker, images, prompts)]
+        values = [self._term(score) for score in explain_each(self.reranker, images, prompts)]
         device = images.device if isinstance(images, torch.Tensor) else None
         rewards = torch.tensor(values, dtype=torch.float32, device=device)
         return torch.where(rewards.isnan(), self.unscored, rewards)
 
-    def _values(self, images: list[Image], specs: list[Spec]) -> list[float]:
-        """The scores alone, with no regions to explain: nan where nothing could be scored."""
-        distinct = {spec.prompt: spec for spec in specs}
-        columns = {prompt: k for k, prompt in enumerate(distinct)}
-        matrix = self.reranker.scorer.score(images, list(distinct.values()))
-        own = [float(row[columns[spec.prompt]]) for row, spec in zip(matrix, specs, strict=True)]
-        return [value if math.isfinite(value) else float("nan") for value in own]
-
     def _term(self, score: Score) -> float:
-        """The term of a score, nan where nothing could be scored or is to bind."""
+        """The term of a score, nan where nothing could be scored or, but for the value, is to bind."""
+        if self.term == "value":
+            return float("nan") if score.value is None else score.value
         if score.status != "scored":
             return float("nan")
         if not score.pairs or score.binding_difference is None:

@@ -39,10 +39,6 @@ class Counting:
         self.calls.append(len(images))
         return self.scorer.encode(images)
 
-    def score(self, images, specs):
-        self.calls.append(len(images))
-        return self.scorer.score(images, specs)
-
 
 def test_a_reward_is_the_value_of_each_image_for_its_own_prompt(reranker):
     images = pictures(6)
@@ -71,10 +67,9 @@ def test_the_other_terms_are_those_of_the_score(reranker):
 
 
 def test_images_are_encoded_once_and_together_whatever_their_prompts(reranker):
-    for term in ("value", "bound"):
-        counting = Counting(reranker.scorer)
-        binding_reward(replace(reranker, scorer=counting), term)(pictures(70), PROMPTS * 11 + PROMPTS[:4])
-        assert counting.calls == [64, 6]
+    counting = Counting(reranker.scorer)
+    binding_reward(replace(reranker, scorer=counting))(pictures(70), PROMPTS * 11 + PROMPTS[:4])
+    assert counting.calls == [64, 6]
 
 
 def test_pil_images_are_rewarded_like_their_tensors(reranker):
