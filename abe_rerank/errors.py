@@ -7,3 +7,9 @@ class AbeRerankError(Exception):
 
 class UsageError(AbeRerankError, ValueError):
     """The input cannot be used as given. Exit code 2."""
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what an error says, or its name where it says nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

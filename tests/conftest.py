@@ -144,7 +144,7 @@ def pipeline_folder(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def pipeline(pipeline_folder):
     """The tiny pipeline, loaded."""
-    from abe_rerank.generation import load_pipeline
+    from abe_rerank.drawing.generation import load_pipeline
 
     return load_pipeline(pipeline_folder, device="cpu")
 
@@ -169,7 +169,7 @@ def reranker(backbone_folder):
 @pytest.fixture
 def cli(capsys):
     """Run a command line; gives (exit code, stdout, stderr)."""
-    from abe_rerank.cli import main
+    from abe_rerank.cli.app import main
 
     def run(*words):
         with pytest.raises(SystemExit) as ended:

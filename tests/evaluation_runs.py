@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from abe_rerank.cli import main
-from abe_rerank.evaluation.records import HeatRecord, JudgeResult, OracleResult, PairResult, Result, RunRecord
-from abe_rerank.report.schema import ModelRecord
+from abe_rerank.cli.app import main
+from abe_rerank.runs.report_record import ModelRecord
+from abe_rerank.runs.results import HeatRecord, JudgeResult, OracleResult, PairResult, Result, RunRecord
 from abe_rerank.types import Region
 
 STAMP = "abe-rerank 0.1.0 float32 | abe | 0123456789ab | mu=1.0"

@@ -16,13 +16,13 @@ from pathlib import Path
 
 from PIL import Image
 
-from abe_rerank.evaluation.files import write_whole
 from abe_rerank.evaluation.plan import Plan
-from abe_rerank.evaluation.records import Result, RunRecord
-from abe_rerank.evaluation.run import finish, open_run, work
+from abe_rerank.evaluation.processes import World
 from abe_rerank.evaluation.sources import Taken
-from abe_rerank.evaluation.world import World
-from abe_rerank.report.schema import ModelRecord
+from abe_rerank.evaluation.work import finish, open_run, work
+from abe_rerank.files import write_whole
+from abe_rerank.runs.report_record import ModelRecord
+from abe_rerank.runs.results import Result, RunRecord
 from abe_rerank.suites import SuitePrompt
 
 PROMPTS = tuple(SuitePrompt(str(k), f"prompt {k}") for k in range(2))

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 import numpy as np
 from PIL import Image
 
-from abe_rerank.report.build import RunFacts, build_report
 from abe_rerank.report.folder import write_run
-from abe_rerank.report.schema import Commands, ModelRecord
+from abe_rerank.runs.build import RunFacts, build_report
+from abe_rerank.runs.report_record import Commands, ModelRecord
 from abe_rerank.types import Attribute, Candidate, ObjectPhrase, PairScore, Ranking, Region, Score, Spec
 
 EVIL = '<script>alert(1)</script> & "x" </script><img src=x onerror=alert(2)> {{ 7 * 7 }} \x1b[31m a red cube'

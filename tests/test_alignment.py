@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from abe_rerank import alignment
+from abe_rerank.scoring import alignment
 
 N, P, T, K, Q, J, C, D = 3, 10, 4, 3, 2, 4, 3, 6
 

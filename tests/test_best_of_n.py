@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from abe_rerank import UsageError, parse
-from abe_rerank.benchmarks.best_of_n import NotJudged, Outcome, numbers_of_images, run, summarise
-from abe_rerank.benchmarks.statistics import bootstrap_mean, paired_difference
-from abe_rerank.resources import folder
+from abe_rerank.benchmarks.best_of_n import NotJudged, Outcome, run, summarise
+from abe_rerank.evaluation.measures import numbers_of_images
+from abe_rerank.evaluation.statistics import bootstrap_mean, paired_difference
+from abe_rerank.files import data_folder
 from abe_rerank.suites import SuitePrompt, as_line, load_prompts, names
-from abe_rerank.suites.shapes import suite
+from abe_rerank.suites.generators.shapes_prompts import suite
 
 
 def outcome(values, right, global_scores=None):
@@ -25,7 +26,7 @@ def outcome(values, right, global_scores=None):
 
 
 def test_the_shapes_suite_is_what_its_generator_makes():
-    text = (folder("prompts") / "shapes.jsonl").read_text(encoding="utf-8")
+    text = (data_folder("prompts") / "shapes.jsonl").read_text(encoding="utf-8")
     assert text == "".join(as_line(prompt) + "\n" for prompt in suite())
     assert load_prompts("shapes") == suite()
 
@@ -125,7 +126,7 @@ def test_numbers_of_images_are_powers_of_two_and_n():
 def test_a_run_draws_scores_and_judges_each_prompt_with_seeds_of_its_own(pipeline, reranker):
     import torch
 
-    from abe_rerank.generation import Sampling, sample
+    from abe_rerank.drawing.generation import Sampling, sample
     from abe_rerank.shapes.detector import Detector
     from abe_rerank.shapes.oracle import Oracle
 

@@ -15,14 +15,14 @@ from abe_rerank.backbones import Backbone, load_backbone
 from abe_rerank.benchmarks import tuning
 from abe_rerank.benchmarks.binding import ABE, GLOBAL, as_json, as_markdown, as_text, run, run_cases, variants
 from abe_rerank.benchmarks.binding_scenes import TASKS, Task, scenes, twins
+from abe_rerank.benchmarks.case_files import read_cases
 from abe_rerank.benchmarks.cases import Case, Crop, judge, verdicts
-from abe_rerank.benchmarks.formats import read_cases
 from abe_rerank.benchmarks.labelled_pairs import labelled_pairs, verdict_counts
 from abe_rerank.benchmarks.localisation import heat_on, localise, pointed_at
 from abe_rerank.benchmarks.scene_sources import shown
 from abe_rerank.errors import UsageError
 from abe_rerank.parsing import parse
-from abe_rerank.scorers.abe import AbeScorer
+from abe_rerank.scoring.abe import AbeScorer
 from abe_rerank.types import Region
 
 ATTRIBUTES = {"colours": "colour", "patterns": "pattern", "sizes": "size", "colour": "colour", "shape": "shape"}
@@ -172,7 +172,7 @@ def test_pointing_and_heat_by_hand() -> None:
 
 
 def test_localisation_of_no_region_is_chance(backbone: Backbone) -> None:
-    from abe_rerank.scorers.terms import AbeSettings
+    from abe_rerank.scoring.terms import AbeSettings
 
     seen = localise(AbeScorer(backbone, AbeSettings(region="whole")), map(shown, islice(scenes(2, "choose"), 3)))
     np.testing.assert_allclose(seen.heat, seen.chance, atol=1e-5)

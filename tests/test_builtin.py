@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from abe_rerank import Reranker, UsageError, builtin
-from abe_rerank.cli import main
+from abe_rerank.cli.app import main
+from abe_rerank.files import data_folder
 from abe_rerank.reranker import prompt_warnings
-from abe_rerank.resources import folder
 
 PROMPT = "a yellow cylinder and a red cube"
 ROOT = Path(builtin.__file__).parent
@@ -70,7 +70,7 @@ def test_the_community_pipeline_runs_on_the_built_in_models(tmp_path):
         patch.setattr(dynamic_modules_utils, "HF_MODULES_CACHE", str(tmp_path))
         pipeline = DiffusionPipeline.from_pretrained(
             builtin.path("text-to-image"),
-            custom_pipeline=str(folder("pipelines") / "abe_best_of_n.py"),
+            custom_pipeline=str(data_folder("pipelines") / "abe_best_of_n.py"),
             trust_remote_code=True,
         )
     output = pipeline(PROMPT, n=2, num_inference_steps=4)

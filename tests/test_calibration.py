@@ -10,9 +10,13 @@ import pytest
 from tiny_models import images, save_tiny
 
 from abe_rerank.backbones import load_backbone
-from abe_rerank.calibrate import LabelledRow, calibrate_on_rows, read_rows
-from abe_rerank.calibrate import main as calibrate_main
-from abe_rerank.calibration import (
+from abe_rerank.benchmarks.labelled_rows import LabelledRow, calibrate_on_rows, read_rows
+from abe_rerank.benchmarks.labelled_rows import main as calibrate_main
+from abe_rerank.errors import AbeRerankError, UsageError
+from abe_rerank.images import to_pil
+from abe_rerank.parsing import parse
+from abe_rerank.scoring.abe import AbeScorer
+from abe_rerank.scoring.calibration import (
     FILE,
     Calibration,
     expected_calibration_error,
@@ -20,10 +24,6 @@ from abe_rerank.calibration import (
     read_calibration,
     write_calibration,
 )
-from abe_rerank.errors import AbeRerankError, UsageError
-from abe_rerank.images import to_pil
-from abe_rerank.parsing import parse
-from abe_rerank.scorers.abe import AbeScorer
 
 
 def pairs(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

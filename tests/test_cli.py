@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from abe_rerank.report.schema import Report
-from abe_rerank.run_folder import default_folder, new_run_folder
+from abe_rerank.runs.new_folder import default_folder, new_run_folder
+from abe_rerank.runs.report_record import Report
 
 PROMPT = "a yellow cylinder and a red cube"
 
@@ -43,7 +43,7 @@ def one_line(err):
 def test_help_and_import_load_no_heavy_library():
     code = (
         "import sys, abe_rerank\n"
-        "from abe_rerank.cli import main\n"
+        "from abe_rerank.cli.app import main\n"
         "try:\n    main(['generate', '--help'])\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
         "print([m for m in ('torch', 'diffusers', 'transformers', 'spacy', 'numpy', 'PIL') if m in sys.modules])"
     )
@@ -101,8 +101,8 @@ def test_the_rescore_command_gives_the_scores_of_the_report(run_folder, cli):
 def test_the_weights_hash_tells_models_apart(run_folder, tmp_path):
     from conftest import tiny_pipeline, word_tokenizer
 
-    from abe_rerank.fingerprint import weights_sha256
-    from abe_rerank.generation import modules
+    from abe_rerank.drawing.generation import modules
+    from abe_rerank.runs.provenance import weights_sha256
 
     same, other = (tiny_pipeline(word_tokenizer(tmp_path), seed=seed) for seed in (0, 1))
     assert weights_sha256(modules(same)) == report_in(run_folder).text_to_image.weights
@@ -282,7 +282,7 @@ def test_score_ranks_a_folder_as_the_reranker_does(cli, reranker, backbone_folde
 
 
 def test_files_are_read_a_chunk_at_a_time(reranker, tmp_path):
-    from abe_rerank.commands.score import Row, score_rows
+    from abe_rerank.cli.score import Row, score_rows
 
     taken = []
 

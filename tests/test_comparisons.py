@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from evaluation_runs import STAMP, Shape, bound, by_prompt, picked_of, results, said_by, write_run
 
-from abe_rerank.benchmarks.statistics import bootstrap_ratios, draws_for, paired_difference, sign_flips
 from abe_rerank.errors import UsageError
 from abe_rerank.evaluation.comparison import METRICS, compare
+from abe_rerank.evaluation.statistics import bootstrap_ratios, draws_for, paired_difference, sign_flips
 from abe_rerank.evaluation.summary import summarize
 from abe_rerank.evaluation.summary_schema import Comparison
 

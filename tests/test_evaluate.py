@@ -18,8 +18,8 @@ import psutil
 import pytest
 from PIL import Image
 
-from abe_rerank.evaluation.journal import read_results
-from abe_rerank.evaluation.records import RunRecord
+from abe_rerank.runs.journal import read_results
+from abe_rerank.runs.results import RunRecord
 from abe_rerank.suites import load_prompts
 
 BUILT_IN = ["--limit", "5", "-n", "2", "--steps", "2", "--seed", "3", "--device", "cpu"]
@@ -296,9 +296,9 @@ def test_a_prompt_that_the_model_fails_to_draw_is_unscored_and_the_rest_goes_on(
 def test_a_device_that_fails_ends_the_run_and_a_prompt_that_fails_does_not(pipeline_folder, tmp_path):
     import torch
 
+    from abe_rerank.drawing.generation import DeviceError, Sampling, load_pipeline
     from abe_rerank.evaluation.plan import Block
     from abe_rerank.evaluation.sources import Drawn
-    from abe_rerank.generation import DeviceError, Sampling, load_pipeline
 
     pipeline = load_pipeline(pipeline_folder, device="cpu")
     source = Drawn(pipeline, Sampling(n=4, seed=5, batch_size=2, steps=1), tmp_path)

@@ -8,8 +8,16 @@ import numpy as np
 import pytest
 from conftest import tiny_pipeline, tiny_xl_pipeline, word_tokenizer
 
+from abe_rerank.drawing.generation import (
+    Sampling,
+    call_arguments,
+    cut_off,
+    load_pipeline,
+    sample,
+    tokenizers_of,
+    unknown_words,
+)
 from abe_rerank.errors import AbeRerankError, UsageError
-from abe_rerank.generation import Sampling, call_arguments, cut_off, load_pipeline, sample, tokenizers_of, unknown_words
 
 PROMPT = "a red cube and a blue star"
 

@@ -15,7 +15,7 @@ from abe_rerank import Reranker, UsageError, parse
 
 pytest.importorskip("torchmetrics", reason="torchmetrics is not installed (extra: metrics)")
 
-from abe_rerank.metrics import BindingScore
+from abe_rerank.integrations.torchmetrics import BindingScore
 
 PROMPTS = ["a red cube", "a blue star and a red cube", "a red cube", "a cube", "", "a green sphere"]
 
@@ -25,7 +25,7 @@ import sys
 import torch
 import torch.distributed as dist
 from abe_rerank import Reranker
-from abe_rerank.metrics import BindingScore
+from abe_rerank.integrations.torchmetrics import BindingScore
 
 rank, store, folder, data = int(sys.argv[1]), sys.argv[2], sys.argv[3], torch.load(sys.argv[4])
 dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
@@ -150,14 +150,14 @@ def test_a_copy_counts_on_its_own(reranker):
 def test_without_a_reranker_it_is_the_built_in_one_and_the_example_runs():
     import doctest
 
-    from abe_rerank import metrics
+    from abe_rerank.integrations import torchmetrics as metrics
 
     assert doctest.testmod(metrics) == (0, 6)
     assert BindingScore().reranker.scorer.stamp == Reranker.from_pretrained().scorer.stamp
 
 
 def test_without_torchmetrics_the_way_out_is_named():
-    code = "import sys; sys.modules['torchmetrics'] = None\nimport abe_rerank.metrics"
+    code = "import sys; sys.modules['torchmetrics'] = None\nimport abe_rerank.integrations.torchmetrics"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].endswith("pip install 'abe-rerank[metrics]'")

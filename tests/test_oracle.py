@@ -10,15 +10,22 @@ from PIL import Image
 
 torch = pytest.importorskip("torch")
 
-from abe_rerank.benchmarks.oracle import LABELLED, agreement, exactness, mistakes_in, read_labelled, write_to_label  # noqa: E402
+from abe_rerank.benchmarks.checkout.oracle_agreement import (  # noqa: E402
+    LABELLED,
+    agreement,
+    exactness,
+    mistakes_in,
+    read_labelled,
+    write_to_label,
+)
 from abe_rerank.errors import AbeRerankError, UsageError  # noqa: E402
-from abe_rerank.shapes.asked import asked_of  # noqa: E402
 from abe_rerank.shapes.captions import COLOUR_SYNONYMS, PATTERN_SYNONYMS, SHAPE_SYNONYMS, SIZE_SYNONYMS  # noqa: E402
 from abe_rerank.shapes.detector import LAYOUT, Detector, DetectorConfig, decode  # noqa: E402
 from abe_rerank.shapes.oracle import Detection, Oracle, is_right  # noqa: E402
 from abe_rerank.shapes.render import render  # noqa: E402
-from abe_rerank.shapes.train.oracle import aims, loss_of  # noqa: E402
-from abe_rerank.shapes.train.oracle_data import MOST, disturbed, labels_of, training_scene  # noqa: E402
+from abe_rerank.shapes.training.oracle import aims, loss_of  # noqa: E402
+from abe_rerank.shapes.training.oracle_data import MOST, disturbed, labels_of, training_scene  # noqa: E402
+from abe_rerank.shapes.wishes import asked_of  # noqa: E402
 from abe_rerank.shapes.world import COLOURS, PATTERNS, SHAPES, sample_scene, split_rng  # noqa: E402
 from abe_rerank.types import Attribute, Count, Ignored, ObjectPhrase, Spec  # noqa: E402
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from abe_rerank.benchmarks.parser import GOLD, gold_folder, measure, predicted, read_gold
+from abe_rerank.benchmarks.checkout.parser_agreement import GOLD, gold_folder, measure, predicted, read_gold
 from abe_rerank.errors import UsageError
 from abe_rerank.parsing import parse
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from abe_rerank import UsageError
-from abe_rerank.resources import folder
+from abe_rerank.files import data_folder
 
 PROMPT = "a yellow cylinder and a red cube"
 
@@ -21,7 +21,7 @@ def best_of_n(pipeline_folder, backbone_folder, tmp_path_factory):
         patch.setattr(dynamic_modules_utils, "HF_MODULES_CACHE", str(tmp_path_factory.mktemp("modules")))
         return DiffusionPipeline.from_pretrained(
             pipeline_folder,
-            custom_pipeline=str(folder("pipelines") / "abe_best_of_n.py"),
+            custom_pipeline=str(data_folder("pipelines") / "abe_best_of_n.py"),
             trust_remote_code=True,
             backbone=str(backbone_folder),
         )
@@ -51,7 +51,7 @@ def test_it_is_saved_and_loaded_with_its_scorer(best_of_n, tmp_path, backbone_fo
     from diffusers import DiffusionPipeline
 
     again = DiffusionPipeline.from_pretrained(
-        tmp_path, custom_pipeline=str(folder("pipelines") / "abe_best_of_n.py"), trust_remote_code=True
+        tmp_path, custom_pipeline=str(data_folder("pipelines") / "abe_best_of_n.py"), trust_remote_code=True
     )
     assert again.config.backbone == str(backbone_folder)
 

@@ -16,14 +16,14 @@ from PIL import Image
 from pydantic import ValidationError
 from sample_reports import EVIL, ranking_of, report_of
 
-from abe_rerank.report.build import score_record, to_json
 from abe_rerank.report.html import render_html
-from abe_rerank.report.schema import PairRecord, ParseRecord, RegionRecord, Report
-from abe_rerank.report.words import brief, claim, headline, mark, pieces, sentence, status_line, why
+from abe_rerank.report.sentences import brief, claim, headline, mark, pieces, sentence, status_line, why
+from abe_rerank.runs.build import score_record, to_json
+from abe_rerank.runs.report_record import PairRecord, ParseRecord, RegionRecord, Report
 from abe_rerank.types import Attribute, ObjectPhrase, Score, Spec
 
-SCHEMA_COMMAND = """write it again: python -c 'import json; from abe_rerank.report.schema import Report
-print(json.dumps(Report.model_json_schema(), indent=1))' > abe_rerank/report/report.schema.json"""
+SCHEMA_COMMAND = """write it again: python -c 'import json; from abe_rerank.runs.report_record import Report
+print(json.dumps(Report.model_json_schema(), indent=1))' > abe_rerank/runs/report.schema.json"""
 
 
 class Page(HTMLParser):
@@ -101,7 +101,7 @@ def test_rows_of_numbers_are_lines_and_prompts_stay_as_they_are():
 
 
 def test_the_schema_file_is_that_of_the_records_and_holds_for_reports():
-    schema = json.loads((files("abe_rerank.report") / "report.schema.json").read_text(encoding="utf-8"))
+    schema = json.loads((files("abe_rerank.runs") / "report.schema.json").read_text(encoding="utf-8"))
     assert schema == Report.model_json_schema(), SCHEMA_COMMAND
     validator = jsonschema.Draft202012Validator(schema)
     validator.check_schema(schema)
@@ -227,7 +227,7 @@ def test_the_pieces_of_a_prompt_join_to_the_prompt_and_mark_its_objects():
             ObjectPhrase("cone", (49, 53), (45, 53), (Attribute("red", (45, 48), "colour"),), negated=True),
         ),
     )
-    from abe_rerank.report.build import parse_record
+    from abe_rerank.runs.build import parse_record
 
     found = pieces(prompt, parse_record(spec))
     assert "".join(piece.text for piece in found) == prompt

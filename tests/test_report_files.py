@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from sample_reports import EVIL, ranking_of, run_folder_of
 
-from abe_rerank.commands.show import half_blocks
+from abe_rerank.cli.show import half_blocks
 from abe_rerank.report.lettering import Line, height_of, write
 from abe_rerank.report.pictures import DARKEST, VEIL, spotlight
 from abe_rerank.report.sheets import MARGIN, PANEL, contact_sheet
@@ -51,7 +51,7 @@ def test_report_makes_everything_again_to_the_byte(run, cli):
 
 def test_report_and_show_load_no_model_library(run):
     code = (
-        "import sys\nfrom abe_rerank.cli import main\n"
+        "import sys\nfrom abe_rerank.cli.app import main\n"
         f"for name in ('report', 'show'):\n    try:\n        main([name, {str(run)!r}])\n"
         "    except SystemExit as end:\n        assert not end.code\n"
         "print([m for m in ('torch', 'diffusers', 'transformers', 'spacy') if m in sys.modules])"

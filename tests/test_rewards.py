@@ -10,9 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
-from abe_rerank import Reranker, UsageError, parse, rewards
-from abe_rerank.rewards import binding_reward
-from abe_rerank.scorers import make_scorer
+from abe_rerank import Reranker, UsageError, parse
+from abe_rerank.integrations import rewards
+from abe_rerank.integrations.rewards import binding_reward
+from abe_rerank.scoring import make_scorer
 
 PROMPTS = ["a red cube", "a blue star and a red cube", "a red cube", "a cube", "", "a blue star and a red cube"]
 

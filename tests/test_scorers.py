@@ -12,16 +12,16 @@ import torch
 from tiny_models import images, save_tiny
 
 from abe_rerank.backbones import Backbone, ImageFeatures, load_backbone
-from abe_rerank.calibration import fit, write_calibration
 from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.parsing import parse
 from abe_rerank.reranker import rounding_warning
-from abe_rerank.scorers import make_scorer
-from abe_rerank.scorers.abe import AbeScorer
-from abe_rerank.scorers.asked import explain_asked
-from abe_rerank.scorers.explanations import peak, region_box, verdict
-from abe_rerank.scorers.phrases import competitors, plan
-from abe_rerank.scorers.terms import AbeSettings, write_settings
+from abe_rerank.scoring import make_scorer
+from abe_rerank.scoring.abe import AbeScorer
+from abe_rerank.scoring.calibration import fit, write_calibration
+from abe_rerank.scoring.explanations import peak, region_box, verdict
+from abe_rerank.scoring.readings import competitors, plan
+from abe_rerank.scoring.stream import explain_asked
+from abe_rerank.scoring.terms import AbeSettings, write_settings
 from abe_rerank.types import Attribute, Kind, ObjectPhrase, Spec
 
 Things = tuple[tuple[tuple[tuple[str, Kind], ...], str], ...]

@@ -9,18 +9,18 @@ from collections import Counter
 import pytest
 
 from abe_rerank import UsageError
-from abe_rerank.benchmarks.parser import gold_folder
-from abe_rerank.resources import folder
+from abe_rerank.benchmarks.checkout.parser_agreement import gold_folder
+from abe_rerank.files import data_folder
 from abe_rerank.suites import SuitePrompt, as_line, load_prompts, names
-from abe_rerank.suites.binding import suite
-from abe_rerank.suites.binding.categories import templates
-from abe_rerank.suites.binding.lot import Lot
-from abe_rerank.suites.binding.phrases import finished, indefinite, mark, predicate
-from abe_rerank.suites.binding.things import sections_of, stages, things
-from abe_rerank.suites.differences import FILE as DIFFERENCES
-from abe_rerank.suites.differences import agreement, as_text, differences
-from abe_rerank.suites.manifest import as_text as manifest_text
-from abe_rerank.suites.manifest import checksum, made, manifest
+from abe_rerank.suites.generators.binding import suite
+from abe_rerank.suites.generators.binding.categories import templates
+from abe_rerank.suites.generators.binding.lot import Lot
+from abe_rerank.suites.generators.binding.noun_phrases import finished, indefinite, mark, predicate
+from abe_rerank.suites.generators.binding.vocabulary import sections_of, stages, things
+from abe_rerank.suites.generators.checksums import as_text as manifest_text
+from abe_rerank.suites.generators.checksums import checksum, made, manifest
+from abe_rerank.suites.generators.differences import FILE as DIFFERENCES
+from abe_rerank.suites.generators.differences import agreement, as_text, differences
 
 LEAST = {"colour": 300, "shape": 300, "texture": 300, "material": 300, "relations": 300, "mixed": 300, "swapped": 300}
 LEAST |= {"size": 100, "pattern": 100, "count": 100, "long": 100, "language": 100}
@@ -37,7 +37,7 @@ def words_of(prompt):
 
 def test_the_file_is_what_the_generator_makes(prompts):
     fresh = suite()
-    assert (folder("prompts") / "binding.jsonl").read_text(encoding="utf-8") == "".join(
+    assert (data_folder("prompts") / "binding.jsonl").read_text(encoding="utf-8") == "".join(
         as_line(p) + "\n" for p in fresh
     )
     assert prompts == fresh
@@ -88,7 +88,7 @@ def test_the_english_has_no_slips_that_a_rule_can_find(prompts):
 def test_the_prompts_that_the_parser_reads_otherwise_are_listed_and_few():
     everything = [p for name in names() for p in load_prompts(name)]
     found = differences(everything)
-    assert (folder("prompts") / DIFFERENCES).read_text(encoding="utf-8") == as_text(found)
+    assert (data_folder("prompts") / DIFFERENCES).read_text(encoding="utf-8") == as_text(found)
     assert len(found) < 0.03 * len(everything)
     listed = json.loads(as_text(found))
     assert all(difference["missed"] or difference["extra"] for difference in listed)
@@ -118,7 +118,7 @@ def test_long_prompts_are_longer_than_77_tokens_of_clip():
 
 def test_the_manifest_has_the_versions_and_checksums_of_the_suites_and_nothing_else_is_a_suite():
     assert names() == tuple(sorted(manifest())) == ("binding", "shapes")
-    assert (folder("prompts") / "manifest.json").read_text(encoding="utf-8") == manifest_text(made())
+    assert (data_folder("prompts") / "manifest.json").read_text(encoding="utf-8") == manifest_text(made())
     assert all(file.sha256 == checksum(name) and file.version for name, file in manifest().items())
     assert f"binding {manifest()['binding'].version}," in load_prompts("binding")[0].source
     with pytest.raises(UsageError, match="no suite called parser_differences"):

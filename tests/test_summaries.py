@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from evaluation_runs import Shape, bound, by_prompt, picked_of, results, said_by, write_run
 
-from abe_rerank.benchmarks.statistics import bootstrap_mean
 from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.evaluation.numbers import read_numbers
-from abe_rerank.evaluation.reading import lines, open_run
+from abe_rerank.evaluation.statistics import bootstrap_mean
 from abe_rerank.evaluation.summary import load, summarize, summary_of
 from abe_rerank.evaluation.summary_schema import Summary
+from abe_rerank.runs.reading import lines, open_run
 
 MESSY = Shape(prompts=60, n=5, unscored=0.15, nothing=0.2)
 
@@ -288,7 +288,7 @@ def test_lines_stream_and_numbers_take_little_room(tmp_path):
 def test_summarize_imports_no_torch(tmp_path):
     run = write_run(tmp_path / "run", Shape())
     code = (
-        "import sys\nfrom abe_rerank.cli import main\n"
+        "import sys\nfrom abe_rerank.cli.app import main\n"
         f"try:\n    main(['summarize', {str(run)!r}])\nexcept SystemExit as end:\n    assert not end.code\n"
         "print(sorted({'torch', 'diffusers', 'spacy'} & set(sys.modules)))"
     )

@@ -8,9 +8,8 @@ import torch
 import torch.nn.functional as F
 from transformers import SiglipImageProcessorPil, SiglipModel
 
-from abe_rerank.shapes.tokenizer import word_tokenizer
-from abe_rerank.shapes.train import clip, pools
-from abe_rerank.shapes.train.clip import (
+from abe_rerank.shapes.training import clip, pools
+from abe_rerank.shapes.training.clip import (
     ClipTraining,
     contrastive_loss,
     new_model,
@@ -20,9 +19,10 @@ from abe_rerank.shapes.train.clip import (
     value_path,
     window_positions,
 )
-from abe_rerank.shapes.train.clip_pictures import cut_out, relit, stretched
-from abe_rerank.shapes.train.clip_stages import GRID, LARGER, PATCH, STAGES, TOKENS, TWIN_STAGES
-from abe_rerank.shapes.train.first_weights import OFFSETS, start_as_bag_of_words, start_as_convolution
+from abe_rerank.shapes.training.clip_pictures import cut_out, relit, stretched
+from abe_rerank.shapes.training.clip_stages import GRID, LARGER, PATCH, STAGES, TOKENS, TWIN_STAGES
+from abe_rerank.shapes.training.first_weights import OFFSETS, start_as_bag_of_words, start_as_convolution
+from abe_rerank.shapes.training.tokenizer import word_tokenizer
 from abe_rerank.shapes.world import CLOSE_UPS, SMALL_BELOW, sample_scene, split_rng
 
 

@@ -11,14 +11,14 @@ from diffusers import StableDiffusionPipeline
 from torch.nn import functional as F
 
 from abe_rerank.shapes.render import render
-from abe_rerank.shapes.train.calm_scenes import PLACES, placed_scene
-from abe_rerank.shapes.train.common import learning_rate, load_checkpoint, rendered_scenes, save_checkpoint
-from abe_rerank.shapes.train.identity_start import KEPT, hold, start_as_identity
-from abe_rerank.shapes.train.latents import fold_normalisation, scene_latents
-from abe_rerank.shapes.train.muon import Muon, orthogonalised
-from abe_rerank.shapes.train.pipeline_folder import save_pipeline
-from abe_rerank.shapes.train.text_to_image import Training, captions_of, new_networks, predict, tokens_of
-from abe_rerank.shapes.train.vae import FACTOR, SIDE, mosaics, new_vae, to_tensor, training_scene
+from abe_rerank.shapes.training.calm_scenes import PLACES, placed_scene
+from abe_rerank.shapes.training.common import learning_rate, load_checkpoint, rendered_scenes, save_checkpoint
+from abe_rerank.shapes.training.identity_start import KEPT, hold, start_as_identity
+from abe_rerank.shapes.training.latents import fold_normalisation, scene_latents
+from abe_rerank.shapes.training.muon import Muon, orthogonalised
+from abe_rerank.shapes.training.pipeline_folder import save_pipeline
+from abe_rerank.shapes.training.text_to_image import Training, captions_of, new_networks, predict, tokens_of
+from abe_rerank.shapes.training.vae import FACTOR, SIDE, mosaics, new_vae, to_tensor, training_scene
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +178,7 @@ def test_the_learning_rate_rises_then_falls_to_nothing():
 
 
 def test_an_unknown_model_is_refused_with_the_known_names():
-    call = [sys.executable, "-m", "abe_rerank.shapes.train", "nonsense"]
+    call = [sys.executable, "-m", "abe_rerank.shapes.training", "nonsense"]
     result = subprocess.run(call, capture_output=True, text=True, check=False)
     assert result.returncode == 2
     assert "text-to-image" in result.stderr

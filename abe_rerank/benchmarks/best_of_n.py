@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from abe_rerank.benchmarks.statistics import Interval, bootstrap_mean, paired_difference
 from abe_rerank.errors import UsageError
+from abe_rerank.evaluation.statistics import Interval, bootstrap_mean, paired_difference
 from abe_rerank.suites import SuitePrompt
 
 if TYPE_CHECKING:
-    from abe_rerank.generation import Pipeline, Sampling
+    from abe_rerank.drawing.generation import Pipeline, Sampling
     from abe_rerank.reranker import Reranker
     from abe_rerank.shapes.oracle import Oracle
 
@@ -78,12 +78,6 @@ def summarise(outcomes: Sequence[Outcome], ns: Iterable[int]) -> list[Line]:
     return [_line(outcomes, n) for n in ns]
 
 
-def numbers_of_images(n: int) -> list[int]:
-    """1, 2, 4, 8, ... up to ``n``, and ``n`` itself."""
-    powers = [2**k for k in range(n.bit_length()) if 2**k <= n]
-    return powers if powers[-1] == n else [*powers, n]
-
-
 def picked(values: np.ndarray) -> int:
     """The place of the highest score; ties go to the first."""
     return int(np.argmax(values))
@@ -92,10 +86,10 @@ def picked(values: np.ndarray) -> int:
 def _outcome(
     prompt: SuitePrompt, pipeline: Pipeline, reranker: Reranker, oracle: Oracle, sampling: Sampling
 ) -> Outcome | NotJudged:
-    from abe_rerank.generation import sample
+    from abe_rerank.drawing.generation import sample
     from abe_rerank.reranker import as_spec
-    from abe_rerank.shapes.asked import asked_of
     from abe_rerank.shapes.oracle import is_right
+    from abe_rerank.shapes.wishes import asked_of
 
     spec = as_spec(prompt.prompt)
     try:

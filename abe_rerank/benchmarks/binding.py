@@ -18,12 +18,12 @@ from PIL import Image
 
 from abe_rerank.benchmarks.cases import Case, FeatureScorer, Judged, judge
 from abe_rerank.benchmarks.scene_sources import ReportSplit, SceneSource, scene_source
-from abe_rerank.benchmarks.statistics import Interval, bootstrap_mean, paired_difference
+from abe_rerank.evaluation.statistics import Interval, bootstrap_mean, paired_difference
 
 if TYPE_CHECKING:
     from abe_rerank.backbones import Backbone
-    from abe_rerank.scorers.abe import AbeScorer
-    from abe_rerank.scorers.terms import AbeSettings
+    from abe_rerank.scoring.abe import AbeScorer
+    from abe_rerank.scoring.terms import AbeSettings
 
 GLOBAL, ABE = "CLIPScore (global cosine)", "ABE"
 
@@ -60,9 +60,9 @@ class BindingReport:
 
 def variants(backbone: Backbone, settings: AbeSettings | None = None, ablate: bool = True) -> dict[str, FeatureScorer]:
     """The baselines, ABE, and ABE with each part taken away or exchanged."""
-    from abe_rerank.scorers.abe import AbeScorer
-    from abe_rerank.scorers.baselines import ClipScorer, FilipScorer
-    from abe_rerank.scorers.terms import settings_for
+    from abe_rerank.scoring.abe import AbeScorer
+    from abe_rerank.scoring.baselines import ClipScorer, FilipScorer
+    from abe_rerank.scoring.terms import settings_for
 
     base = settings or settings_for(backbone.folder)
     found: dict[str, FeatureScorer] = {
@@ -103,7 +103,7 @@ def run(
 
     Fresh seeds: no other part draws them.
     """
-    from abe_rerank.scorers.abe import AbeScorer
+    from abe_rerank.scoring.abe import AbeScorer
 
     source = source or scene_source("shapes")
     scorers = variants(backbone, settings, ablate)
@@ -117,7 +117,7 @@ def run_cases(
     backbone: Backbone, cases: Iterable[Case], ablate: bool = True, settings: AbeSettings | None = None
 ) -> BindingReport:
     """The same table for cases of a public benchmark; the tasks are the cases' categories."""
-    from abe_rerank.scorers.abe import AbeScorer
+    from abe_rerank.scoring.abe import AbeScorer
 
     scorers = variants(backbone, settings, ablate)
     by_task: dict[str, list[Case]] = {}
@@ -175,7 +175,7 @@ def time_ratio(backbone: Backbone, settings: AbeSettings | None = None, images: 
     less; on a GPU it is the time on the clock.
     """
     from abe_rerank.parsing import parse
-    from abe_rerank.scorers import make_scorer
+    from abe_rerank.scoring import make_scorer
 
     rng = np.random.default_rng(0)
     spec = parse("a yellow cylinder and a red cube")
@@ -218,7 +218,7 @@ def as_markdown(report: BindingReport) -> str:
 
 def as_text(report: BindingReport) -> str:
     """The report as tables for a terminal."""
-    from abe_rerank.commands.terminal import table
+    from abe_rerank.text import table
 
     tasks = list(dict.fromkeys(cell.task for cell in report.cells))
     names = list(dict.fromkeys(cell.scorer for cell in report.cells))
@@ -283,7 +283,7 @@ def main(
     if data is None:
         report = run(backbone, scenes, split, ablate, source=source)
     else:
-        from abe_rerank.benchmarks.formats import read_cases
+        from abe_rerank.benchmarks.case_files import read_cases
 
         report = run_cases(backbone, read_cases(*data), ablate)
     return as_json(report) if json_output else as_text(report)

@@ -18,9 +18,9 @@ from abe_rerank.benchmarks.binding_scenes import (
     scenes,
     swap_colours,
 )
-from abe_rerank.calibration import Calibration, expected_calibration_error, fit
 from abe_rerank.parsing import parse
-from abe_rerank.scorers.abe import AbeScorer
+from abe_rerank.scoring.abe import AbeScorer
+from abe_rerank.scoring.calibration import Calibration, expected_calibration_error, fit
 from abe_rerank.shapes.world import Split
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from abe_rerank.benchmarks.foreign.things import Seen
+from abe_rerank.benchmarks.targets import Seen
 from abe_rerank.parsing import parse
-from abe_rerank.scorers.abe import AbeScorer
-from abe_rerank.scorers.explanations import peak
+from abe_rerank.scoring.abe import AbeScorer
+from abe_rerank.scoring.explanations import peak
 from abe_rerank.types import Region
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from PIL import Image
 
 from abe_rerank.benchmarks.cases import Case
-from abe_rerank.benchmarks.foreign.things import Seen, Target
+from abe_rerank.benchmarks.targets import Seen, Target
 from abe_rerank.errors import UsageError
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def _shapes() -> SceneSource:
 
 
 def _foreign(name: str) -> SceneSource:
-    from abe_rerank.benchmarks.foreign import tasks
+    from abe_rerank.shapes.foreign import tasks
 
     world = {"flat": tasks.FLAT, "solids": tasks.SOLIDS}[name]
     first = world.tasks[0]

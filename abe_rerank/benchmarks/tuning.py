@@ -18,8 +18,8 @@ import numpy as np
 from abe_rerank.benchmarks.binding_scenes import TASKS, twins
 from abe_rerank.benchmarks.cases import Case
 from abe_rerank.parsing import parse
-from abe_rerank.scorers.abe import AbeScorer
-from abe_rerank.scorers.terms import AbeSettings, terms, write_settings
+from abe_rerank.scoring.abe import AbeScorer
+from abe_rerank.scoring.terms import AbeSettings, terms, write_settings
 
 if TYPE_CHECKING:
     from abe_rerank.backbones import Backbone, ImageFeatures
@@ -141,7 +141,7 @@ def _pictures_right(value: np.ndarray) -> float:
 
 def as_text(trials: Sequence[Trial], count: int = 15) -> str:
     """The best trials as a table, with the best one at mu = 0 and lambda = 0 (the global score) below."""
-    from abe_rerank.commands.terminal import table
+    from abe_rerank.text import table
 
     plain = next(t for t in trials if t.settings.lambda_ == 0 and t.settings.mu == 0)
     searched = ["readout", "region", "share", "temperature", "smoothing", "competition", "query", "lambda", "mu"]
@@ -163,7 +163,7 @@ def as_text(trials: Sequence[Trial], count: int = 15) -> str:
 def main() -> None:
     """The command line of the search."""
     from abe_rerank.backbones import load_backbone
-    from abe_rerank.commands.terminal import say
+    from abe_rerank.cli.terminal import say
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--backbone", default=None, help="a transformers folder; nothing for the built-in one")

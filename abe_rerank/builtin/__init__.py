@@ -21,6 +21,6 @@ def path(name: Name) -> Path:
     if not folder.is_dir():
         raise AbeRerankError(
             f"the built-in model {name!r} is missing at {folder}; install the package again, or train it with "
-            f"'python -m abe_rerank.shapes.train'"
+            f"'python -m abe_rerank.shapes.training'"
         )
     return folder

@@ -10,14 +10,14 @@ from typing import Literal
 
 import numpy as np
 
-from abe_rerank.benchmarks.statistics import bootstrap_ratios, draws_for, sign_flips
 from abe_rerank.errors import UsageError
-from abe_rerank.evaluation.files import readable
 from abe_rerank.evaluation.measures import Mask, Measure, choices_of, measures_of
 from abe_rerank.evaluation.numbers import Ints, Prompt, RunNumbers
-from abe_rerank.evaluation.reading import result_at
+from abe_rerank.evaluation.statistics import bootstrap_ratios, draws_for, sign_flips
 from abe_rerank.evaluation.summary import LEVEL, SEED, load, run_info
 from abe_rerank.evaluation.summary_schema import ComparedGroup, ComparedPrompt, Comparison, Difference, PromptName
+from abe_rerank.runs.reading import result_at
+from abe_rerank.text import readable
 
 ImageChoice = Literal["first", "mean", "picked"]
 

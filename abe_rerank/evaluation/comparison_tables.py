@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 
-from abe_rerank.evaluation.formats import Block, Cell, Format, Number, as_csv, for_people
 from abe_rerank.evaluation.summary_schema import ComparedGroup, Comparison, PromptName
 from abe_rerank.evaluation.summary_tables import label, scope
+from abe_rerank.evaluation.tables import Block, Cell, Format, Number, as_csv, for_people
 
 NAMED = 5
 """How many prompts of a list, and images of a prompt, are named in a table; JSON has all."""
 
 
 def show_comparison(comparison: Comparison, form: Format) -> str:
-    """A comparison in one of :data:`abe_rerank.evaluation.formats.FORMATS`."""
+    """A comparison in one of :data:`abe_rerank.evaluation.tables.FORMATS`."""
     if form == "json":
         return comparison.model_dump_json()
     if form == "csv":

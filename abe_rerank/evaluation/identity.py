@@ -9,15 +9,15 @@ from datetime import datetime
 
 from pydantic import JsonValue
 
-from abe_rerank.evaluation.files import readable
-from abe_rerank.evaluation.measuring import Measure
+from abe_rerank.drawing.generation import call_arguments
+from abe_rerank.evaluation.judging import Measure
 from abe_rerank.evaluation.plan import Plan
-from abe_rerank.evaluation.records import RunRecord
 from abe_rerank.evaluation.sources import Drawn, Found
-from abe_rerank.fingerprint import versions
-from abe_rerank.generation import call_arguments
-from abe_rerank.report.build import backbone_record, pipeline_record
+from abe_rerank.runs.build import backbone_record, pipeline_record
+from abe_rerank.runs.provenance import versions
+from abe_rerank.runs.results import RunRecord
 from abe_rerank.suites import as_line
+from abe_rerank.text import readable
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from abe_rerank.errors import UsageError
-from abe_rerank.evaluation.files import readable
-from abe_rerank.evaluation.journal import read_results
-from abe_rerank.manifest import Row, read_manifest
+from abe_rerank.runs.journal import read_results
 from abe_rerank.suites import SuitePrompt, read_file
+from abe_rerank.suites.manifest import Row, read_manifest
+from abe_rerank.text import readable
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 

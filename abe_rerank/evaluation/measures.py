@@ -16,7 +16,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from abe_rerank.benchmarks.best_of_n import numbers_of_images
 from abe_rerank.evaluation.numbers import SCORED, Floats, Images, Ints, RunNumbers
 
 Mask = NDArray[np.bool_]
@@ -141,3 +140,9 @@ def _spread(measure: Measure, there: Mask) -> Measure:
         wide[there] = column
         columns.append(wide)
     return Measure(columns[0], columns[1])
+
+
+def numbers_of_images(n: int) -> list[int]:
+    """1, 2, 4, 8, ... up to ``n``, and ``n`` itself."""
+    powers = [2**k for k in range(n.bit_length()) if 2**k <= n]
+    return powers if powers[-1] == n else [*powers, n]

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from abe_rerank.evaluation.reading import RunFolder, damaged, lines
+from abe_rerank.runs.reading import RunFolder, damaged, lines
 from abe_rerank.types import Status
 
 Floats = NDArray[np.float64]

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from abe_rerank.errors import AbeRerankError, UsageError
-from abe_rerank.evaluation.files import readable, write_png
 from abe_rerank.evaluation.plan import Block
+from abe_rerank.files import write_png
+from abe_rerank.text import readable
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from abe_rerank.generation import Pipeline, Sampling
+    from abe_rerank.drawing.generation import Pipeline, Sampling
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Drawn:
 
     def take(self, block: Block, prompt: str, wanted: Collection[int]) -> list[Taken]:
         """See :class:`Source`. Raises DeviceError and UsageError; what else goes wrong is the images' failure."""
-        from abe_rerank.generation import DeviceError, sample
+        from abe_rerank.drawing.generation import DeviceError, sample
         from abe_rerank.reranker import PAINTED_OVER
 
         seeds = [self.sampling.seed + candidate for candidate in block.candidates]

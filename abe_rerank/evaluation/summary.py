@@ -7,12 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from abe_rerank.benchmarks.statistics import bootstrap_ratios, draws_for
 from abe_rerank.errors import UsageError
-from abe_rerank.evaluation.files import readable
 from abe_rerank.evaluation.measures import Mask, Measure, curve_of, measures_of
 from abe_rerank.evaluation.numbers import NOTHING, SCORED, UNSCORED, RunNumbers, read_numbers
-from abe_rerank.evaluation.reading import open_run
+from abe_rerank.evaluation.statistics import bootstrap_ratios, draws_for
 from abe_rerank.evaluation.summary_schema import (
     Choices,
     Counts,
@@ -24,6 +22,8 @@ from abe_rerank.evaluation.summary_schema import (
     Summary,
     UnscoredImage,
 )
+from abe_rerank.runs.reading import open_run
+from abe_rerank.text import readable
 
 LEVEL = 0.95
 SEED = 0

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import chain
 
-from abe_rerank.evaluation.formats import Block, Cell, Format, Number, as_csv, for_people
 from abe_rerank.evaluation.summary_schema import Choices, Estimate, Group, RunInfo, RunSummary, Summary
+from abe_rerank.evaluation.tables import Block, Cell, Format, Number, as_csv, for_people
 
 EVERYTHING = "all prompts"
 MEASURES = ("score", "bound", "probability", "judge", "oracle")
 
 
 def show_summary(summary: Summary, form: Format) -> str:
-    """A summary in one of :data:`abe_rerank.evaluation.formats.FORMATS`."""
+    """A summary in one of :data:`abe_rerank.evaluation.tables.FORMATS`."""
     if form == "json":
         return summary.model_dump_json()
     if form == "csv":

@@ -13,13 +13,13 @@ from PIL import Image, PngImagePlugin
 from pydantic import ValidationError
 
 from abe_rerank.errors import AbeRerankError, UsageError
-from abe_rerank.evaluation.files import write_png, write_whole
+from abe_rerank.files import write_png, write_whole
 from abe_rerank.images import read
-from abe_rerank.report.build import to_json
 from abe_rerank.report.html import render_html
-from abe_rerank.report.schema import CandidateRecord, Report
 from abe_rerank.report.sheets import attention_figure, contact_sheet
-from abe_rerank.run_folder import words_of
+from abe_rerank.runs.build import to_json
+from abe_rerank.runs.report_record import CandidateRecord, Report
+from abe_rerank.text import words_of
 
 PNG_KEY = "abe-rerank"
 """The PNG text chunk in which an image says what it is, as JSON in ASCII."""

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import comb
 
-from abe_rerank.report.schema import CandidateRecord
-from abe_rerank.report.words import in_place
+from abe_rerank.report.sentences import in_place
+from abe_rerank.runs.report_record import CandidateRecord
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from abe_rerank.report.gain import gain_of
 from abe_rerank.report.overlays import Frame, Overlay, frames_of, missing, overlays_of
 from abe_rerank.report.pages import render_page
 from abe_rerank.report.pictures import data_uri
-from abe_rerank.report.schema import CandidateRecord, Report
-from abe_rerank.report.words import pieces, sentence
+from abe_rerank.report.sentences import pieces, sentence
+from abe_rerank.runs.report_record import CandidateRecord, Report
 from abe_rerank.types import Span
 
 ASSETS = ("base.css", "report.css", "heat.js", "copy.js", "report.js")

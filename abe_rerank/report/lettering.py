@@ -7,7 +7,7 @@ from functools import cached_property
 
 from PIL import Image, ImageDraw, ImageFont
 
-from abe_rerank.commands.terminal import printable
+from abe_rerank.text import printable
 
 INK, SOFT, PAPER = "#1b1c1f", "#5c5f68", "#ffffff"
 LEADING = 1.4

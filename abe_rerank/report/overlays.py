@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from abe_rerank.report.schema import CandidateRecord, PairRecord
-from abe_rerank.report.words import competitor, mark
+from abe_rerank.report.sentences import competitor, mark
+from abe_rerank.runs.report_record import CandidateRecord, PairRecord
 from abe_rerank.types import Box, Span
 
 

@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
-from abe_rerank.report import words
+from abe_rerank.report import sentences
 
 
 def render_page(name: str, assets: Sequence[str], context: Mapping[str, object], *, linked: bool) -> str:
@@ -53,7 +53,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals.update({name: getattr(words, name) for name in _WORDS}, signs=words.SIGNS)
+    made.globals.update({name: getattr(sentences, name) for name in _WORDS}, signs=sentences.SIGNS)
     made.filters.update(_FILTERS, json=json_block)
     return made
 

@@ -11,9 +11,9 @@ from urllib.parse import quote
 from pydantic import JsonValue, ValidationError
 
 from abe_rerank.evaluation.numbers import Prompt, RunNumbers
-from abe_rerank.evaluation.reading import damaged, lines
-from abe_rerank.evaluation.records import PairResult, Result
-from abe_rerank.report.words import brief, claim, mark
+from abe_rerank.report.sentences import brief, claim, mark
+from abe_rerank.runs.reading import damaged, lines
+from abe_rerank.runs.results import PairResult, Result
 
 MOST_MAPS = 10_000
 """Runs with more images than this are shown without patch maps, with the frames alone, so that the page stays light."""

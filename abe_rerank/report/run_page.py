@@ -8,16 +8,16 @@ from pathlib import Path
 
 from abe_rerank.errors import UsageError
 from abe_rerank.evaluation.comparison import compare_numbers
-from abe_rerank.evaluation.files import readable, write_whole
 from abe_rerank.evaluation.numbers import RunNumbers
-from abe_rerank.evaluation.records import RunRecord
 from abe_rerank.evaluation.summary import load, summary_of
 from abe_rerank.evaluation.summary_schema import Choices, Comparison, Difference, Estimate, Group, RunSummary
+from abe_rerank.files import write_whole
 from abe_rerank.report.pages import render_page
 from abe_rerank.report.run_data import Data, data_of, maps_fit
-from abe_rerank.report.run_words import NAMES, difference_found, found, metric_name, p_value
-from abe_rerank.report.schema import ModelRecord
-from abe_rerank.run_folder import words_of
+from abe_rerank.report.run_sentences import NAMES, difference_found, found, metric_name, p_value
+from abe_rerank.runs.report_record import ModelRecord
+from abe_rerank.runs.results import RunRecord
+from abe_rerank.text import readable, words_of
 
 ASSETS = ("base.css", "run.css", "heat.js", "copy.js", "run.js")
 

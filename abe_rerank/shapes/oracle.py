@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from abe_rerank import builtin
 from abe_rerank.errors import AbeRerankError
-from abe_rerank.shapes.asked import Wanted, asked_of
+from abe_rerank.shapes.wishes import Wanted, asked_of
 
 if TYPE_CHECKING:
     import torch
@@ -71,7 +71,7 @@ class Oracle:
             weights = load_file(folder / "model.safetensors")
         except OSError as error:
             raise AbeRerankError(
-                f"no oracle in {folder} ({error}); train one with: python -m abe_rerank.shapes.train oracle"
+                f"no oracle in {folder} ({error}); train one with: python -m abe_rerank.shapes.training oracle"
             ) from error
         model = Detector(DetectorConfig(tuple(config["channels"]), tuple(config["blocks"])))
         missing, unknown = model.load_state_dict(weights, strict=False)
@@ -113,7 +113,7 @@ def is_right(detections: Sequence[Detection], spec: Spec) -> bool:
     An object of the spec is matched by a detection of its shape that has each of its attributes; what is not asked for
     is free: a striped cube is a right answer to "a cube", as a red one is. Every detection must be accounted for. "Two
     cubes" needs two, "cubes" two or more, "no cube" and "zero cubes" none. A size word is checked against the world's
-    own limits with one pixel of grace (:data:`abe_rerank.shapes.asked.GRACE`). Relations ("left of") are not judged.
+    own limits with one pixel of grace (:data:`abe_rerank.shapes.wishes.GRACE`). Relations ("left of") are not judged.
 
     Raises UsageError for a spec with a noun or an attribute that is not of the shapes world, or without objects.
     """

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 
 from abe_rerank.errors import UsageError
-from abe_rerank.resources import folder
+from abe_rerank.files import data_folder
 from abe_rerank.suites.formats import read_text
 from abe_rerank.suites.prompts import Pairs, SuitePrompt, as_line
 
@@ -19,7 +19,7 @@ __all__ = ["Pairs", "SuitePrompt", "as_line", "load_prompts", "names", "read_fil
 
 def names() -> tuple[str, ...]:
     """The suites that ship with the package."""
-    return tuple(sorted(path.stem for path in folder("prompts").glob("*.jsonl")))
+    return tuple(sorted(path.stem for path in data_folder("prompts").glob("*.jsonl")))
 
 
 def load_prompts(suite: str) -> list[SuitePrompt]:
@@ -32,7 +32,7 @@ def load_prompts(suite: str) -> list[SuitePrompt]:
     if os.path.isfile(suite) or (os.path.isdir(suite) and name not in names()):
         prompts = read_file(Path(suite))
     elif name in names():
-        prompts = [p for p in read_file(folder("prompts") / f"{name}.jsonl") if category in ("", p.category)]
+        prompts = [p for p in read_file(data_folder("prompts") / f"{name}.jsonl") if category in ("", p.category)]
     else:
         raise UsageError(f"no suite or file of prompts called {suite}; the suites are {', '.join(names())}")
     if not prompts:

@@ -1,67 +1,64 @@
-"""Versions and checksums of the suites that ship with the package: ``prompts/manifest.json``.
-
-``python -m abe_rerank.suites.manifest`` writes it again, after the suites. A suite that changes gets another version.
-"""
+"""Manifests: CSV or JSONL files that say which image should show what."""
 
 from __future__ import annotations
 
-import hashlib
+import csv
+import io
 import json
-from collections import Counter
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
 from abe_rerank.errors import UsageError
-from abe_rerank.resources import folder
-from abe_rerank.suites import names, read_file
-
-FILE = "manifest.json"
 
 
 @dataclass(frozen=True)
-class SuiteFile:
-    """A suite's file: version, SHA-256 of its bytes, licence, number of prompts in all and by category."""
+class Row:
+    """One image file to score for one prompt; ``id`` and ``category`` are those of the prompt, empty if not said."""
 
-    version: str
-    sha256: str
-    licence: str
-    prompts: int
-    categories: dict[str, int]
-
-
-def checksum(name: str) -> str:
-    """The SHA-256 of the file of a suite as it is installed. Raises UsageError for an unknown suite."""
-    if name not in names():
-        raise UsageError(f"no suite called {name}; the suites are {', '.join(names())}")
-    return hashlib.sha256((folder("prompts") / f"{name}.jsonl").read_bytes()).hexdigest()
+    image: Path
+    prompt: str
+    id: str = ""
+    category: str = ""
 
 
-def manifest() -> dict[str, SuiteFile]:
-    """What the manifest says of each suite."""
-    records = json.loads((folder("prompts") / FILE).read_text(encoding="utf-8"))
-    return {name: SuiteFile(**record) for name, record in records.items()}
+def read_manifest(path: Path) -> list[Row]:
+    """Rows of a CSV file with the columns image and prompt, or of JSONL with these keys; paths relative to the file.
+
+    Columns id and category are read where they are there. Raises UsageError, naming the line, for what cannot be read.
+    """
+    rows = []
+    for number, record in read_records(path):
+        image, prompt = record.get("image"), record.get("prompt")
+        if not (isinstance(image, str) and image and isinstance(prompt, str) and prompt.strip()):
+            raise UsageError(f"{path}, line {number}: needs an image and a prompt, as columns or keys of these names")
+        rows.append(Row(path.parent / image, prompt, str(record.get("id") or ""), str(record.get("category") or "")))
+    return rows
 
 
-def made() -> dict[str, SuiteFile]:
-    """The manifest of the files as they are."""
-    from abe_rerank.suites import binding, shapes
+def read_records(path: Path) -> Iterator[tuple[int, dict[str, object]]]:
+    """(line number, record) of each row of a CSV or JSONL file; a line of JSONL that is no object gives an empty one.
 
-    files = {}
-    for module in (binding, shapes):
-        prompts = read_file(folder("prompts") / f"{module.NAME}.jsonl")
-        categories = dict(Counter(prompt.category for prompt in prompts))
-        files[module.NAME] = SuiteFile(module.VERSION, checksum(module.NAME), module.LICENCE, len(prompts), categories)
-    return files
-
-
-def as_text(files: dict[str, SuiteFile]) -> str:
-    """The manifest as JSON."""
-    return json.dumps({name: asdict(file) for name, file in files.items()}, indent=1) + "\n"
+    Raises UsageError, naming the line, for what cannot be read.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read: {error}") from None
+    yield from _json_lines(text, path) if path.suffix.lower() in (".jsonl", ".json", ".ndjson") else _csv_lines(text)
 
 
-def main() -> None:
-    """Write the manifest into the checkout's ``prompts`` folder."""
-    (folder("prompts") / FILE).write_text(as_text(made()), encoding="utf-8")
+def _csv_lines(text: str) -> Iterator[tuple[int, dict[str, object]]]:
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    for record in reader:
+        yield reader.line_num, dict(record)
 
 
-if __name__ == "__main__":
-    main()
+def _json_lines(text: str, path: Path) -> Iterator[tuple[int, dict[str, object]]]:
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            try:
+                record = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise UsageError(f"{path}, line {number}: not JSON ({error.msg})") from None
+            yield number, record if isinstance(record, dict) else {}

@@ -1,0 +1,1 @@
+"""Measurements that need a checkout; they are not in the wheel."""

@@ -1,0 +1,53 @@
+"""``abe-rerank report``: make everything that is read from a run again, from what is stored; no model is loaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from abe_rerank.cli.terminal import note, say
+from abe_rerank.errors import UsageError
+
+
+def report(folder: Path, against: Path | None, assets: bool) -> None:
+    """Write the page of a run again, with the figures of one that generate wrote, and print where they are.
+
+    ``against`` is a second evaluation run, for a page that compares it with the first. Raises UsageError for a folder
+    that is no run, AbeRerankError for one whose files cannot be read or written.
+    """
+    if against is None and not is_evaluation(folder):
+        _one_prompt(folder, assets)
+        return
+    from abe_rerank.report.run_page import comparison_page, run_page
+
+    if against is None:
+        say(str(run_page(folder)))
+        return
+    for place in (folder, against):
+        if not is_evaluation(place):
+            raise UsageError(f"{place} is no run of evaluate, and only those are put side by side")
+    say(str(comparison_page(folder, against)))
+
+
+def is_evaluation(folder: Path) -> bool:
+    """Whether the folder is a run of evaluate (True) or of generate (False). Raises UsageError if it is neither."""
+    if not folder.is_dir():
+        raise UsageError(f"no such folder: {folder}; name one that abe-rerank generate or evaluate wrote")
+    if (folder / "run.json").is_file():
+        return True
+    if (folder / "report.json").is_file():
+        return False
+    raise UsageError(
+        f"{folder} holds no run (no report.json, no run.json); name a folder that abe-rerank generate or evaluate wrote"
+    )
+
+
+def _one_prompt(folder: Path, assets: bool) -> None:
+    from abe_rerank.report.folder import read_run, write_views
+    from abe_rerank.runs.build import pixels_sha256
+
+    record, images = read_run(folder)
+    for candidate, image in zip(record.candidates, images, strict=True):
+        if pixels_sha256(image) != candidate.pixels_sha256:
+            note(f"warning: {folder / candidate.image} is not the image that was scored")
+    write_views(folder, record, images, linked=assets)
+    say(f"{folder / 'report.html'}\n{folder / 'contact_sheet.png'}")

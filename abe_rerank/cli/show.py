@@ -1,0 +1,90 @@
+"""``abe-rerank show``: a run in the terminal, with the picture in half-block characters where it has colours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from abe_rerank.cli.report import is_evaluation
+from abe_rerank.cli.terminal import cosine, say
+from abe_rerank.errors import UsageError
+from abe_rerank.text import printable, table
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from abe_rerank.runs.report_record import CandidateRecord, Report
+
+WIDEST = 56
+"""Columns of a picture at most; a column is one pixel, a line two."""
+
+
+def show(folder: Path, rank: int | None, plain: bool) -> None:
+    """Print a run: prompt, the image of ``rank`` (default the picked one), its pairs, all candidates.
+
+    Raises UsageError for a folder that is no run or a rank that it has not, AbeRerankError for files that are broken.
+    """
+    from rich.console import Console
+
+    from abe_rerank.report.folder import read_run
+
+    if is_evaluation(folder):
+        raise UsageError(f"{folder} is a run of evaluate; see it with abe-rerank summarize or abe-rerank report")
+    report, images = read_run(folder)
+    rank = rank or report.picked or 1
+    if not 1 <= rank <= len(images):
+        raise UsageError(f"{folder} has images of rank 1 to {len(images)}, not {rank}")
+    console = Console(highlight=False)
+    say(f"{printable(report.prompt)}\n")
+    if not plain and console.is_terminal and console.color_system is not None:
+        console.print(half_blocks(images[rank - 1], min(WIDEST, console.width - 2)))
+        say("")
+    say(account(report, report.candidates[rank - 1]))
+    say(f"\n{overview(report)}\n\n{folder / printable(report.candidates[rank - 1].image)}")
+
+
+def account(report: Report, candidate: CandidateRecord) -> str:
+    """One candidate in words: whether it was picked and why, and each pair."""
+    from abe_rerank.report.sentences import SIGNS, claim, headline, why
+
+    of = f"rank {candidate.rank} of {len(report.candidates)}"
+    lines = [f"seed {candidate.seed}, {of}: {headline(candidate.score)}"]
+    if candidate.rank == report.picked:
+        lines = [f"picked {lines[0]}", why(report)]
+    pairs = [[f"{SIGNS[p.verdict]} {p.verdict}", claim(p), f"margin {cosine(p.margin)}"] for p in candidate.score.pairs]
+    rows = table(pairs[0], pairs[1:]).splitlines() if pairs else []
+    return "\n".join([*(printable(line) for line in lines), *rows])
+
+
+def overview(report: Report) -> str:
+    """All candidates, best first: rank, seed, score, and the verdict on each pair."""
+    from abe_rerank.report.sentences import SIGNS
+
+    header = ["", "rank", "seed", "score", *(f"{attribute} {thing}" for attribute, thing in report.parse.pairs)]
+    rows = []
+    for candidate in report.candidates:
+        verdicts = [f"{SIGNS[pair.verdict]} {pair.verdict}" for pair in candidate.score.pairs]
+        value = "unscored" if candidate.score.value is None else cosine(candidate.score.value)
+        cells = verdicts or ["-"] * len(report.parse.pairs)
+        chosen = ">" if candidate.rank == report.picked else ""
+        rows.append([chosen, str(candidate.rank), str(candidate.seed), value, *cells])
+    return table(header, rows)
+
+
+def half_blocks(image: Image, columns: int) -> object:
+    """The image ``columns`` wide: each character is two pixels, the upper its ink and the lower its ground."""
+    from PIL.Image import Resampling
+    from rich.color import Color
+    from rich.style import Style
+    from rich.text import Text
+
+    lines = max(1, round(columns * image.height / image.width / 2))
+    pixels = np.asarray(image.convert("RGB").resize((columns, 2 * lines), Resampling.BOX))
+    text = Text(no_wrap=True, end="")
+    for upper, lower in zip(pixels[0::2].tolist(), pixels[1::2].tolist(), strict=True):
+        for ink, ground in zip(upper, lower, strict=True):
+            text.append("\u2580", Style(color=Color.from_rgb(*ink), bgcolor=Color.from_rgb(*ground)))
+        text.append("\n")
+    return text

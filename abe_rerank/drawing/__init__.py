@@ -1,0 +1,1 @@
+"""Images from any diffusers text-to-image pipeline."""

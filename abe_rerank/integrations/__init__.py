@@ -1,0 +1,1 @@
+"""Binding scores inside other libraries."""

@@ -1,0 +1,185 @@
+"""What a report says in words: verdicts as sentences, why an image was picked, the prompt cut into marked pieces."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from abe_rerank.runs.report_record import ParseRecord, Report, ScoreRecord
+from abe_rerank.types import Verdict
+
+SIGNS: dict[Verdict, str] = {"bound": "✓", "swapped": "⇄", "weak": "~", "not found": "✗"}
+
+
+class Pair(Protocol):
+    """What is said of a pair, whichever record it comes from."""
+
+    @property
+    def attribute(self) -> str:
+        """The asked value."""
+        ...
+
+    @property
+    def object(self) -> str:
+        """What it was asked on."""
+        ...
+
+    @property
+    def competitor(self) -> str:
+        """The strongest other value."""
+        ...
+
+    @property
+    def evidence(self) -> float:
+        """A cosine."""
+        ...
+
+    @property
+    def margin(self) -> float:
+        """A difference of cosines."""
+        ...
+
+    @property
+    def verdict(self) -> Verdict:
+        """What these mean."""
+        ...
+
+    @property
+    def probability(self) -> float | None:
+        """Of the asked value."""
+        ...
+
+    @property
+    def competitor_probability(self) -> float | None:
+        """Of the competitor in its place."""
+        ...
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A stretch of the prompt; ``object`` is the number of the object it belongs to, None for plain text."""
+
+    text: str
+    object: int | None = None
+    role: str = "plain"
+    span: tuple[int, int] = (0, 0)
+
+
+def sentence(pair: Pair) -> str:
+    """What a verdict means for one pair, as a reader would say it."""
+    if pair.verdict == "bound":
+        return f"{pair.attribute} is on the {pair.object}"
+    if pair.verdict == "swapped":
+        return f"{pair.competitor} sits on the {pair.object}, where {pair.attribute} was asked"
+    if pair.verdict == "weak":
+        return f"{pair.attribute} on the {pair.object} is uncertain"
+    return f"no {pair.object} was found"
+
+
+def claim(pair: Pair) -> str:
+    """The sentence with its numbers: "yellow is on the cylinder: 0.97; red would fit it 0.04".
+
+    The numbers are probabilities where the scorer is calibrated, else evidence. What was not found has none.
+    """
+    if pair.verdict == "not found":
+        return sentence(pair)
+    asked, rival = numbers(pair)
+    if pair.verdict == "swapped":
+        return f"{sentence(pair)}: {pair.attribute} fits it {asked}, {pair.competitor} {rival}"
+    return f"{sentence(pair)}: {asked}; {competitor(pair)} would fit it {rival}"
+
+
+def numbers(pair: Pair) -> tuple[str, str]:
+    """The asked value's and the competitor's probability, or their evidence where there is no probability."""
+    if pair.probability is not None and pair.competitor_probability is not None:
+        return f"{pair.probability:.2f}", f"{pair.competitor_probability:.2f}"
+    return f"{pair.evidence:+.3f}", f"{pair.evidence - pair.margin:+.3f}"
+
+
+def competitor(pair: Pair) -> str:
+    """The strongest competitor in words; where no value competes, it is the noun without one."""
+    return pair.competitor or f"“{pair.object}” alone"
+
+
+def mark(pair: Pair) -> str:
+    """The verdict in a word or two, to stand on a picture."""
+    if pair.verdict == "swapped":
+        return f"{SIGNS['swapped']} {pair.competitor}, not {pair.attribute}"
+    if pair.verdict == "not found":
+        return f"{SIGNS['not found']} no {pair.object}"
+    return f"{SIGNS[pair.verdict]} {pair.attribute}{'?' if pair.verdict == 'weak' else ''}"
+
+
+def brief(pair: Pair) -> str:
+    """What stands behind a verdict's name in a list."""
+    return sentence(pair) if pair.verdict == "swapped" else f"{pair.attribute} {pair.object}"
+
+
+def in_place(score: ScoreRecord) -> int:
+    """How many attributes are where they belong."""
+    return sum(pair.verdict == "bound" for pair in score.pairs)
+
+
+def status_line(score: ScoreRecord) -> str:
+    """What a score stands on, or why there is none."""
+    if score.status == "unscored":
+        return f"not scored: {score.reason or 'no reason given'}"
+    if score.status == "nothing to bind":
+        return "binding: nothing to bind in this prompt; the score is the global one"
+    if not score.pairs:
+        return "this scorer gives one score for the whole picture and no verdicts on its attributes"
+    return f"{in_place(score)} of {len(score.pairs)} attributes are where they belong"
+
+
+def headline(score: ScoreRecord) -> str:
+    """What was found in an image, as a heading."""
+    if score.status != "scored" or not score.pairs:
+        return status_line(score).capitalize() if score.status == "unscored" else "One score for the whole picture"
+    found, asked = in_place(score), len(score.pairs)
+    if found == asked:
+        return {1: "The attribute is where it belongs", 2: "Both attributes are where they belong"}.get(
+            asked, f"All {asked} attributes are where they belong"
+        )
+    return f"{found} of {asked} attributes are where they belong"
+
+
+def why(report: Report) -> str:
+    """Why the picked image was picked, in numbers. Raises ValueError if none was."""
+    scored = [c for c in report.candidates if c.score.value is not None]
+    if report.picked is None or not scored:
+        raise ValueError("no image was picked")
+    values = [value for c in scored if (value := c.score.value) is not None]
+    text = f"Its score, {values[0]:+.3f}, is the highest of {len(values)}"
+    if len(values) > 1:
+        text += f" (runner-up {values[1]:+.3f}, mean {sum(values) / len(values):+.3f})"
+    pairs = len(scored[0].score.pairs)
+    if not pairs or len(values) == 1:
+        return f"{text}."
+    whole = sum(in_place(c.score) == pairs for c in scored)
+    return f"{text}. {_share(whole, len(scored))} every attribute in place."
+
+
+def _share(part: int, whole: int) -> str:
+    if part == 0:
+        return "No image has"
+    return f"All {whole} images have" if part == whole else f"{part} of {whole} images {'has' if part == 1 else 'have'}"
+
+
+def pieces(prompt: str, parse: ParseRecord) -> list[Piece]:
+    """The prompt in order, cut so that each object and each attribute is a piece; joined they are the prompt.
+
+    Objects that the prompt does not want are plain text.
+    """
+    marks = []
+    for number, thing in enumerate((thing for thing in parse.objects if not thing.negated), start=1):
+        marks.append((thing.span, number, "object"))
+        marks += [(attribute.span, number, "attribute") for attribute in thing.attributes]
+    found, at = [], 0
+    for (start, end), number, role in sorted(marks):
+        if start < at:
+            continue
+        if start > at:
+            found.append(Piece(prompt[at:start]))
+        found.append(Piece(prompt[start:end], number, role, (start, end)))
+        at = end
+    return [*found, Piece(prompt[at:])] if at < len(prompt) else found

@@ -1,1 +1,0 @@
-"""Training of the built-in models; see ``python -m abe_rerank.shapes.train``."""

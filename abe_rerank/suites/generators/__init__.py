@@ -1,0 +1,1 @@
+"""What makes the suites that ship with the package; not in the wheel."""
