@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from abe_rerank.backbones import Backbone
     from abe_rerank.backbones.sizes import ImageSize
-    from abe_rerank.drawing.generation import Pipeline, Sample, Sampling
+    from abe_rerank.drawing.pipelines import Pipeline
+    from abe_rerank.drawing.sampling import Sample, Sampling
     from abe_rerank.images import ImageLike
     from abe_rerank.scoring import Scorer
 
@@ -111,9 +112,10 @@ class Reranker:
         ``pipeline`` is a loaded pipeline, a folder, a hub id, or None for the built-in one; ``call`` goes to its
         ``__call__`` (num_inference_steps, guidance_scale, height, ...). Warns (UserWarning) about words for which the
         pipeline or the backbone has no token. Raises UsageError and AbeRerankError as
-        :func:`abe_rerank.drawing.generation.sample` does.
+        :func:`abe_rerank.drawing.sampling.sample` does.
         """
-        from abe_rerank.drawing.generation import Sampling, load_pipeline
+        from abe_rerank.drawing.pipelines import load_pipeline
+        from abe_rerank.drawing.sampling import Sampling
 
         sampling = Sampling(n=n, seed=seed, batch_size=batch_size, call=call)
         spec = as_spec(prompt)
@@ -124,7 +126,7 @@ class Reranker:
 
     def generate_from(self, pipeline: Pipeline, spec: Spec, sampling: Sampling, progress: bool = False) -> Ranking:
         """As :meth:`generate`, from a loaded pipeline, a parsed prompt and settings."""
-        from abe_rerank.drawing.generation import call_arguments, sample
+        from abe_rerank.drawing.sampling import call_arguments, sample
 
         samples = sample(pipeline, spec.prompt, sampling, progress)
         scores = self.explain_samples(samples, spec, progress)
@@ -174,7 +176,7 @@ def ranking_of(spec: Spec, candidates: Iterable[Candidate], settings: dict[str, 
 
 def prompt_warnings(prompt: str, backbone: Backbone, pipeline: Pipeline | None = None) -> list[str]:
     """A line each for words without a token, a prompt cut in drawing, and one read in parts in scoring."""
-    from abe_rerank.drawing.generation import cut_off, tokenizers_of, unknown_words
+    from abe_rerank.drawing.prompt_fit import cut_off, tokenizers_of, unknown_words
 
     unscored = unknown_words([backbone.tokenizer], prompt)
     undrawn = unknown_words(tokenizers_of(pipeline), prompt) if pipeline is not None else ()

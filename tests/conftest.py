@@ -144,7 +144,7 @@ def pipeline_folder(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def pipeline(pipeline_folder):
     """The tiny pipeline, loaded."""
-    from abe_rerank.drawing.generation import load_pipeline
+    from abe_rerank.drawing.pipelines import load_pipeline
 
     return load_pipeline(pipeline_folder, device="cpu")
 

@@ -126,7 +126,7 @@ def test_numbers_of_images_are_powers_of_two_and_n():
 def test_a_run_draws_scores_and_judges_each_prompt_with_seeds_of_its_own(pipeline, reranker):
     import torch
 
-    from abe_rerank.drawing.generation import Sampling, sample
+    from abe_rerank.drawing.sampling import Sampling, sample
     from abe_rerank.shapes.detector import Detector
     from abe_rerank.shapes.oracle import Oracle
 

@@ -101,7 +101,7 @@ def test_the_rescore_command_gives_the_scores_of_the_report(run_folder, cli):
 def test_the_weights_hash_tells_models_apart(run_folder, tmp_path):
     from conftest import tiny_pipeline, word_tokenizer
 
-    from abe_rerank.drawing.generation import modules
+    from abe_rerank.drawing.pipelines import modules
     from abe_rerank.runs.provenance import weights_sha256
 
     same, other = (tiny_pipeline(word_tokenizer(tmp_path), seed=seed) for seed in (0, 1))

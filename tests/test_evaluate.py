@@ -296,7 +296,8 @@ def test_a_prompt_that_the_model_fails_to_draw_is_unscored_and_the_rest_goes_on(
 def test_a_device_that_fails_ends_the_run_and_a_prompt_that_fails_does_not(pipeline_folder, tmp_path):
     import torch
 
-    from abe_rerank.drawing.generation import DeviceError, Sampling, load_pipeline
+    from abe_rerank.drawing.pipelines import load_pipeline
+    from abe_rerank.drawing.sampling import DeviceError, Sampling
     from abe_rerank.evaluation.plan import Block
     from abe_rerank.evaluation.sources import Drawn
 

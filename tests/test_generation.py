@@ -8,15 +8,9 @@ import numpy as np
 import pytest
 from conftest import tiny_pipeline, tiny_xl_pipeline, word_tokenizer
 
-from abe_rerank.drawing.generation import (
-    Sampling,
-    call_arguments,
-    cut_off,
-    load_pipeline,
-    sample,
-    tokenizers_of,
-    unknown_words,
-)
+from abe_rerank.drawing.pipelines import load_pipeline
+from abe_rerank.drawing.prompt_fit import cut_off, tokenizers_of, unknown_words
+from abe_rerank.drawing.sampling import Sampling, call_arguments, sample
 from abe_rerank.errors import AbeRerankError, UsageError
 
 PROMPT = "a red cube and a blue star"

@@ -63,7 +63,7 @@ def test_the_wheel_parses_and_finds_its_data_outside_the_checkout(installed):
     code = (
         "from abe_rerank.suites import load_prompts\n"
         "from abe_rerank.files import folder\n"
-        "print(len(load_prompts('shapes:colour-2')), (folder('pipelines') / 'abe_best_of_n.py').is_file())"
+        "print(len(load_prompts('shapes:colour-2')), (data_folder('pipelines') / 'abe_best_of_n.py').is_file())"
     )
     assert installed("-c", code).split() == ["300", "True"]
 

@@ -18,7 +18,8 @@ from abe_rerank.evaluation.statistics import Interval, bootstrap_mean, paired_di
 from abe_rerank.suites import SuitePrompt
 
 if TYPE_CHECKING:
-    from abe_rerank.drawing.generation import Pipeline, Sampling
+    from abe_rerank.drawing.pipelines import Pipeline
+    from abe_rerank.drawing.sampling import Sampling
     from abe_rerank.reranker import Reranker
     from abe_rerank.shapes.oracle import Oracle
 
@@ -86,7 +87,7 @@ def picked(values: np.ndarray) -> int:
 def _outcome(
     prompt: SuitePrompt, pipeline: Pipeline, reranker: Reranker, oracle: Oracle, sampling: Sampling
 ) -> Outcome | NotJudged:
-    from abe_rerank.drawing.generation import sample
+    from abe_rerank.drawing.sampling import sample
     from abe_rerank.reranker import as_spec
     from abe_rerank.shapes.oracle import is_right
     from abe_rerank.shapes.wishes import asked_of

@@ -80,7 +80,7 @@ def generate(
     """Draw N images of PROMPT, score each attribute on its object, pick the best-bound image and say why."""
     from abe_rerank.cli.generate import Request
     from abe_rerank.cli.generate import generate as run
-    from abe_rerank.drawing.generation import Sampling
+    from abe_rerank.drawing.sampling import Sampling
 
     sampling = Sampling(n=n, seed=seed, batch_size=batch_size, steps=steps, guidance=guidance)
     run(Request(prompt, sampling, model, backbone, scorer, out, device, dtype, image_size, assets))

@@ -48,7 +48,7 @@ def best_of_n(
     """How often the picked image is right by the oracle of the shapes world, against the first and a random one."""
     from abe_rerank.cli.best_of_n import Models
     from abe_rerank.cli.best_of_n import best_of_n as run
-    from abe_rerank.drawing.generation import Sampling
+    from abe_rerank.drawing.sampling import Sampling
 
     sampling = Sampling(n=n, seed=seed, batch_size=batch_size, steps=steps, guidance=guidance)
     run(prompts, limit, sampling, Models(model, backbone, scorer, device, dtype, image_size), as_json)

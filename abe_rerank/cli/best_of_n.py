@@ -13,7 +13,7 @@ from abe_rerank.text import printable, table
 
 if TYPE_CHECKING:
     from abe_rerank.benchmarks.best_of_n import Line, NotJudged, Outcome
-    from abe_rerank.drawing.generation import Sampling
+    from abe_rerank.drawing.sampling import Sampling
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from abe_rerank.errors import UsageError
 from abe_rerank.text import words_of
 
 if TYPE_CHECKING:
-    from abe_rerank.drawing.generation import Sampling
+    from abe_rerank.drawing.sampling import Sampling
     from abe_rerank.evaluation.judging import Measure
     from abe_rerank.evaluation.listing import Listing
     from abe_rerank.evaluation.plan import Plan
@@ -152,7 +152,7 @@ def _plan(request: Request, listing: Listing) -> Plan:
 
 
 def _sampling(request: Request) -> Sampling:
-    from abe_rerank.drawing.generation import Sampling
+    from abe_rerank.drawing.sampling import Sampling
 
     n = N if request.n is None else request.n
     return Sampling(n, request.seed, min(request.batch_size, n), request.steps, request.guidance)

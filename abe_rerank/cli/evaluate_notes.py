@@ -39,7 +39,7 @@ def greet(out: Path, plan: Plan, state: State, record: RunRecord, listing: Listi
 
 def warn(plan: Plan, source: Drawn | Found, measure: Measure) -> None:
     """One line each for what the models cannot read in the prompts."""
-    from abe_rerank.drawing.generation import cut_off, tokenizers_of, unknown_words
+    from abe_rerank.drawing.prompt_fit import cut_off, tokenizers_of, unknown_words
     from abe_rerank.evaluation.sources import Drawn
 
     prompts = [prompt.prompt for prompt in plan.prompts]

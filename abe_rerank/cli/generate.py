@@ -18,7 +18,8 @@ from abe_rerank.runs.new_folder import default_folder, new_run_folder
 from abe_rerank.text import table
 
 if TYPE_CHECKING:
-    from abe_rerank.drawing.generation import Pipeline, Sampling
+    from abe_rerank.drawing.pipelines import Pipeline
+    from abe_rerank.drawing.sampling import Sampling
     from abe_rerank.reranker import Reranker
     from abe_rerank.runs.report_record import Commands, Report
     from abe_rerank.types import Ranking

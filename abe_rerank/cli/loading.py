@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from abe_rerank.drawing.generation import Pipeline
+    from abe_rerank.drawing.pipelines import Pipeline
     from abe_rerank.reranker import Reranker
 
 
@@ -28,7 +28,7 @@ def load_models(
     form = "{desc}: {n_fmt}/{total_fmt} [{elapsed}]"
     with tqdm(total=3, desc="loading libraries", bar_format=form, leave=False, disable=not shown) as bar:
         quiet_libraries()
-        from abe_rerank.drawing.generation import load_pipeline
+        from abe_rerank.drawing.pipelines import load_pipeline
 
         step(bar, "loading the text-to-image model")
         pipeline = load_pipeline(model, device, dtype)

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from pydantic import JsonValue
 
-from abe_rerank.drawing.generation import call_arguments
+from abe_rerank.drawing.sampling import call_arguments
 from abe_rerank.evaluation.judging import Measure
 from abe_rerank.evaluation.plan import Plan
 from abe_rerank.evaluation.sources import Drawn, Found

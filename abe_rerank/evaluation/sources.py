@@ -15,7 +15,8 @@ from abe_rerank.text import readable
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from abe_rerank.drawing.generation import Pipeline, Sampling
+    from abe_rerank.drawing.pipelines import Pipeline
+    from abe_rerank.drawing.sampling import Sampling
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Drawn:
 
     def take(self, block: Block, prompt: str, wanted: Collection[int]) -> list[Taken]:
         """See :class:`Source`. Raises DeviceError and UsageError; what else goes wrong is the images' failure."""
-        from abe_rerank.drawing.generation import DeviceError, sample
+        from abe_rerank.drawing.sampling import DeviceError, sample
         from abe_rerank.reranker import PAINTED_OVER
 
         seeds = [self.sampling.seed + candidate for candidate in block.candidates]

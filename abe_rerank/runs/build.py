@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from abe_rerank.backbones import Backbone
-    from abe_rerank.drawing.generation import Pipeline
+    from abe_rerank.drawing.pipelines import Pipeline
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def build_report(ranking: Ranking, facts: RunFacts) -> Report:
 
 def pipeline_record(pipeline: Pipeline, name: str) -> ModelRecord:
     """The record of a text-to-image pipeline that was asked for by ``name``."""
-    from abe_rerank.drawing.generation import modules
+    from abe_rerank.drawing.pipelines import modules
 
     return ModelRecord(name=name, kind=type(pipeline).__name__, weights=weights_sha256(modules(pipeline)))
 

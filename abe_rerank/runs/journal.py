@@ -12,8 +12,8 @@ from typing import BinaryIO
 from pydantic import ValidationError
 
 from abe_rerank.errors import AbeRerankError, UsageError
-from abe_rerank.files import write_whole
 from abe_rerank.evaluation.plan import Key
+from abe_rerank.files import write_whole
 from abe_rerank.runs.results import Result
 
 try:

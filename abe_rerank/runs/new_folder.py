@@ -14,7 +14,6 @@ from abe_rerank.errors import UsageError
 from abe_rerank.text import words_of
 
 
-
 def default_folder(prompt: str, now: datetime, root: Path = Path("runs")) -> Path:
     """``runs/<time>-<words of the prompt>``, with a number behind it where that name is taken."""
     name = f"{now:%Y%m%d-%H%M%S}-{words_of(prompt)}"

@@ -11,44 +11,24 @@ from __future__ import annotations
 import inspect
 import json
 import math
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from abe_rerank import builtin
-from abe_rerank.backbones.devices import pick_device
+from abe_rerank.drawing.pipelines import Pipeline
 from abe_rerank.errors import AbeRerankError, UsageError, first_line
 
 if TYPE_CHECKING:
-    import torch
     from PIL.Image import Image
 
-DTYPES = ("float32", "float16", "bfloat16")
+
 LARGEST_SEED = 2**63 - 1
 
 
 class DeviceError(AbeRerankError):
     """The device ran out of memory or failed: another prompt would fare no better."""
-
-
-class Pipeline(Protocol):
-    """What is needed of a diffusers text-to-image pipeline; every ``diffusers.DiffusionPipeline`` has it."""
-
-    config: Mapping[str, Any]
-    components: dict[str, Any]
-    device: torch.device
-    dtype: torch.dtype
-
-    def __call__(self, **arguments: Any) -> Any:
-        """Draw ``prompt`` with ``generator``; the output has ``images``."""
-        ...
-
-    def set_progress_bar_config(self, **options: Any) -> None:
-        """Options of the bar over the steps."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -93,32 +73,6 @@ class Sample:
     blanked: bool = False
 
 
-def load_pipeline(model: str | Path | None = None, device: str | None = None, dtype: str | None = None) -> Pipeline:
-    """A text-to-image pipeline from a diffusers folder or a hub id; None is the built-in model.
-
-    ``device`` is a torch device, by default the GPU if there is one; ``dtype`` one of :data:`DTYPES`, by default
-    float16 on a GPU and float32 on the CPU. Raises UsageError for a model that is not there or does not draw from text
-    alone, AbeRerankError if it cannot be loaded.
-    """
-    import diffusers
-    import torch
-    from packaging.version import Version
-
-    place = pick_device(device)
-    if dtype is not None and dtype not in DTYPES:
-        raise UsageError(f"unknown dtype {dtype!r}; choose one of {', '.join(DTYPES)}")
-    bits = getattr(torch, dtype or ("float32" if place == "cpu" else "float16"))
-    keyword = "dtype" if Version(diffusers.__version__) >= Version("0.42") else "torch_dtype"
-    name = _model_name(model)
-    loader: Any = diffusers.DiffusionPipeline
-    try:
-        pipeline: Pipeline = loader.from_pretrained(name, **{keyword: bits}).to(place)
-    except Exception as error:
-        raise AbeRerankError(f"the text-to-image model {name} cannot be loaded: {first_line(error)}") from error
-    _check_text_to_image(pipeline)
-    return pipeline
-
-
 def sample(pipeline: Pipeline, prompt: str, sampling: Sampling, progress: bool = False) -> list[Sample]:
     """Draw ``sampling.n`` images of ``prompt``, in the order of their seeds.
 
@@ -161,35 +115,6 @@ def call_arguments(pipeline: Pipeline, sampling: Sampling) -> dict[str, Any]:
     return defaults | _folder_defaults(pipeline) | asked
 
 
-def unknown_words(tokenizers: Iterable[Any], prompt: str) -> tuple[str, ...]:
-    """The words of the prompt for which some of the tokenizers has no token, in order, each once."""
-    words = dict.fromkeys(re.findall(r"[^\W_]+|[^\x00-\x7f\w\s]", prompt))
-    known = list(tokenizers)
-    return tuple(word for word in words if any(_is_unknown(tokenizer, word) for tokenizer in known))
-
-
-def tokenizers_of(pipeline: Pipeline) -> list[Any]:
-    """The tokenizers of the pipeline's text encoders."""
-    return [part for name, part in pipeline.components.items() if name.startswith("tokenizer") and part is not None]
-
-
-def cut_off(pipeline: Pipeline, prompt: str) -> tuple[int, int] | None:
-    """(tokens of the prompt, tokens read) if even the pipeline's longest text encoder cuts the prompt, else None."""
-    tokenizers = tokenizers_of(pipeline)
-    if not tokenizers:
-        return None
-    longest = max(tokenizers, key=lambda tokenizer: tokenizer.model_max_length)
-    tokens = len(longest(prompt, truncation=False, verbose=False)["input_ids"])
-    return (tokens, longest.model_max_length) if tokens > longest.model_max_length else None
-
-
-def modules(pipeline: Pipeline) -> dict[str, torch.nn.Module]:
-    """The pipeline's networks by their component names."""
-    import torch
-
-    return {name: part for name, part in pipeline.components.items() if isinstance(part, torch.nn.Module)}
-
-
 def _draw(pipeline: Pipeline, prompt: str, seeds: range, batch_size: int, arguments: Mapping[str, Any]) -> list[Sample]:
     import torch
 
@@ -225,42 +150,8 @@ def _progress_bars(pipeline: Pipeline, shown: bool) -> Iterator[Any]:
         pipeline.set_progress_bar_config(**(before or {}))
 
 
-def _model_name(model: str | Path | None) -> str:
-    """A folder that holds a pipeline, or a hub id. Raises UsageError for what is neither."""
-    if model is None:
-        return str(builtin.path("text-to-image"))
-    path = Path(model)
-    if path.is_dir():
-        if not (path / "model_index.json").is_file():
-            raise UsageError(f"{path} holds no diffusers pipeline (no model_index.json)")
-        return str(path)
-    if isinstance(model, Path) or path.exists() or not re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", model):
-        raise UsageError(
-            f"no text-to-image model at {model}; give a folder with a model_index.json, or a hub id owner/name"
-        )
-    return model
-
-
-def _check_text_to_image(pipeline: Pipeline) -> None:
-    """Raises UsageError for a pipeline that needs more than a prompt: diffusers' editing pipelines take an image but no
-    height, inpainting takes a mask, other tasks take no prompt."""
-    parameters = inspect.signature(pipeline.__call__).parameters
-    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    needed = {name for name, p in parameters.items() if p.default is p.empty and p.kind in kinds}
-    edits = "image" in parameters and ("height" not in parameters or "mask_image" in parameters)
-    if edits or needed - {"prompt"} or not {"prompt", "generator"} <= set(parameters):
-        raise UsageError(
-            f"{type(pipeline).__name__} is not a text-to-image pipeline; name one that draws from a prompt alone"
-        )
-
-
 def _folder_defaults(pipeline: Pipeline) -> dict[str, Any]:
     """The arguments in ``sampling.json`` of the folder that the pipeline was loaded from, if it has one."""
     name = pipeline.config.get("_name_or_path")
     file = Path(str(name)) / "sampling.json"
     return dict(json.loads(file.read_text(encoding="utf-8"))) if name and file.is_file() else {}
-
-
-def _is_unknown(tokenizer: Any, word: str) -> bool:
-    unknown = getattr(tokenizer, "unk_token_id", None)
-    return unknown is not None and unknown in tokenizer(word, add_special_tokens=False)["input_ids"]
