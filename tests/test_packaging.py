@@ -62,7 +62,7 @@ def test_the_wheel_parses_and_finds_its_data_outside_the_checkout(installed):
     assert parsed["pairs"] == [["yellow", "cylinder"], ["red", "cube"]]
     code = (
         "from abe_rerank.suites import load_prompts\n"
-        "from abe_rerank.files import folder\n"
+        "from abe_rerank.files import data_folder\n"
         "print(len(load_prompts('shapes:colour-2')), (data_folder('pipelines') / 'abe_best_of_n.py').is_file())"
     )
     assert installed("-c", code).split() == ["300", "True"]
