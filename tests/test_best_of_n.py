@@ -1,4 +1,4 @@
-"""Suites, statistics and the benchmark of picking, against enumeration and hand-made outcomes."""
+"""Suites, statistics and what picking gains, against enumeration and hand-made outcomes."""
 
 from __future__ import annotations
 
@@ -7,22 +7,30 @@ import json
 
 import numpy as np
 import pytest
+from evaluation_runs import Shape, results, write_run
 
 from abe_rerank import UsageError, parse
-from abe_rerank.benchmarks.best_of_n import NotJudged, Outcome, run, summarise
 from abe_rerank.evaluation.measures import numbers_of_images
 from abe_rerank.evaluation.statistics import bootstrap_mean, paired_difference
+from abe_rerank.evaluation.summary import summarize
 from abe_rerank.files import data_folder
-from abe_rerank.suites import SuitePrompt, as_line, load_prompts, names
+from abe_rerank.suites import as_line, load_prompts, names
 from abe_rerank.suites.generators.shapes_prompts import suite
 
 
-def outcome(values, right, global_scores=None):
-    values = np.array(values, dtype=float)
-    global_scores = values if global_scores is None else np.array(global_scores, dtype=float)
-    return Outcome(
-        SuitePrompt("1", "x"), tuple(range(len(values))), values, global_scores, np.array(right), None, 1.0, 0.1
-    )
+def run_of(folder, prompts):
+    """All prompts of a run in numbers; each prompt is (values, rights, global scores), None for an unscored image."""
+    n = len(prompts[0][0])
+    shape = Shape(prompts=len(prompts), n=n)
+    drawn = iter(results(shape))
+    found = []
+    for values, rights, global_scores in prompts:
+        for value, right, global_score in zip(values, rights, global_scores, strict=True):
+            result = next(drawn)
+            blank = {"status": "unscored", "reason": "broken", "pairs": ()} if value is None else {}
+            update = {"value": value, "global_score": global_score, "oracle": {"right": right}, **blank}
+            found.append(type(result).model_validate(result.model_dump() | update))
+    return summarize([write_run(folder / "run", shape, found)]).runs[0].all
 
 
 def test_the_shapes_suite_is_what_its_generator_makes():
@@ -95,58 +103,57 @@ def test_nothing_and_nan_have_no_mean(values):
         bootstrap_mean(np.array(values))
 
 
-def test_the_table_is_that_of_a_naive_loop():
+def test_the_table_is_that_of_a_naive_loop(tmp_path):
     rng = np.random.default_rng(3)
-    outcomes = [outcome(rng.random(8), rng.random(8) < 0.4, rng.random(8)) for _ in range(40)]
-    for line in summarise(outcomes, [1, 2, 4, 8]):
-        n = line.n
-        picked = [o.right[max(range(n), key=lambda k, o=o: o.values[k])] for o in outcomes]
-        by_global = [o.right[max(range(n), key=lambda k, o=o: o.global_scores[k])] for o in outcomes]
-        assert line.first.mean == pytest.approx(sum(o.right[0] for o in outcomes) / 40)
-        assert line.random.mean == pytest.approx(sum(o.right[:n].mean() for o in outcomes) / 40)
-        assert line.picked.mean == pytest.approx(sum(picked) / 40)
-        assert line.picked_by_global_score.mean == pytest.approx(sum(by_global) / 40)
-        assert line.best_possible.mean == pytest.approx(sum(o.right[:n].any() for o in outcomes) / 40)
-        assert line.picked_minus_first.mean == pytest.approx(line.picked.mean - line.first.mean)
-    with pytest.raises(UsageError, match="none of the prompts"):
-        summarise([], [1])
+    prompts = [(rng.random(8).tolist(), (rng.random(8) < 0.4).tolist(), rng.random(8).tolist()) for _ in range(40)]
+    group = run_of(tmp_path, prompts)
+    for point, n in zip(group.curve, [1, 2, 4, 8], strict=True):
+        picked = [rights[max(range(n), key=lambda k, v=values: v[k])] for values, rights, _ in prompts]
+        by_global = [rights[max(range(n), key=lambda k, g=scores: g[k])] for _, rights, scores in prompts]
+        assert (point.images, point.prompts) == (n, 40)
+        assert point.oracle.mean == pytest.approx(sum(picked) / 40)
+        assert point.oracle_by_global_score.mean == pytest.approx(sum(by_global) / 40)
+        assert point.oracle_best.mean == pytest.approx(sum(any(rights[:n]) for _, rights, _ in prompts) / 40)
+    right = group.oracle
+    assert right.first.mean == pytest.approx(sum(rights[0] for _, rights, _ in prompts) / 40)
+    assert right.mean.mean == pytest.approx(sum(sum(rights) / 8 for _, rights, _ in prompts) / 40)
+    assert right.picked.mean == pytest.approx(sum(picked) / 40)
+    assert right.picked_by_global_score.mean == pytest.approx(sum(by_global) / 40)
+    assert right.best.mean == pytest.approx(sum(any(rights) for _, rights, _ in prompts) / 40)
+    gains = np.array(picked, dtype=float) - np.array(by_global, dtype=float)
+    expected = bootstrap_mean(gains)
+    found = right.picked_minus_global_score
+    assert (found.mean, found.low, found.high) == pytest.approx((expected.mean, expected.low, expected.high))
+    assert right.picked_minus_first.mean == pytest.approx(right.picked.mean - right.first.mean)
+    assert right.picked_minus_mean.mean == pytest.approx(right.picked.mean - right.mean.mean)
 
 
-def test_an_unscored_image_is_picked_last_and_ties_go_to_the_first():
-    line = summarise([outcome([-np.inf, -3.0], [True, False]), outcome([0.5, 0.5], [True, False])], [2])[0]
-    assert line.picked.mean == 0.5
+def test_the_judge_says_what_the_global_score_would_have_picked(tmp_path):
+    shape = Shape(prompts=20, n=4)
+    rng = np.random.default_rng(1)
+    found = [result.model_copy(update={"global_score": float(rng.random())}) for result in results(shape)]
+    judge = summarize([write_run(tmp_path / "run", shape, found)]).runs[0].all.judge
+    prompts = [found[k : k + 4] for k in range(0, 80, 4)]
+    picked = [max(images, key=lambda image: image.value).judge.value for images in prompts]
+    by_global = [max(images, key=lambda image: image.global_score).judge.value for images in prompts]
+    assert judge.picked_by_global_score.mean == pytest.approx(sum(by_global) / 20)
+    assert judge.picked_minus_global_score.mean == pytest.approx((sum(picked) - sum(by_global)) / 20)
+
+
+def test_what_the_oracle_never_judged_or_no_global_score_picks_has_no_number(tmp_path):
+    assert run_of(tmp_path / "a", [([0.5, 0.4], [None, None], [0.1, 0.2])]).oracle is None
+    group = run_of(tmp_path / "b", [([0.5, 0.4], [True, False], [None, None])])
+    assert group.oracle.picked.mean == 1.0
+    assert group.oracle.picked_by_global_score is group.oracle.picked_minus_global_score is None
+
+
+def test_an_unscored_image_is_picked_last_and_ties_go_to_the_first(tmp_path):
+    unscored = ([None, -3.0], [True, False], [None, -0.1])
+    group = run_of(tmp_path, [([0.5, 0.5], [True, False], [0.2, 0.2]), unscored])
+    assert (group.oracle.picked.mean, group.oracle.picked_by_global_score.mean) == (0.5, 0.5)
 
 
 def test_numbers_of_images_are_powers_of_two_and_n():
     assert numbers_of_images(8) == [1, 2, 4, 8]
     assert numbers_of_images(6) == [1, 2, 4, 6]
     assert numbers_of_images(1) == [1]
-
-
-def test_a_run_draws_scores_and_judges_each_prompt_with_seeds_of_its_own(pipeline, reranker):
-    import torch
-
-    from abe_rerank.drawing.sampling import Sampling, sample
-    from abe_rerank.shapes.detector import Detector
-    from abe_rerank.shapes.oracle import Oracle
-
-    torch.manual_seed(0)
-    oracle = Oracle(Detector(), threshold=0.5, apart=0.7)
-    prompts = [
-        SuitePrompt("a", "a red cube", (("red", "cube"),)),
-        SuitePrompt("b", "a red zebra"),
-        SuitePrompt("c", "a blue star"),
-    ]
-    sampling = Sampling(n=2, seed=10, steps=1)
-    first, second, third = run(prompts, pipeline, reranker, oracle, sampling)
-    assert isinstance(second, NotJudged)
-    assert "zebra" in second.reason
-    assert isinstance(first, Outcome)
-    assert isinstance(third, Outcome)
-    assert first.seeds == (10, 11)
-    assert third.seeds == (14, 15)
-    assert first.parsed_as_expected is True
-    assert third.parsed_as_expected is None
-    images = [s.image for s in sample(pipeline, "a blue star", Sampling(n=2, seed=14, steps=1))]
-    np.testing.assert_allclose(third.values, reranker.score(images, "a blue star")[:, 0], atol=1e-5)
-    assert third.right.tolist() == [oracle.is_right(image, parse("a blue star")) for image in images]

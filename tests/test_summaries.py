@@ -23,6 +23,11 @@ from abe_rerank.runs.reading import lines, open_run
 MESSY = Shape(prompts=60, n=5, unscored=0.15, nothing=0.2)
 
 
+def by_global(images):
+    """The image with the highest global score, ties to the first."""
+    return max((image for image in images if image.global_score is not None), key=lambda image: image.global_score)
+
+
 def naive(found, n=None):
     """All means by loops over records, as {name: (mean, prompts)}."""
     columns = {}
@@ -52,12 +57,14 @@ def naive(found, n=None):
             add("judge.mean", sum(judged) / len(judged))
             add("judge.picked", picked.judge.value)
             add("judge.best", max(judged))
+            add("judge.picked_by_global_score", by_global(images).judge.value)
         right = [image.oracle.right for image in images if image.oracle.right is not None]
         if picked is not None and first.oracle.right is not None and picked.oracle.right is not None:
             add("oracle.first", first.oracle.right)
             add("oracle.mean", sum(right) / len(right))
             add("oracle.picked", picked.oracle.right)
             add("oracle.best", any(right))
+            add("oracle.picked_by_global_score", by_global(images).oracle.right)
     return {
         name: (sum(a for a, _ in column) / sum(b for _, b in column), len(column)) for name, column in columns.items()
     }
@@ -66,7 +73,7 @@ def naive(found, n=None):
 def check(group, found):
     """A group of a summary against the naive loop."""
     expected = naive(found)
-    assert len(expected) == 17
+    assert len(expected) == 19
     for name, (mean, prompts) in expected.items():
         choices, key = name.split(".")
         estimate = getattr(getattr(group, choices), key)

@@ -3,7 +3,8 @@
 A measure is a column of numerators and denominators over prompts, so that a mean and a rate of pairs are one thing:
 the sum of numerators over the sum of denominators. A prompt that has no such number has 0 in both.
 
-*Picked* is the image with the highest score, ties to the first; the judge and the oracle never pick. A prompt counts
+*Picked* is the image with the highest score, ties to the first; the judge and the oracle never pick. *Picked by the
+global score* is the one that CLIPScore alone would pick, which is what binding is measured against. A prompt counts
 for the score and its pairs if its first image is scored, for the judge and the oracle if these could judge the first
 and the picked image: so all columns of a table are about the same prompts. Where nothing is to bind the value is the
 global score, on another scale: such prompts count for the oracle only.
@@ -49,20 +50,29 @@ class Measure:
 
 @dataclass(frozen=True)
 class Choices:
-    """Rows of :class:`Images` for each prompt: its first image, and the picked one; ``any`` where one has a value."""
+    """Rows of :class:`Images` for each prompt: its first image, the picked one, and that picked by the global score.
+
+    ``any`` says where an image has a value, ``any_global`` where one has a global score.
+    """
 
     starts: Ints
     picked: Ints
     any: Mask
+    by_global: Ints
+    any_global: Mask
 
 
 def choices_of(images: Images) -> Choices:
     """What is picked of each prompt."""
     starts = np.flatnonzero(np.diff(images.prompt, prepend=-1))
-    worth = np.where(np.isnan(images.value), -np.inf, images.value)
-    order = np.lexsort((images.candidate, -worth, images.prompt))
-    picked = order[starts]
-    return Choices(starts, picked, worth[picked] > -np.inf)
+    return Choices(starts, *_highest(images, images.value, starts), *_highest(images, images.global_score, starts))
+
+
+def _highest(images: Images, numbers: Floats, starts: Ints) -> tuple[Ints, Mask]:
+    """The row of each prompt's highest number, ties to the first, and whether it has any."""
+    worth = np.where(np.isnan(numbers), -np.inf, numbers)
+    rows = np.lexsort((images.candidate, -worth, images.prompt))[starts]
+    return rows, worth[rows] > -np.inf
 
 
 def measures_of(images: Images) -> dict[str, Measure]:
@@ -79,7 +89,21 @@ def measures_of(images: Images) -> dict[str, Measure]:
     for name, values in (("judge", images.judge), ("oracle", images.right)):
         there = np.isfinite(values[chosen.starts]) & np.isfinite(values[chosen.picked]) & chosen.any
         found |= {f"{name}.{key}": measure for key, measure in _of_images(values, chosen, there).items()}
+        found |= {f"{name}.{key}": measure for key, measure in _against_global(values, chosen, there).items()}
     return found | _gains(found)
+
+
+CURVE = {
+    "score": "score.picked",
+    "bound": "bound.picked",
+    "judge": "judge.picked",
+    "judge_by_global_score": "judge.picked_by_global_score",
+    "judge_best": "judge.best",
+    "oracle": "oracle.picked",
+    "oracle_by_global_score": "oracle.picked_by_global_score",
+    "oracle_best": "oracle.best",
+}
+"""The measures that are shown for a growing number of images, by their names there."""
 
 
 def curve_of(numbers: RunNumbers) -> dict[int, dict[str, Measure]]:
@@ -90,8 +114,7 @@ def curve_of(numbers: RunNumbers) -> dict[int, dict[str, Measure]]:
     for n in numbers_of_images(int(counts.max(initial=1))):
         enough = counts >= n
         found = measures_of(images.where(enough[images.prompt] & (images.candidate < n)))
-        names = [name for name in found if name.endswith(".picked")]
-        curve[n] = {name.removesuffix(".picked"): _spread(found[name], enough) for name in names}
+        curve[n] = {name: _spread(found[key], enough) for name, key in CURVE.items() if key in found}
     return curve
 
 
@@ -108,6 +131,18 @@ def _of_images(values: Floats, chosen: Choices, there: Mask) -> dict[str, Measur
         "best": best,
     }
     return {name: Measure(np.where(there, column, 0.0), there.astype(np.float64)) for name, column in found.items()}
+
+
+def _against_global(values: Floats, chosen: Choices, there: Mask) -> dict[str, Measure]:
+    """The number of the image that the global score picks, and what picking by the score gains over it, for those of
+    the prompts that are ``there`` where that image has the number."""
+    theirs, ours = values[chosen.by_global], values[chosen.picked]
+    there = there & chosen.any_global & np.isfinite(theirs)
+    weight = there.astype(np.float64)
+    return {
+        "picked_by_global_score": Measure(np.where(there, theirs, 0.0), weight),
+        "picked_minus_global_score": Measure(np.where(there, ours - theirs, 0.0), weight),
+    }
 
 
 def _of_pairs(name: str, part: NDArray[np.generic], whole: Ints, scored: Mask, chosen: Choices) -> dict[str, Measure]:

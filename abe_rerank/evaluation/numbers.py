@@ -44,16 +44,17 @@ class Unscored(NamedTuple):
 class Images:
     """One row for each image, sorted by prompt and candidate; candidates of a prompt count from 0 without a gap.
 
-    ``prompt`` is the place in :attr:`RunNumbers.prompts`; ``value``, ``judge`` and ``right`` (1 or 0) are nan where
-    there is none; ``status`` is a place in :data:`STATUSES`; of the image's ``pairs``, ``bound`` are bound, and
-    ``probability`` sums the probabilities of the ``calibrated`` ones. The judge's value counts only where the judge
-    found something to bind. ``file``, ``offset`` and ``line`` say where the result stands.
+    ``prompt`` is the place in :attr:`RunNumbers.prompts`; ``value``, ``global_score``, ``judge`` and ``right`` (1 or 0)
+    are nan where there is none; ``status`` is a place in :data:`STATUSES`; of the image's ``pairs``, ``bound`` are
+    bound, and ``probability`` sums the probabilities of the ``calibrated`` ones. The judge's value counts only where
+    the judge found something to bind. ``file``, ``offset`` and ``line`` say where the result stands.
     """
 
     prompt: Ints
     candidate: Ints
     status: Ints
     value: Floats
+    global_score: Floats
     pairs: Ints
     bound: Ints
     calibrated: Ints
@@ -85,12 +86,13 @@ class RunNumbers:
 
 @dataclass
 class _Columns:
-    """The rows while they are read: typed arrays, 104 bytes for each image."""
+    """The rows while they are read: typed arrays, 112 bytes for each image."""
 
     prompt: array[int] = field(default_factory=lambda: array("q"))
     candidate: array[int] = field(default_factory=lambda: array("q"))
     status: array[int] = field(default_factory=lambda: array("q"))
     value: array[float] = field(default_factory=lambda: array("d"))
+    global_score: array[float] = field(default_factory=lambda: array("d"))
     pairs: array[int] = field(default_factory=lambda: array("q"))
     bound: array[int] = field(default_factory=lambda: array("q"))
     calibrated: array[int] = field(default_factory=lambda: array("q"))
@@ -141,10 +143,11 @@ def _key(line: Mapping[str, Any]) -> tuple[int, int, Prompt]:
 
 
 def _numbers(line: Mapping[str, Any]) -> tuple[float, ...]:
-    """Of a line: status, value, pairs, bound, calibrated, probability, judge, right."""
+    """Of a line: status, value, global_score, pairs, bound, calibrated, probability, judge, right."""
     status, value = _status(line["status"]), _number(line["value"], "value")
     if (status == UNSCORED) != (value != value):
         raise ValueError('value must be null exactly where the status is "unscored"')
+    global_score = _number(line["global_score"], "global_score")
     pairs, bound, calibrated, probability = line["pairs"], 0, 0, 0.0
     for pair in pairs:
         bound += pair["verdict"] == "bound"
@@ -160,7 +163,7 @@ def _numbers(line: Mapping[str, Any]) -> tuple[float, ...]:
     if right is not None and not isinstance(right, bool):
         raise ValueError("the oracle's right must be true, false or null")
     verdict = float("nan") if right is None else float(right)
-    return status, value, len(pairs), bound, calibrated, probability, says, verdict
+    return status, value, global_score, len(pairs), bound, calibrated, probability, says, verdict
 
 
 def _status(text: object) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from abe_rerank.errors import UsageError
-from abe_rerank.evaluation.measures import Mask, Measure, curve_of, measures_of
+from abe_rerank.evaluation.measures import CURVE, Mask, Measure, curve_of, measures_of
 from abe_rerank.evaluation.numbers import NOTHING, SCORED, UNSCORED, RunNumbers, read_numbers
 from abe_rerank.evaluation.statistics import bootstrap_ratios, draws_for
 from abe_rerank.evaluation.summary_schema import (
@@ -134,8 +134,10 @@ def _choices(name: str, found: Mapping[str, Estimate]) -> Choices | None:
         mean=found[f"{name}.mean"],
         picked=found[f"{name}.picked"],
         best=found.get(f"{name}.best"),
+        picked_by_global_score=found.get(f"{name}.picked_by_global_score"),
         picked_minus_first=found.get(f"{name}.picked_minus_first"),
         picked_minus_mean=found.get(f"{name}.picked_minus_mean"),
+        picked_minus_global_score=found.get(f"{name}.picked_minus_global_score"),
     )
 
 
@@ -147,7 +149,7 @@ def _curve(
         CurvePoint(
             images=n,
             prompts=int((counts >= n).sum()),
-            **{name: found.get(f"{n}.{name}") for name in ("score", "bound", "judge", "oracle")},
+            **{name: found.get(f"{n}.{name}") for name in CURVE},
         )
         for n in curve
         if (counts >= n).any()

@@ -29,25 +29,36 @@ class Choices(_Record):
     """One number of the first image, of all (mean), of the picked one, and of the best possible; null if not known.
 
     Picked is the image with the highest score of the run's scorer. ``best`` is that by the number itself.
+    ``picked_by_global_score``, of the judge and the oracle alone, is that of the image with the highest global score
+    (CLIPScore).
     """
 
     first: Estimate
     mean: Estimate
     picked: Estimate
     best: Estimate | None
+    picked_by_global_score: Estimate | None
     picked_minus_first: Estimate | None
     picked_minus_mean: Estimate | None
+    picked_minus_global_score: Estimate | None
 
 
 class CurvePoint(_Record):
-    """The same of the image picked among the first ``images`` of each of the ``prompts`` that have so many."""
+    """The same of the image picked among the first ``images`` of each of the ``prompts`` that have so many.
+
+    For the judge and the oracle also of the image that the global score picks among them, and of the best of them.
+    """
 
     images: int = Field(ge=1)
     prompts: int = Field(ge=1)
     score: Estimate | None
     bound: Estimate | None
     judge: Estimate | None
+    judge_by_global_score: Estimate | None
+    judge_best: Estimate | None
     oracle: Estimate | None
+    oracle_by_global_score: Estimate | None
+    oracle_best: Estimate | None
 
 
 class Counts(_Record):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import chain
 
+from abe_rerank.evaluation.measures import CURVE
 from abe_rerank.evaluation.summary_schema import Choices, Estimate, Group, RunInfo, RunSummary, Summary
 from abe_rerank.evaluation.tables import Block, Cell, Format, Number, as_csv, for_people
 
@@ -46,7 +47,7 @@ def _summary_rows(run: RunSummary) -> Iterable[tuple[str | int | float | None, .
                 if estimate is not None:
                     yield (*start, f"{name}.{key}", None, *_numbers(estimate))
         for point in group.curve:
-            for name in ("score", "bound", "judge", "oracle"):
+            for name in CURVE:
                 if (estimate := getattr(point, name)) is not None:
                     yield (*start, f"best_of.{name}", point.images, *_numbers(estimate))
 
@@ -65,17 +66,23 @@ def _summary_blocks(run: RunSummary) -> list[Block]:
         _choices(groups, "score", "Scores", {"first": "first", "mean": "mean", "picked": best, **_GAIN}),
         _choices(groups, "bound", "Share of pairs bound", {"first": "first", "mean": "mean", "picked": best, **_GAIN}),
         _choices(groups, "probability", "Mean probability that a pair is bound", _PLAIN | {"picked": best}),
-        _choices(groups, "judge", "By the judge, who does not pick", _PLAIN | _MORE | _GAIN | _RANDOM),
-        _choices(groups, "oracle", "Share right by the oracle, who does not pick", _PLAIN | _MORE | _GAIN | _RANDOM),
+        _choices(groups, "judge", "By the judge, who does not pick", _JUDGED),
+        _choices(groups, "oracle", "Share right by the oracle, who does not pick", _JUDGED),
         _curve(run.all),
     ]
     return [*(block for block in blocks if block.rows or block.notes), *_unscored(run)]
 
 
 _PLAIN = {"first": "first", "mean": "random", "picked": "picked"}
-_MORE = {"best": "best possible"}
 _GAIN = {"picked_minus_first": "picked - first"}
-_RANDOM = {"picked_minus_mean": "picked - random"}
+_JUDGED = {
+    **_PLAIN,
+    "picked_by_global_score": "picked by global score",
+    "best": "best possible",
+    **_GAIN,
+    "picked_minus_mean": "picked - random",
+    "picked_minus_global_score": "picked - by global score",
+}
 
 
 def _about(info: RunInfo) -> list[str]:
@@ -120,14 +127,14 @@ def _choices(groups: Sequence[Group], name: str, title: str, columns: dict[str, 
 
 
 def _curve(group: Group) -> Block:
-    names = [name for name in ("score", "bound", "judge", "oracle") if getattr(group, name) is not None]
+    names = [name for name in CURVE if any(getattr(point, name) is not None for point in group.curve)]
     if len(group.curve) < 2 or not names:
         return Block("Best of N")
     rows = [
         [Number(str(p.images)), Number(str(p.prompts)), *(_shown(getattr(p, name)) for name in names)]
         for p in group.curve
     ]
-    return Block("Best of N, all prompts", ["N", "prompts", *names], rows)
+    return Block("Best of N, all prompts", ["N", "prompts", *(name.replace("_", " ") for name in names)], rows)
 
 
 def _unscored(run: RunSummary) -> list[Block]:

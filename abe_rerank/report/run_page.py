@@ -62,6 +62,11 @@ class Table:
     rows: tuple[Row, ...]
     axis: Axis
 
+    @property
+    def by_global(self) -> bool:
+        """Whether it is known what the global score would have picked."""
+        return any(row.choices.picked_by_global_score is not None for row in self.rows)
+
 
 def run_page(folder: Path) -> Path:
     """Write ``report.html`` into the folder of an evaluation run; gives its path.
