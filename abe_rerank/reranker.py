@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from abe_rerank.errors import UsageError
 from abe_rerank.images import as_list, to_pil, to_pil_list
+from abe_rerank.text import readable
 from abe_rerank.types import Candidate, Ranking, Score, Spec
 
 if TYPE_CHECKING:
@@ -159,13 +160,19 @@ class Reranker:
 
 
 def as_spec(prompt: str | Spec) -> Spec:
-    """The parsed prompt. Raises UsageError for an empty one."""
+    """The parsed prompt. Raises as :func:`check_prompt` does."""
     from abe_rerank.parsing import parse
 
-    spec = prompt if isinstance(prompt, Spec) else parse(prompt)
-    if not spec.prompt.strip():
+    check_prompt(prompt.prompt if isinstance(prompt, Spec) else prompt)
+    return prompt if isinstance(prompt, Spec) else parse(prompt)
+
+
+def check_prompt(prompt: str) -> None:
+    """Raises UsageError for an empty prompt, and for one with half characters, which no file can hold."""
+    if not prompt.strip():
         raise UsageError('the prompt is empty; say what to draw, as in "a yellow cylinder and a red cube"')
-    return spec
+    if readable(prompt) != prompt:
+        raise UsageError(f"the prompt {readable(prompt)!r} has bytes that are no UTF-8 text; type it again")
 
 
 def ranking_of(spec: Spec, candidates: Iterable[Candidate], settings: dict[str, object]) -> Ranking:
@@ -213,4 +220,4 @@ def rounding_warning(values: Sequence[float | None], backbone: Backbone) -> str 
 
 
 def _no_token(words: tuple[str, ...], who: str, way_out: str) -> str:
-    return f"{who} no token for {', '.join(words)}, which goes by unseen; name a model that knows more ({way_out})"
+    return f"{who} no token for {', '.join(words)}, which it does not see; name a model that knows more ({way_out})"

@@ -8,8 +8,11 @@ from pathlib import Path
 
 
 def printable(text: str) -> str:
-    """The text on one line with every control character replaced, so that a prompt is only text in a terminal."""
-    return "".join(character if character.isprintable() else "\ufffd" for character in text)
+    """The text on one line with every control character replaced, so that a prompt is only text in a terminal.
+
+    What is no character at all is shown as an escape, see :func:`readable`.
+    """
+    return "".join(character if character.isprintable() else "\ufffd" for character in readable(text))
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -21,9 +24,15 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-def readable(path: Path | str) -> str:
-    """A path as text that can be written; bytes of its name that are no UTF-8 become escapes."""
-    return str(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+def readable(text: Path | str) -> str:
+    """A text or path that any file can hold: bytes of a name that are no UTF-8 become escapes such as ``\\xff``, half
+    characters ones such as ``\\ud800``."""
+    return re.sub("[\ud800-\udfff]", lambda found: _escape(ord(found[0])), str(text))
+
+
+def _escape(surrogate: int) -> str:
+    is_byte = 0xDC80 <= surrogate <= 0xDCFF  # how Python names a byte that it cannot decode
+    return f"\\x{surrogate - 0xDC00:02x}" if is_byte else f"\\u{surrogate:04x}"
 
 
 def words_of(text: str, limit: int = 48) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,6 @@ from tiny_models import images, save_tiny
 
 from abe_rerank.backbones import load_backbone
 from abe_rerank.benchmarks.labelled_rows import LabelledRow, calibrate_on_rows, read_rows
-from abe_rerank.benchmarks.labelled_rows import main as calibrate_main
 from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.images import to_pil
 from abe_rerank.parsing import parse
@@ -126,14 +126,18 @@ def write_rows(folder: Path, count: int) -> Path:
     return folder / "rows.csv"
 
 
-def test_rows_of_the_user_become_a_calibration(tmp_path: Path, scorer: AbeScorer) -> None:
+def test_rows_of_the_user_become_a_calibration(
+    cli: Callable[..., tuple[int, str, str]], tmp_path: Path, scorer: AbeScorer
+) -> None:
     rows = read_rows(write_rows(tmp_path, 48))
     assert [r.bound for r in rows[:2]] == [True, False]
     calibration = calibrate_on_rows(scorer, rows)
     # 24 bound rows of two pairs each; 24 unbound rows, one pair each, of which every other one is named and a swap
     assert calibration.mix == {"right": 48, "swapped": 12, "wrong": 12}
     assert calibration.key == scorer.calibration_key
-    text = calibrate_main(scorer.backbone.folder, tmp_path / "rows.csv", device="cpu")
+    options = ["--backbone", scorer.backbone.folder, "--rows", tmp_path / "rows.csv", "--device", "cpu"]
+    code, text, err = cli("calibrate", *options)
+    assert code == 0, err
     assert "12 swapped" in text
     fresh = AbeScorer(load_backbone(scorer.backbone.folder, device="cpu"))
     assert fresh.calibration == calibration

@@ -159,7 +159,7 @@ def test_hostile_prompts_are_only_text(cli, models, tmp_path, monkeypatch, promp
         (["score"], 2, "give images"),
         (["score", "x.png"], 2, "--prompt"),
         (["score", "--manifest", "/no/such.csv"], 2, "/no/such.csv"),
-        (["benchmark", "best-of-n", "--prompts", "nothing"], 2, "no suite or file of prompts called nothing"),
+        (["evaluate", "--prompts", "nothing"], 2, "no suite or file of prompts called nothing"),
     ],
 )
 def test_bad_input_ends_in_one_line_and_leaves_no_folder(cli, tmp_path, monkeypatch, words, code, said):

@@ -84,6 +84,15 @@ def test_a_run_holds_every_prompt_and_seed_with_scores_and_what_the_oracle_says(
     assert {(p.attribute, p.object) for p in found[0].pairs} == set(prompts[0].pairs)
 
 
+def test_the_oracle_says_of_each_image_what_it_says_of_the_file(undisturbed):
+    from abe_rerank import parse
+    from abe_rerank.shapes.oracle import Oracle
+
+    oracle = Oracle.load("cpu")
+    for result in results_in(undisturbed):
+        assert result.oracle.right == oracle.is_right(Image.open(undisturbed / result.image), parse(result.prompt))
+
+
 def test_a_finished_run_shows_the_means_of_its_lines(cli, undisturbed):
     code, said, err = cli("--out", undisturbed, *BUILT_IN)
     found = results_in(undisturbed)
@@ -234,6 +243,23 @@ def test_what_the_oracle_cannot_judge_has_a_reason(cli, tiny, prompts, tmp_path)
     assert known.oracle.right is not None
     assert cli("--out", tmp_path / "without", "-n", 1, *tiny)[0] == 0
     assert results_in(tmp_path / "without")[0].oracle is None
+
+
+def test_prompts_that_are_parsed_or_judged_otherwise_than_expected_are_named(cli, tiny, tmp_path):
+    file = tmp_path / "mine.jsonl"
+    lines = [
+        {"prompt": "a red cube", "pairs": [["blue", "cube"]]},
+        {"prompt": "a red star", "pairs": [["red", "star"]]},
+    ]
+    file.write_text("\n".join(map(json.dumps, [*lines, {"prompt": "a red zebra"}])))
+    tiny[1] = file
+    code, _, err = cli("--out", tmp_path / "run", "-n", 1, "--oracle", *tiny)
+    assert code == 0
+    said = "1 of 2 prompts are parsed otherwise than their suite expects, the first: a red cube (red cube)"
+    assert f"warning: {said}" in err.splitlines()
+    assert "warning: 1 of 3 prompts cannot be judged by the oracle, the first: a red zebra (" in err
+    assert "s to draw or read, " in err
+    assert " s to score" in err
 
 
 def test_without_out_the_same_command_leads_to_the_same_folder(cli, tiny, tmp_path, monkeypatch):

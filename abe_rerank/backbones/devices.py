@@ -2,17 +2,48 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from abe_rerank.errors import UsageError, first_line
 
+if TYPE_CHECKING:
+    import torch
 
-def pick_device(device: str | None) -> str:
-    """The device as asked, or the GPU if there is one, else the CPU. Raises UsageError for one that torch lacks."""
+
+def pick_device(device: str | torch.device | None) -> str:
+    """The device as asked, or the GPU if there is one, else the CPU.
+
+    Raises UsageError for one that torch does not know or have, and for ``meta``, which holds no numbers; it names those
+    that there are.
+    """
     import torch
 
     if device is None:
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UsageError(f"the device {device!r} cannot be used here: {first_line(error)}") from None
-    return device
+        torch.zeros(1, device=device).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError, ValueError) as error:
+        raise UsageError(
+            f"the device {str(device)!r} cannot be used here ({_reason(str(device), error)}); "
+            f"use {', '.join(_devices())}, or leave --device out"
+        ) from None
+    return str(device)
+
+
+def _devices() -> list[str]:
+    """The devices that there are here."""
+    import torch
+
+    found = ["cpu", *(f"cuda:{k}" for k in range(torch.cuda.device_count()))]
+    return [*found, "mps"] if torch.backends.mps.is_available() else found
+
+
+def _reason(device: str, error: Exception) -> str:
+    """Why torch refuses a device, in a few words: of its own messages some are lists of all devices that could be."""
+    import torch
+
+    try:
+        kind = torch.device(device).type
+    except (RuntimeError, ValueError):
+        return "torch knows no such device"
+    return "it holds no numbers" if kind == "meta" else first_line(error).rstrip(".")

@@ -10,6 +10,7 @@ import torch
 from safetensors import SafetensorError
 
 from abe_rerank.backbones.base import Backbone
+from abe_rerank.backbones.devices import pick_device
 from abe_rerank.backbones.readers import ClipReader, Reader, Siglip2Reader, SiglipReader
 from abe_rerank.backbones.sizes import ImageSize, read_size
 from abe_rerank.errors import AbeRerankError, UsageError
@@ -44,7 +45,7 @@ def load_backbone(
     name = "builtin" if name_or_path is None else str(name_or_path)
     folder = _find(BUILTIN if name_or_path is None else name_or_path)
     source = str(folder) if name_or_path is None or Path(name_or_path).exists() else name
-    target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    target = torch.device(pick_device(device))
     kind = _dtype(dtype, target)
     model, tokenizer, processor = _load(source, kind)
     reader = _reader(model, name)

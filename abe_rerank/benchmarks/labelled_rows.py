@@ -1,4 +1,4 @@
-"""``abe-rerank calibrate``: fit and keep a calibration for a backbone, on the user's labelled rows or the shapes world.
+"""Labelled rows for ``abe-rerank calibrate``, and a calibration fitted to them.
 
 A row is a picture, a prompt, and whether the prompt is bound in it. With ``bound`` true every pair of the prompt is
 bound. With ``bound`` false at least one is not: the pair with the smallest margin is taken, unless the row names it in
@@ -19,7 +19,7 @@ import numpy as np
 from abe_rerank.errors import UsageError
 from abe_rerank.images import to_pil
 from abe_rerank.parsing import parse
-from abe_rerank.scoring.calibration import Calibration, fit, write_calibration
+from abe_rerank.scoring.calibration import Calibration, fit
 from abe_rerank.suites.manifest import read_records
 
 if TYPE_CHECKING:
@@ -97,25 +97,3 @@ def _pairs(scorer: AbeScorer, row: LabelledRow) -> Iterator[np.ndarray]:
         yield from numbers[0]
     else:
         yield numbers[0, int(numbers[0, :, 0].argmin())]
-
-
-def main(
-    backbone: str | Path | None = None,
-    rows: Path | None = None,
-    device: str | None = None,
-    image_size: str | None = None,
-) -> str:
-    """Fit a calibration and write it beside the backbone; returns what was done in words.
-
-    ``rows`` None calibrates on the choosing split of the shapes world, which suits the built-in backbone.
-    """
-    from abe_rerank.backbones import load_backbone
-    from abe_rerank.benchmarks.labelled_pairs import calibrate_on_shapes
-    from abe_rerank.scoring.abe import AbeScorer
-
-    scorer = AbeScorer(load_backbone(backbone, device, image_size=image_size))
-    calibration = calibrate_on_shapes(scorer) if rows is None else calibrate_on_rows(scorer, read_rows(rows))
-    path = write_calibration(scorer.backbone.folder, calibration)
-    mix = ", ".join(f"{count} {kind}" for kind, count in sorted(calibration.mix.items()))
-    absence = "" if calibration.found_above is not None else f"; no row has the kind {MISSING}: absence was not fitted"
-    return f"calibrated on {mix} pairs; calibration error on them {calibration.ece:.3f}{absence}; written to {path}"

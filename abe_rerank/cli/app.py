@@ -1,4 +1,4 @@
-"""The command line: options in, one call into :mod:`abe_rerank.cli`, errors as one line.
+"""The command line: the commands put together, errors as one line, exit codes.
 
 Nothing heavy is imported before a command runs. Exit codes: 0 done, 1 failure, 2 input that cannot be used, 130
 interrupted.
@@ -9,33 +9,24 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from abe_rerank import __version__
-from abe_rerank.cli.benchmark import app as benchmarks
-from abe_rerank.cli.evaluate_options import evaluate
-from abe_rerank.cli.options import (
-    AsJson,
-    Assets,
-    Backbone,
-    BatchSize,
-    Count,
-    Device,
-    Dtype,
-    Guidance,
-    ImageSize,
-    Model,
-    Prompt,
-    Run,
-    Scorer,
-    Seed,
-    Steps,
-)
-from abe_rerank.cli.statistics_options import compare, summarize
+from abe_rerank.cli import benchmark
+from abe_rerank.cli.calibrate import calibrate
+from abe_rerank.cli.compare import compare
+from abe_rerank.cli.evaluate import evaluate
+from abe_rerank.cli.generate import generate
+from abe_rerank.cli.options import GroupedCommand
+from abe_rerank.cli.parse import parse
+from abe_rerank.cli.report import report
+from abe_rerank.cli.score import score
+from abe_rerank.cli.show import show
+from abe_rerank.cli.summarize import summarize
 from abe_rerank.errors import AbeRerankError, UsageError
+from abe_rerank.text import printable
 
 app = typer.Typer(
     help="Best-of-N for text-to-image models by attribute binding, with a report of which attribute sits where.",
@@ -43,8 +34,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.add_typer(benchmarks, name="benchmark")
-app.command()(evaluate)
+for command in (generate, score, parse, show, report, evaluate, summarize, compare, calibrate):
+    app.command(cls=GroupedCommand)(command)
+app.add_typer(benchmark.app, name="benchmark")
 
 
 @app.callback(invoke_without_command=True)
@@ -56,113 +48,6 @@ def options(
     if version:
         typer.echo(f"abe-rerank {__version__}")
         raise typer.Exit
-
-
-@app.command()
-def generate(
-    prompt: Prompt,
-    n: Count = 8,
-    seed: Seed = 0,
-    model: Model = None,
-    backbone: Backbone = None,
-    scorer: Scorer = "abe",
-    out: Annotated[
-        Path | None, typer.Option(help="New or empty folder for the results.", show_default="runs/<time>-<words>")
-    ] = None,
-    steps: Steps = None,
-    guidance: Guidance = None,
-    batch_size: BatchSize = 1,
-    device: Device = None,
-    dtype: Dtype = None,
-    image_size: ImageSize = None,
-    assets: Assets = False,
-) -> None:
-    """Draw N images of PROMPT, score each attribute on its object, pick the best-bound image and say why."""
-    from abe_rerank.cli.generate import Request
-    from abe_rerank.cli.generate import generate as run
-    from abe_rerank.drawing.sampling import Sampling
-
-    sampling = Sampling(n=n, seed=seed, batch_size=batch_size, steps=steps, guidance=guidance)
-    run(Request(prompt, sampling, model, backbone, scorer, out, device, dtype, image_size, assets))
-
-
-@app.command()
-def parse(prompt: Prompt, as_json: AsJson = False) -> None:
-    """Show the objects, attributes, counts and relations that are read in PROMPT."""
-    from abe_rerank.cli.parse import parse as run
-
-    run(prompt, as_json)
-
-
-@app.command()
-def score(
-    images: Annotated[list[Path] | None, typer.Argument(help="Image files, or folders of them.")] = None,
-    prompt: Annotated[str | None, typer.Option(help="What the images should show.")] = None,
-    manifest: Annotated[Path | None, typer.Option(help="CSV or JSONL of image and prompt, instead.")] = None,
-    top_k: Annotated[int | None, typer.Option(help="Show only the best K of each prompt.", min=1)] = None,
-    backbone: Backbone = None,
-    scorer: Scorer = "abe",
-    device: Device = None,
-    dtype: Dtype = None,
-    image_size: ImageSize = None,
-    as_json: AsJson = False,
-) -> None:
-    """Score images that exist already, best first."""
-    from abe_rerank.cli.loading import load_reranker
-    from abe_rerank.cli.score import rows_of
-    from abe_rerank.cli.score import score as run
-
-    rows = rows_of(images or [], prompt, manifest)
-    run(load_reranker(backbone, scorer, device, dtype, image_size), rows, top_k, as_json)
-
-
-@app.command()
-def calibrate(
-    backbone: Backbone = None,
-    rows: Annotated[
-        Path | None,
-        typer.Option(help="CSV or JSONL of image, prompt, bound.", show_default="scenes of the shapes world"),
-    ] = None,
-    device: Device = None,
-    image_size: ImageSize = None,
-) -> None:
-    """Fit the probabilities of a backbone to labelled rows, and keep them beside it."""
-    from abe_rerank.benchmarks.labelled_rows import main as run
-    from abe_rerank.cli.loading import quiet_libraries
-    from abe_rerank.cli.terminal import say
-
-    quiet_libraries()
-    say(run(backbone, rows, device, image_size))
-
-
-@app.command()
-def report(
-    folder: Run,
-    against: Annotated[
-        Path | None, typer.Option(metavar="RUN_B", help="Put this evaluation side by side with the first.")
-    ] = None,
-    assets: Assets = False,
-) -> None:
-    """Make the page and the figures of a run again from what is stored, with no model."""
-    from abe_rerank.cli.report import report as run
-
-    run(folder, against, assets)
-
-
-@app.command()
-def show(
-    folder: Run,
-    rank: Annotated[int | None, typer.Option(help="Which image, best is 1.", show_default="the picked one")] = None,
-    plain: Annotated[bool, typer.Option("--plain", help="Words only, no picture.")] = False,
-) -> None:
-    """Show a run in the terminal: the picture, what was found in it, all candidates."""
-    from abe_rerank.cli.show import show as run
-
-    run(folder, rank, plain)
-
-
-app.command()(summarize)
-app.command()(compare)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -202,10 +87,14 @@ def _described(error: Exception) -> tuple[str, int]:
         return "interrupted", 130
     if isinstance(error, BrokenPipeError):
         return "", 1
+    if isinstance(error, MemoryError):
+        return "error: out of memory; use a smaller --image-size or --batch-size, or fewer images at once", 1
     if hasattr(error, "format_message") and hasattr(error, "exit_code"):  # typer's own, whichever click it is built on
         return f"error: {_one_line(error.format_message()).rstrip('.')}; see --help", int(error.exit_code)
-    return f"unexpected {type(error).__name__}: {_one_line(str(error))}; --debug shows the traceback", 1
+    what = f"unexpected {type(error).__name__}: {_one_line(str(error))}"
+    return f"{what}; this is a bug in abe-rerank: please report it with what the same command prints with --debug", 1
 
 
 def _one_line(text: str) -> str:
-    return "".join(c if c.isprintable() else " " for c in text).strip()
+    """The text without line breaks and tabs, and with nothing that could steer a terminal."""
+    return printable(" ".join(text.split()))

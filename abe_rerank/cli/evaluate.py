@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-import shlex
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from abe_rerank.cli.loading import load_models, load_reranker
+import typer
+
+from abe_rerank.cli.evaluate_request import SUITE, EvaluateRequest
+from abe_rerank.cli.loading import load_models, load_reranker, warn_of_slow_type
+from abe_rerank.cli.options import (
+    DRAW,
+    OUTPUT,
+    SCORE,
+    Backbone,
+    BatchSize,
+    Device,
+    Dtype,
+    Guidance,
+    ImageSize,
+    Model,
+    Scorer,
+    Steps,
+)
 from abe_rerank.errors import UsageError
-from abe_rerank.text import words_of
 
 if TYPE_CHECKING:
-    from abe_rerank.drawing.sampling import Sampling
     from abe_rerank.evaluation.judging import Measure
     from abe_rerank.evaluation.listing import Listing
     from abe_rerank.evaluation.plan import Plan
@@ -23,66 +35,104 @@ if TYPE_CHECKING:
     from abe_rerank.evaluation.sources import Drawn, Found
     from abe_rerank.reranker import Reranker
 
-SUITE, N = "shapes", 4
+
+def evaluate(
+    suite: Annotated[
+        str | None,
+        typer.Option(
+            "--suite",
+            "--prompts",
+            help="A suite's name, or a file of prompts: one a line, JSONL, GenEval, PartiPrompts, DrawBench, DPG.",
+            show_default="shapes, or the prompts that --images names",
+            rich_help_panel=DRAW,
+        ),
+    ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            help="Use these images and draw none: a folder in T2I-CompBench's or GenEval's layout, a run, or a CSV or "
+            "JSONL of image, prompt [, id, category].",
+            rich_help_panel=DRAW,
+        ),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="Use only the first prompts.", min=1, rich_help_panel=DRAW)] = None,
+    n: Annotated[
+        int | None,
+        typer.Option(
+            "--n",
+            "-n",
+            min=1,
+            help="How many images of each prompt.",
+            show_default="4, or all that --images has",
+            rich_help_panel=DRAW,
+        ),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Image k (from 0) of every prompt has seed + k.", rich_help_panel=DRAW)
+    ] = 0,
+    steps: Steps = None,
+    guidance: Guidance = None,
+    batch_size: BatchSize = 1,
+    model: Model = None,
+    backbone: Backbone = None,
+    device: Device = None,
+    dtype: Dtype = None,
+    scorer: Scorer = "abe",
+    image_size: ImageSize = None,
+    judge: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SCORER[:BACKBONE]", help="A second scorer, which judges the picks.", rich_help_panel=SCORE
+        ),
+    ] = None,
+    oracle: Annotated[
+        bool | None,
+        typer.Option(
+            "--oracle/--no-oracle",
+            help="Judge by the detector of the shapes world, too.",
+            show_default="only for the suite shapes",
+            rich_help_panel=SCORE,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for the run; if it holds an unfinished run of the same settings, that is continued.",
+            show_default="runs/<suite>-<digest of the other options>",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+) -> None:
+    """Measure how well a text-to-image model binds attributes: draw N images for each prompt of a suite, or take images
+    that exist already, and score them.
+
+    Each result is on the disk as soon as it is there: after a kill, the same command continues where it was. On several
+    GPUs or machines with a shared folder: accelerate launch -m abe_rerank evaluate ...
+    """
+    run(
+        EvaluateRequest(
+            suite=suite,
+            model=model,
+            n=n,
+            seed=seed,
+            batch_size=batch_size,
+            steps=steps,
+            guidance=guidance,
+            images=images,
+            limit=limit,
+            backbone=backbone,
+            scorer=scorer,
+            judge=judge,
+            oracle=oracle,
+            device=device,
+            dtype=dtype,
+            image_size=image_size,
+            out=out,
+        )
+    )
 
 
-@dataclass(frozen=True)
-class Request:
-    """What the command line asks for; None is the default, which may depend on the rest."""
-
-    suite: str | None = None
-    model: str | None = None
-    n: int | None = None
-    seed: int = 0
-    batch_size: int = 1
-    steps: int | None = None
-    guidance: float | None = None
-    images: Path | None = None
-    limit: int | None = None
-    backbone: str | None = None
-    scorer: str = "abe"
-    judge: str | None = None
-    oracle: bool | None = None
-    device: str | None = None
-    dtype: str | None = None
-    image_size: str | None = None
-    out: Path | None = None
-
-    @property
-    def folder(self) -> Path:
-        """Where the run lies: ``--out``, or a folder under ``runs`` that the same settings always lead to."""
-        if self.out is not None:
-            return self.out
-        settings = json.dumps(asdict(self), sort_keys=True, default=str, ensure_ascii=True)
-        digest = hashlib.sha256(settings.encode()).hexdigest()[:8]
-        name = self.suite_name or Path(os.path.abspath(str(self.images))).name
-        return Path("runs") / f"{words_of(name, 32)}-{digest}"
-
-    @property
-    def asks_oracle(self) -> bool:
-        """Whether the oracle of the shapes world judges: as said, or where the suite is that of its world."""
-        return self.suite_name.partition(":")[0] == SUITE if self.oracle is None else self.oracle
-
-    @property
-    def suite_name(self) -> str:
-        """What the run calls its prompts: a suite, the name of a file, or nothing where the images name them."""
-        if self.suite is None:
-            return "" if self.images else SUITE
-        return Path(self.suite).name if os.path.exists(self.suite) else self.suite
-
-    @property
-    def command(self) -> str:
-        """The command line, with what is not default."""
-        words = ["abe-rerank", "evaluate"]
-        for name, value in asdict(self).items():
-            if isinstance(value, bool):
-                words.append(f"--{name}" if value else f"--no-{name}")
-            elif value is not None and value != getattr(Request, name):
-                words.append(f"--{name.replace('_', '-')}={value}")
-        return shlex.join(words)
-
-
-def evaluate(request: Request) -> None:
+def run(request: EvaluateRequest) -> None:
     """Do a run, or what is left of it, and say where its results are.
 
     Raises UsageError for input that cannot be used, AbeRerankError if some image could not be drawn, read or scored:
@@ -96,14 +146,16 @@ def evaluate(request: Request) -> None:
     listing = _listing(request)
     plan = _plan(request, listing)
     world = World.join(request.device)
-    _run(request, listing, plan, world)
+    if world.is_first:
+        warn_of_slow_type(world.device, request.dtype)
+    _complete(request, listing, plan, world)
     world.leave()
     if world.is_first:
         conclude(request.folder)
 
 
-def _run(request: Request, listing: Listing, plan: Plan, world: World) -> None:
-    from abe_rerank.cli.evaluate_notes import greet, warn
+def _complete(request: EvaluateRequest, listing: Listing, plan: Plan, world: World) -> None:
+    from abe_rerank.cli.evaluate_notes import TimedSource, greet, warn_of_prompts
     from abe_rerank.evaluation.identity import Asked, prompts_file, record_of
     from abe_rerank.evaluation.work import finish, open_run, work
 
@@ -117,13 +169,16 @@ def _run(request: Request, listing: Listing, plan: Plan, world: World) -> None:
         greet(out, plan, state, record, listing)
     if not state.complete:
         if world.is_first:
-            warn(plan, source, measure)
-        work(out, plan, source, measure, state, world)
+            warn_of_prompts(plan, source, measure)
+        timed_source = TimedSource(source)
+        work(out, plan, timed_source, measure, state, world)
+        if world.is_first:
+            timed_source.note_seconds()
         world.wait()
         world.by_first(lambda: finish(out, plan))
 
 
-def _listing(request: Request) -> Listing:
+def _listing(request: EvaluateRequest) -> Listing:
     """The prompts, with the files of their images if there are any. Raises UsageError for what does not go together."""
     from abe_rerank.evaluation.listing import Listing, find_images
     from abe_rerank.suites import load_prompts
@@ -135,30 +190,23 @@ def _listing(request: Request) -> Listing:
     drawing["--seed"] = request.seed or None
     given = [name for name, value in drawing.items() if value is not None]
     if given:
-        raise UsageError(f"{', '.join(given)}: --images takes images that are there and draws none; leave one out")
+        raise UsageError(f"{', '.join(given)}: nothing is drawn where --images gives the images; leave one of them out")
     suite = None if request.suite is None else load_prompts(request.suite)[: request.limit]
     return find_images(Path(os.path.abspath(request.images)), suite).first(request.limit)
 
 
-def _plan(request: Request, listing: Listing) -> Plan:
+def _plan(request: EvaluateRequest, listing: Listing) -> Plan:
     """The work. Raises UsageError for numbers that cannot be."""
     from abe_rerank.evaluation.plan import Plan
 
-    sampling = _sampling(request)
+    sampling = request.sampling
     if request.images is None:
         return Plan(listing.prompts, (sampling.n,) * len(listing.prompts), sampling.batch_size)
     counts = tuple(request.n or max(1, len(files)) for files in listing.files)
     return Plan(listing.prompts, counts, request.batch_size)
 
 
-def _sampling(request: Request) -> Sampling:
-    from abe_rerank.drawing.sampling import Sampling
-
-    n = N if request.n is None else request.n
-    return Sampling(n, request.seed, min(request.batch_size, n), request.steps, request.guidance)
-
-
-def _source(request: Request, listing: Listing, world: World) -> tuple[Drawn | Found, Reranker]:
+def _source(request: EvaluateRequest, listing: Listing, world: World) -> tuple[Drawn | Found, Reranker]:
     """Where the images come from, and what scores them."""
     from abe_rerank.evaluation.sources import Drawn, Found
 
@@ -167,10 +215,10 @@ def _source(request: Request, listing: Listing, world: World) -> tuple[Drawn | F
         return Found(Path(os.path.abspath(request.images)), listing.files), reranker
     names = (request.model, request.backbone, request.scorer)
     pipeline, reranker = load_models(*names, world.device, request.dtype, request.image_size, shown=world.is_first)
-    return Drawn(pipeline, _sampling(request), request.folder), reranker
+    return Drawn(pipeline, request.sampling, request.folder), reranker
 
 
-def _measure(request: Request, reranker: Reranker, world: World) -> Measure:
+def _measure(request: EvaluateRequest, reranker: Reranker, world: World) -> Measure:
     """The scorer with the judge and the oracle that are asked for. Raises UsageError for a judge that is the scorer."""
     from abe_rerank.evaluation.judging import Measure
     from abe_rerank.scoring import make_scorer

@@ -1,44 +1,48 @@
-"""What ``abe-rerank evaluate`` says: what it begins or goes on with, what may surprise, what is done."""
+"""What ``abe-rerank evaluate`` says: what it starts or continues, what may surprise, what was found."""
 
 from __future__ import annotations
 
 import shlex
+import time
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from abe_rerank.cli.terminal import note, say
-from abe_rerank.errors import AbeRerankError
-from abe_rerank.text import table
+from abe_rerank.cli.terminal import note, say, warn
+from abe_rerank.errors import AbeRerankError, UsageError
+from abe_rerank.text import readable, table
 
 if TYPE_CHECKING:
     from abe_rerank.evaluation.judging import Measure
     from abe_rerank.evaluation.listing import Listing
-    from abe_rerank.evaluation.plan import Plan
-    from abe_rerank.evaluation.sources import Drawn, Found
+    from abe_rerank.evaluation.plan import Block, Plan
+    from abe_rerank.evaluation.sources import Drawn, Found, Taken
     from abe_rerank.evaluation.summary_schema import Choices, Group
     from abe_rerank.evaluation.work import State
     from abe_rerank.runs.results import RunRecord
+    from abe_rerank.suites import SuitePrompt
 
 
 def greet(out: Path, plan: Plan, state: State, record: RunRecord, listing: Listing) -> None:
-    """Say what is begun or gone on with, and what may make its results differ."""
+    """Say what is started or continued, and what may make its results differ."""
     total = len(plan.keys)
     if state.complete:
-        note(f"{out} is complete; nothing is done")
+        note(f"{out} is complete already; nothing to do")
     elif state.done:
-        note(f"going on in {out}: {len(state.done)} of {total} results are there")
+        note(f"continuing the run in {out}: {len(state.done)} of {total} results are there")
     else:
         note(f"{total} images of {len(plan.prompts)} prompts into {out}")
     changed = [name for name, version in record.versions.items() if state.begun.versions.get(name) != version]
     if changed and not state.complete:
         was = ", ".join(f"{name} {state.begun.versions.get(name)}" for name in changed)
-        note(f"warning: the run was begun with {was}; what comes now may differ in the last digits")
+        warn(f"the run was started with {was}; new results may differ from the old ones in their last digits")
     if listing.left_out:
-        note(f"warning: {len(listing.left_out)} files are left out, the first: {listing.left_out[0]}")
+        warn(f"{len(listing.left_out)} files are left out, the first: {listing.left_out[0]}")
 
 
-def warn(plan: Plan, source: Drawn | Found, measure: Measure) -> None:
-    """One line each for what the models cannot read in the prompts."""
+def warn_of_prompts(plan: Plan, source: Drawn | Found, measure: Measure) -> None:
+    """One line each for what the models, the parser and the oracle cannot read in the prompts."""
     from abe_rerank.drawing.prompt_fit import cut_off, tokenizers_of, unknown_words
     from abe_rerank.evaluation.sources import Drawn
 
@@ -48,19 +52,80 @@ def warn(plan: Plan, source: Drawn | Found, measure: Measure) -> None:
     if isinstance(source, Drawn):
         readers["the text-to-image model"] = tokenizers_of(source.pipeline)
         cut = [cut_off(source.pipeline, prompt) is not None for prompt in prompts]
-        _note_some(cut, "are longer than the text-to-image model reads, which cuts them")
+        _warn_of_some(cut, "are longer than the text-to-image model reads, which cuts them")
     for name, tokenizers in readers.items():
         unknown = [unknown_words(tokenizers, prompt) for prompt in prompts]
         words = list(dict.fromkeys(word for some in unknown for word in some))
         listed = ", ".join(words[:8]) + (", ..." if len(words) > 8 else "")
-        _note_some([bool(some) for some in unknown], f"have words for which {name} has no token: {listed}")
+        _warn_of_some([bool(some) for some in unknown], f"have words for which {name} has no token: {listed}")
     parts = [len(backbone.text_windows(prompt)) > 1 for prompt in prompts]
-    _note_some(parts, "are longer than the backbone reads at once: they are read in parts cut at phrases")
+    _warn_of_some(parts, "are longer than the backbone reads at once: they are read in parts cut at phrases")
+    _warn_of_parses(plan.prompts)
+    if measure.oracle is not None:
+        _warn_of_first(prompts, _cannot_judge, "cannot be judged by the oracle")
 
 
-def _note_some(which: list[bool], what: str) -> None:
+def _warn_of_parses(prompts: Iterable[SuitePrompt]) -> None:
+    """Name a prompt whose pairs are not those that its suite expects."""
+    from abe_rerank.parsing import parse
+
+    expected = {prompt.prompt: sorted(prompt.pairs) for prompt in prompts if prompt.pairs is not None}
+
+    def other_pairs(prompt: str) -> str | None:
+        found = sorted(parse(prompt).pairs)
+        return None if found == expected[prompt] else ", ".join(map(" ".join, found)) or "nothing to bind"
+
+    _warn_of_first(list(expected), other_pairs, "are parsed otherwise than their suite expects")
+
+
+def _cannot_judge(prompt: str) -> str | None:
+    """Why the oracle cannot judge images of a prompt; None if it can."""
+    from abe_rerank.parsing import parse
+    from abe_rerank.shapes.wishes import asked_of
+
+    try:
+        asked_of(parse(prompt))
+    except UsageError as error:
+        return str(error)
+    return None
+
+
+def _warn_of_first(prompts: list[str], problem: Callable[[str], str | None], what: str) -> None:
+    """Count the prompts that have a problem, and show the first with what it is."""
+    found = [(prompt, reason) for prompt in prompts if (reason := problem(prompt)) is not None]
+    if found:
+        prompt, reason = found[0]
+        warn(f"{len(found)} of {len(prompts)} prompts {what}, the first: {prompt} ({reason})")
+
+
+def _warn_of_some(which: list[bool], what: str) -> None:
     if any(which):
-        note(f"warning: {sum(which)} of {len(which)} prompts {what}")
+        warn(f"{sum(which)} of {len(which)} prompts {what}")
+
+
+@dataclass
+class TimedSource:
+    """A source of images with how long it takes to draw or read them, and when it began."""
+
+    source: Drawn | Found
+    started: float = field(default_factory=time.perf_counter)
+    taking: float = 0.0
+    images: int = 0
+
+    def take(self, block: Block, prompt: str, wanted: Collection[int]) -> list[Taken]:
+        """What the source gives, see :class:`abe_rerank.evaluation.sources.Source`."""
+        start = time.perf_counter()
+        taken = self.source.take(block, prompt, wanted)
+        self.taking += time.perf_counter() - start
+        self.images += len(taken)
+        return taken
+
+    def note_seconds(self) -> None:
+        """Say what an image took: drawing or reading it, and the rest, which is scoring and writing."""
+        if self.images:
+            rest = time.perf_counter() - self.started - self.taking
+            each = f"{self.taking / self.images:.3f} s to draw or read, {rest / self.images:.3f} s to score"
+            note(f"an image took {each}")
 
 
 def conclude(out: Path) -> None:
@@ -80,7 +145,7 @@ def conclude(out: Path) -> None:
     header += ["right"] if summary.all.oracle else []
     groups = summary.categories if len(summary.categories) > 1 else ()
     say(table(header, [_cells(group)[: len(header)] for group in (*groups, summary.all)]))
-    say(f"\nmeans over prompts; intervals and more: abe-rerank summarize {shlex.quote(str(out))}")
+    say(f"\nmeans over prompts; intervals and more: abe-rerank summarize {shlex.quote(readable(out))}")
     say(f"{results}\n{page}")
     if counts := summary.all.counts.unscored:
         first = summary.unscored[0]

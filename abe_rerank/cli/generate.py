@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
-import shlex
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from abe_rerank.cli.loading import load_models
-from abe_rerank.cli.terminal import cosine, note, say
+import typer
+
+from abe_rerank.cli.command_line import Part, command_line
+from abe_rerank.cli.loading import load_models, warn_of_slow_type
+from abe_rerank.cli.options import (
+    OUTPUT,
+    Assets,
+    Backbone,
+    BatchSize,
+    Count,
+    Device,
+    Dtype,
+    Guidance,
+    ImageSize,
+    Model,
+    Prompt,
+    Scorer,
+    Seed,
+    Steps,
+)
+from abe_rerank.cli.terminal import cosine, say, warn
+from abe_rerank.cli.timing import timed
 from abe_rerank.errors import AbeRerankError
-from abe_rerank.runs.new_folder import default_folder, new_run_folder
 from abe_rerank.text import table
 
 if TYPE_CHECKING:
@@ -25,9 +40,37 @@ if TYPE_CHECKING:
     from abe_rerank.types import Ranking
 
 
+def generate(
+    prompt: Prompt,
+    n: Count = 8,
+    seed: Seed = 0,
+    steps: Steps = None,
+    guidance: Guidance = None,
+    batch_size: BatchSize = 1,
+    model: Model = None,
+    backbone: Backbone = None,
+    device: Device = None,
+    dtype: Dtype = None,
+    scorer: Scorer = "abe",
+    image_size: ImageSize = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="New or empty folder for the results.", show_default="runs/<time>-<words>", rich_help_panel=OUTPUT
+        ),
+    ] = None,
+    assets: Assets = False,
+) -> None:
+    """Draw N images of PROMPT, score each attribute on its object, pick the best-bound image and say why."""
+    from abe_rerank.drawing.sampling import Sampling
+
+    sampling = Sampling(n=n, seed=seed, batch_size=batch_size, steps=steps, guidance=guidance)
+    run(GenerateRequest(prompt, sampling, model, backbone, scorer, out, device, dtype, image_size, assets))
+
+
 @dataclass(frozen=True)
-class Request:
-    """What the command line asks for."""
+class GenerateRequest:
+    """What the command line asks for; None is the built-in model, or the default."""
 
     prompt: str
     sampling: Sampling
@@ -45,7 +88,7 @@ class Request:
 class _Run:
     """A request with what carried it out; ``seconds`` fills up as it goes on."""
 
-    request: Request
+    request: GenerateRequest
     out: Path
     started: datetime
     pipeline: Pipeline
@@ -54,35 +97,48 @@ class _Run:
     seconds: dict[str, float]
 
 
-def generate(request: Request) -> None:
-    """Run a request and print its table; the run folder is written whole or not at all.
+def run(request: GenerateRequest) -> None:
+    """Draw, score and rank, and print the table; the run folder is written whole or not at all.
 
     Raises UsageError for input that cannot be used, AbeRerankError if loading, drawing or scoring everything fails.
     """
     from abe_rerank.report.folder import write_run
     from abe_rerank.reranker import as_spec, prompt_warnings, rounding_warning
+    from abe_rerank.runs.new_folder import default_folder, new_run_folder
 
     started = datetime.now().astimezone()
     spec = as_spec(request.prompt)
     out = request.out or default_folder(request.prompt, started)
     seconds: dict[str, float] = {}
     with new_run_folder(out) as folder:
-        with _timed(seconds, "loading"):
+        _warn_of_waste(request.sampling)
+        warn_of_slow_type(request.device, request.dtype)
+        with timed(seconds, "loading"):
             pipeline, reranker = load_models(
                 request.model, request.backbone, request.scorer, request.device, request.dtype, request.image_size
             )
         warnings = prompt_warnings(spec.prompt, reranker.scorer.backbone, pipeline)
         for warning in warnings:
-            note(f"warning: {warning}")
-        with _timed(seconds, "sampling and scoring"):
+            warn(warning)
+        with timed(seconds, "sampling and scoring"):
             ranking = reranker.generate_from(pipeline, spec, request.sampling, progress=True)
         if close := rounding_warning([c.score.value for c in ranking.candidates], reranker.scorer.backbone):
             warnings.append(close)
-            note(f"warning: {close}")
+            warn(close)
         report = _report(_Run(request, out, started, pipeline, reranker, tuple(warnings), seconds), ranking)
         write_run(folder, report, [candidate.image for candidate in ranking.candidates], linked=request.assets)
     say(ranking_table(ranking))
     say(_verdict(ranking, out))
+
+
+def _warn_of_waste(sampling: Sampling) -> None:
+    """Say that a batch is larger than what is asked for. It is drawn whole all the same: images are equal to the bit at
+    equal batch size alone, and the command that draws the winner again asks for one image of such a batch."""
+    if sampling.batch_size > sampling.n:
+        warn(
+            f"--batch-size {sampling.batch_size} draws {sampling.batch_size} images at once, of which {sampling.n} are "
+            f"kept; --batch-size {sampling.n} draws no more than these, which may differ in their last digits"
+        )
 
 
 def ranking_table(ranking: Ranking) -> str:
@@ -133,7 +189,7 @@ def _with_settings(ranking: Ranking, settings: dict[str, object]) -> Ranking:
     return replace(ranking, settings=settings)
 
 
-def _commands(request: Request, ranking: Ranking, out: Path) -> Commands:
+def _commands(request: GenerateRequest, ranking: Ranking, out: Path) -> Commands:
     """The command that was run, the one that draws the winner again (at the same batch size, to the bit), and one that
     scores the images again."""
     from abe_rerank.runs.report_record import Commands
@@ -141,47 +197,28 @@ def _commands(request: Request, ranking: Ranking, out: Path) -> Commands:
     best = ranking.candidates[0]
     redraw = None
     if best.score.value is not None and best.seed is not None:
-        redraw = _command(request, n=1, seed=best.seed)
-    run = _command(request, request.sampling.n, request.sampling.seed)
-    return Commands(run=run, redraw=redraw, rescore=_rescore(request, out))
+        redraw = _draw_command(request, n=1, seed=best.seed)
+    again = _draw_command(request, request.sampling.n, request.sampling.seed)
+    return Commands(run=again, redraw=redraw, rescore=_score_command(request, out))
 
 
-def _rescore(request: Request, out: Path) -> str:
-    options = {
-        "--prompt": request.prompt,
-        "--backbone": request.backbone,
-        "--scorer": None if request.scorer == "abe" else request.scorer,
-        "--device": request.device,
-        "--dtype": request.dtype,
-        "--image-size": request.image_size,
-    }
-    given = [f"{name}={value}" for name, value in options.items() if value is not None]
-    return shlex.join(["abe-rerank", "score", str(out / "candidates"), *given])
+def _score_command(request: GenerateRequest, out: Path) -> str:
+    parts = [str(out / "candidates"), ("--prompt", request.prompt), *_models(request)]
+    return command_line("score", parts)
 
 
-def _command(request: Request, n: int, seed: int) -> str:
+def _draw_command(request: GenerateRequest, n: int, seed: int) -> str:
     sampling = request.sampling
-    options = {
-        "--n": n,
-        "--seed": seed,
-        "--batch-size": sampling.batch_size,
-        "--steps": sampling.steps,
-        "--guidance": sampling.guidance,
-        "--model": request.model,
-        "--backbone": request.backbone,
-        "--scorer": None if request.scorer == "abe" else request.scorer,
-        "--device": request.device,
-        "--dtype": request.dtype,
-        "--image-size": request.image_size,
-    }
-    words = ["abe-rerank", "generate"]
-    for name, value in options.items():
-        words += [] if value is None else [name, str(value)]
-    return shlex.join([*words, "--", request.prompt] if request.prompt.startswith("-") else [*words, request.prompt])
+    drawing: list[Part] = [("--n", n), ("--seed", seed), ("--batch-size", sampling.batch_size)]
+    drawing += [("--steps", sampling.steps), ("--guidance", sampling.guidance), ("--model", request.model)]
+    return command_line("generate", [*drawing, *_models(request), request.prompt], joined=False)
 
 
-@contextmanager
-def _timed(seconds: dict[str, float], what: str) -> Iterator[None]:
-    start = time.perf_counter()
-    yield
-    seconds[what] = time.perf_counter() - start
+def _models(request: GenerateRequest) -> list[Part]:
+    return [
+        ("--backbone", request.backbone),
+        ("--scorer", None if request.scorer == "abe" else request.scorer),
+        ("--device", request.device),
+        ("--dtype", request.dtype),
+        ("--image-size", request.image_size),
+    ]

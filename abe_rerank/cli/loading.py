@@ -7,6 +7,8 @@ import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from abe_rerank.cli.terminal import warn
+
 if TYPE_CHECKING:
     from abe_rerank.drawing.pipelines import Pipeline
     from abe_rerank.reranker import Reranker
@@ -46,6 +48,17 @@ def load_reranker(
     from abe_rerank.reranker import Reranker
 
     return Reranker.from_pretrained(backbone, scorer, device=device, dtype=dtype, image_size=image_size)
+
+
+def warn_of_slow_type(device: str | None, dtype: str | None) -> None:
+    """Say that float16 is slow where the models will run on a CPU. Raises UsageError for an unusable device."""
+    if dtype != "float16":
+        return
+    quiet_libraries()
+    from abe_rerank.backbones.devices import pick_device
+
+    if pick_device(device).startswith("cpu"):
+        warn("float16 is many times slower than float32 on a CPU; leave --dtype out there")
 
 
 def quiet_libraries() -> None:

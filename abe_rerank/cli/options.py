@@ -1,35 +1,106 @@
-"""Options that several commands share."""
+"""Options that several commands share, each declared once, and help texts that show options in groups."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
+
+DRAW, MODELS, SCORE, OUTPUT = "What to draw", "Which models", "How to score", "Where results go"
+"""The groups of options in a help text."""
 
 Prompt = Annotated[str, typer.Argument(metavar="PROMPT", help="What the image should show.")]
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")]
+
+Count = Annotated[int, typer.Option("--n", "-n", help="How many images to draw.", rich_help_panel=DRAW)]
+Seed = Annotated[int, typer.Option(help="Seed of image 0; image k has seed + k.", rich_help_panel=DRAW)]
+Steps = Annotated[
+    int | None, typer.Option(help="Denoising steps.", show_default="the model's own", rich_help_panel=DRAW)
+]
+Guidance = Annotated[
+    float | None, typer.Option(help="Guidance scale.", show_default="the model's own", rich_help_panel=DRAW)
+]
+BatchSize = Annotated[int, typer.Option(help="How many images to draw at once.", rich_help_panel=DRAW)]
+
 Model = Annotated[
-    str | None, typer.Option(help="Text-to-image model: a diffusers folder or hub id.", show_default="the built-in one")
+    str | None,
+    typer.Option(
+        help="Text-to-image model: a diffusers folder or hub id.",
+        show_default="the built-in one",
+        rich_help_panel=MODELS,
+    ),
 ]
 Backbone = Annotated[
-    str | None, typer.Option(help="CLIP-like model: a transformers folder or hub id.", show_default="the built-in one")
+    str | None,
+    typer.Option(
+        help="CLIP-like model that scores: a transformers folder or hub id.",
+        show_default="the built-in one",
+        rich_help_panel=MODELS,
+    ),
 ]
-Scorer = Annotated[str, typer.Option(help="abe (attribute binding), clip (global score) or filip (best patches).")]
-Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...", show_default="the GPU if there is one")]
+Device = Annotated[
+    str | None,
+    typer.Option(
+        help="Where the models run: cpu, cuda, cuda:1, ...",
+        show_default="the GPU if there is one",
+        rich_help_panel=MODELS,
+    ),
+]
 Dtype = Annotated[
-    str | None, typer.Option(help="float32, float16 or bfloat16.", show_default="float16 on a GPU, else float32")
+    str | None,
+    typer.Option(
+        help="Number type of the models: float32, float16 or bfloat16.",
+        show_default="float16 on a GPU, else float32",
+        rich_help_panel=MODELS,
+    ),
+]
+
+Scorer = Annotated[
+    str,
+    typer.Option(help="abe (attribute binding), clip (global score) or filip (best patches).", rich_help_panel=SCORE),
 ]
 ImageSize = Annotated[
     str | None,
     typer.Option(
-        help="Size at which the backbone sees images: 144, or 96x144 (height x width).", show_default="its own"
+        help="Size at which the backbone sees images: 144, or 96x144 (height x width).",
+        show_default="the backbone's own",
+        rich_help_panel=SCORE,
     ),
 ]
-Count = Annotated[int, typer.Option("--n", "-n", help="How many images to draw for a prompt.")]
-Seed = Annotated[int, typer.Option(help="Seed of the first image; image k has seed + k.")]
-BatchSize = Annotated[int, typer.Option(help="Images drawn at once.")]
-Steps = Annotated[int | None, typer.Option(help="Denoising steps.", show_default="the model's own")]
-Guidance = Annotated[float | None, typer.Option(help="Guidance scale.", show_default="the model's own")]
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")]
-Assets = Annotated[bool, typer.Option("--assets", help="Let report.html name its images, not hold them.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+Assets = Annotated[
+    bool,
+    typer.Option(
+        "--assets", help="Link images from report.html instead of embedding them in it.", rich_help_panel=OUTPUT
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.", rich_help_panel=OUTPUT)]
+Format = Annotated[
+    str | None,
+    typer.Option("--format", help="table, json, csv, markdown or latex.", show_default="table", rich_help_panel=OUTPUT),
+]
+
+
+class GroupedCommand(TyperCommand):
+    """A command whose help shows its options in their groups, in plain text: importing rich for it costs 0.4 s."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write arguments first, then each group in the order in which its first option is declared."""
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            if (record := parameter.get_help_record(ctx)) is not None:
+                groups.setdefault(_group_of(parameter), []).append(record)
+        for title in sorted(groups, key=lambda title: (title != _ARGUMENTS, title == _OTHERS)):
+            with formatter.section(title):
+                formatter.write_dl(groups[title])
+
+
+_ARGUMENTS, _OTHERS = "Arguments", "Options"
+
+
+def _group_of(parameter: Any) -> str:
+    if parameter.param_type_name == "argument":
+        return _ARGUMENTS
+    return getattr(parameter, "rich_help_panel", None) or _OTHERS

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from abe_rerank.cli.terminal import say
+from typing import TYPE_CHECKING
+
+from abe_rerank.cli.options import AsJson, Prompt
+from abe_rerank.cli.terminal import say, say_json
 from abe_rerank.text import printable
-from abe_rerank.types import ObjectPhrase, Spec
+
+if TYPE_CHECKING:
+    from abe_rerank.types import ObjectPhrase, Spec
 
 
-def parse(prompt: str, as_json: bool) -> None:
-    """Print the parse of a prompt. Raises UsageError for an empty one."""
+def parse(prompt: Prompt, as_json: AsJson = False) -> None:
+    """Show the objects, attributes, counts and relations that are read in PROMPT."""
     from abe_rerank.reranker import as_spec
 
     spec = as_spec(prompt)
     if as_json:
         from abe_rerank.runs.build import parse_record
 
-        say(parse_record(spec).model_dump_json(indent=1))
+        say_json(parse_record(spec).model_dump_json(indent=1))
     else:
         say(describe(spec))
 

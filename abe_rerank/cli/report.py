@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
-from abe_rerank.cli.terminal import note, say
+import typer
+
+from abe_rerank.cli.options import OUTPUT, Assets, Run
+from abe_rerank.cli.terminal import say, warn
 from abe_rerank.errors import UsageError
 
 
-def report(folder: Path, against: Path | None, assets: bool) -> None:
-    """Write the page of a run again, with the figures of one that generate wrote, and print where they are.
-
-    ``against`` is a second evaluation run, for a page that compares it with the first. Raises UsageError for a folder
-    that is no run, AbeRerankError for one whose files cannot be read or written.
-    """
+def report(
+    folder: Run,
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RUN_B",
+            help="Make a page that puts this second run of evaluate beside the first.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    assets: Assets = False,
+) -> None:
+    """Make the page and the figures of a run again from what is stored, with no model."""
     if against is None and not is_evaluation(folder):
         _one_prompt(folder, assets)
         return
@@ -24,7 +35,7 @@ def report(folder: Path, against: Path | None, assets: bool) -> None:
         return
     for place in (folder, against):
         if not is_evaluation(place):
-            raise UsageError(f"{place} is no run of evaluate, and only those are put side by side")
+            raise UsageError(f"{place} is a run of generate; --against compares two runs of evaluate")
     say(str(comparison_page(folder, against)))
 
 
@@ -48,6 +59,6 @@ def _one_prompt(folder: Path, assets: bool) -> None:
     record, images = read_run(folder)
     for candidate, image in zip(record.candidates, images, strict=True):
         if pixels_sha256(image) != candidate.pixels_sha256:
-            note(f"warning: {folder / candidate.image} is not the image that was scored")
+            warn(f"{folder / candidate.image} is not the image that was scored")
     write_views(folder, record, images, linked=assets)
     say(f"{folder / 'report.html'}\n{folder / 'contact_sheet.png'}")

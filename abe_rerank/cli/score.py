@@ -8,9 +8,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from abe_rerank.cli.terminal import cosine, note, say
+import typer
+
+from abe_rerank.cli.loading import load_reranker, warn_of_slow_type
+from abe_rerank.cli.options import OUTPUT, AsJson, Backbone, Device, Dtype, ImageSize, Scorer
+from abe_rerank.cli.terminal import cosine, say, say_json, warn
 from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.suites.manifest import Row, read_manifest
 from abe_rerank.text import table
@@ -22,6 +26,31 @@ if TYPE_CHECKING:
     from abe_rerank.types import Score
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+
+SUBJECT = "What to score"
+
+
+def score(
+    images: Annotated[list[Path] | None, typer.Argument(help="Image files, or folders of them.")] = None,
+    prompt: Annotated[str | None, typer.Option(help="What the images should show.", rich_help_panel=SUBJECT)] = None,
+    manifest: Annotated[
+        Path | None,
+        typer.Option(help="A CSV or JSONL file of image and prompt, instead of both.", rich_help_panel=SUBJECT),
+    ] = None,
+    backbone: Backbone = None,
+    device: Device = None,
+    dtype: Dtype = None,
+    scorer: Scorer = "abe",
+    image_size: ImageSize = None,
+    top_k: Annotated[
+        int | None, typer.Option(help="Show only the best K of each prompt.", min=1, rich_help_panel=OUTPUT)
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score images that exist already, best first."""
+    rows = rows_of(images or [], prompt, manifest)
+    warn_of_slow_type(device, dtype)
+    run(load_reranker(backbone, scorer, device, dtype, image_size), rows, top_k, as_json)
 
 
 @dataclass(frozen=True)
@@ -35,6 +64,8 @@ class Scored:
 
 def rows_of(images: Sequence[Path], prompt: str | None, manifest: Path | None) -> list[Row]:
     """The rows that the command line asks for. Raises UsageError if there are none, or too much is given."""
+    from abe_rerank.reranker import check_prompt
+
     if (manifest is None) == (not images):
         raise UsageError("give images with --prompt, or a --manifest, and not both")
     if manifest is not None:
@@ -47,6 +78,8 @@ def rows_of(images: Sequence[Path], prompt: str | None, manifest: Path | None) -
         rows = [Row(path, prompt) for path in _files(images)]
     if not rows:
         raise UsageError(f"no images in {manifest or ', '.join(map(str, images))}")
+    for asked in dict.fromkeys(row.prompt for row in rows):
+        check_prompt(asked)
     return rows
 
 
@@ -82,7 +115,7 @@ def _read(paths: Iterable[Path]) -> tuple[dict[Path, Image], dict[Path, str]]:
     return pictures, failures
 
 
-def score(reranker: Reranker, rows: Sequence[Row], top_k: int | None, as_json: bool) -> None:
+def run(reranker: Reranker, rows: Sequence[Row], top_k: int | None, as_json: bool) -> None:
     """Score, rank within each prompt and print. Raises AbeRerankError at the end if some row failed."""
     from tqdm import tqdm
 
@@ -91,7 +124,7 @@ def score(reranker: Reranker, rows: Sequence[Row], top_k: int | None, as_json: b
     backbone = reranker.scorer.backbone
     prompts = dict.fromkeys(row.prompt for row in rows)
     for warning in dict.fromkeys(w for prompt in prompts for w in prompt_warnings(prompt, backbone)):
-        note(f"warning: {warning}")
+        warn(warning)
     scored = list(tqdm(score_rows(reranker, rows), total=len(rows), desc="scoring", unit="image", leave=False))
     by_prompt: dict[str, list[Scored]] = defaultdict(list)
     for result in scored:
@@ -99,10 +132,13 @@ def score(reranker: Reranker, rows: Sequence[Row], top_k: int | None, as_json: b
     ranked = {prompt: _ranked(results) for prompt, results in by_prompt.items()}
     for prompt, results in ranked.items():
         if close := rounding_warning([_value(result) for result in results], backbone):
-            note(f"warning: {prompt}: {close}")
+            warn(f"{prompt}: {close}")
     failed = [result for result in scored if result.failure is not None]
     ranked = {prompt: results[:top_k] for prompt, results in ranked.items()}
-    say(_as_json(ranked, failed, reranker.scorer.stamp) if as_json else _as_text(ranked, failed))
+    if as_json:
+        say_json(_as_json(ranked, failed, reranker.scorer.stamp))
+    else:
+        say(_as_text(ranked, failed))
     if failed:
         raise AbeRerankError(
             f"{len(failed)} of {len(scored)} images could not be scored; the first: {failed[0].failure}"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
+import typer
 
+from abe_rerank.cli.options import OUTPUT, Run
 from abe_rerank.cli.report import is_evaluation
 from abe_rerank.cli.terminal import cosine, say
 from abe_rerank.errors import UsageError
@@ -21,11 +21,15 @@ WIDEST = 56
 """Columns of a picture at most; a column is one pixel, a line two."""
 
 
-def show(folder: Path, rank: int | None, plain: bool) -> None:
-    """Print a run: prompt, the image of ``rank`` (default the picked one), its pairs, all candidates.
-
-    Raises UsageError for a folder that is no run or a rank that it has not, AbeRerankError for files that are broken.
-    """
+def show(
+    folder: Run,
+    rank: Annotated[
+        int | None,
+        typer.Option(help="Which image; the best is 1.", show_default="the picked one", min=1, rich_help_panel=OUTPUT),
+    ] = None,
+    plain: Annotated[bool, typer.Option("--plain", help="Words only, no picture.", rich_help_panel=OUTPUT)] = False,
+) -> None:
+    """Show a run in the terminal: the picture, what was found in it, all candidates."""
     from rich.console import Console
 
     from abe_rerank.report.folder import read_run
@@ -33,8 +37,8 @@ def show(folder: Path, rank: int | None, plain: bool) -> None:
     if is_evaluation(folder):
         raise UsageError(f"{folder} is a run of evaluate; see it with abe-rerank summarize or abe-rerank report")
     report, images = read_run(folder)
-    rank = rank or report.picked or 1
-    if not 1 <= rank <= len(images):
+    rank = (report.picked or 1) if rank is None else rank
+    if rank > len(images):
         raise UsageError(f"{folder} has images of rank 1 to {len(images)}, not {rank}")
     console = Console(highlight=False)
     say(f"{printable(report.prompt)}\n")
@@ -75,6 +79,7 @@ def overview(report: Report) -> str:
 
 def half_blocks(image: Image, columns: int) -> object:
     """The image ``columns`` wide: each character is two pixels, the upper its ink and the lower its ground."""
+    import numpy as np
     from PIL.Image import Resampling
     from rich.color import Color
     from rich.style import Style

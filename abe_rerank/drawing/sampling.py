@@ -55,8 +55,12 @@ class Sampling:
             raise UsageError(f"steps must be at least 1, got {self.steps}")
         if self.guidance is not None and not math.isfinite(self.guidance):
             raise UsageError(f"the guidance must be a finite number, got {self.guidance}")
-        if self.seed < 0 or self.seed + self.n - 1 > LARGEST_SEED:
-            raise UsageError(f"seeds must lie between 0 and {LARGEST_SEED}, got {self.seed}")
+        if self.seed < 0:
+            raise UsageError(f"seeds must be at least 0, got {self.seed}")
+        if self.seeds[-1] > LARGEST_SEED:
+            raise UsageError(
+                f"the seeds {self.seed} to {self.seeds[-1]} go past the largest, {LARGEST_SEED}; give a smaller seed"
+            )
 
     @property
     def seeds(self) -> range:

@@ -1,0 +1,54 @@
+"""``abe-rerank calibrate``: fit the probabilities of a backbone, and keep them beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from abe_rerank.cli.loading import quiet_libraries
+from abe_rerank.cli.options import SCORE, Backbone, Device, ImageSize
+from abe_rerank.cli.terminal import say
+from abe_rerank.text import readable
+
+if TYPE_CHECKING:
+    from abe_rerank.scoring.calibration import Calibration
+
+
+def calibrate(
+    backbone: Backbone = None,
+    rows: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV or JSONL of image, prompt, bound (true or false) [, pair, kind].",
+            show_default="scenes of the shapes world, which suit the built-in backbone",
+            rich_help_panel=SCORE,
+        ),
+    ] = None,
+    device: Device = None,
+    image_size: ImageSize = None,
+) -> None:
+    """Fit the probabilities of a backbone to labelled images, and keep them beside it."""
+    quiet_libraries()
+    from abe_rerank.backbones import load_backbone
+    from abe_rerank.benchmarks.labelled_pairs import calibrate_on_shapes
+    from abe_rerank.benchmarks.labelled_rows import calibrate_on_rows, read_rows
+    from abe_rerank.scoring.abe import AbeScorer
+    from abe_rerank.scoring.calibration import write_calibration
+
+    scorer = AbeScorer(load_backbone(backbone, device, image_size=image_size))
+    calibration = calibrate_on_shapes(scorer) if rows is None else calibrate_on_rows(scorer, read_rows(rows))
+    say(described(calibration, write_calibration(scorer.backbone.folder, calibration)))
+
+
+def described(calibration: Calibration, path: Path) -> str:
+    """What a calibration was fitted to, how well, and where it is."""
+    from abe_rerank.benchmarks.labelled_rows import MISSING
+
+    mix = ", ".join(f"{count} {kind}" for kind, count in sorted(calibration.mix.items()))
+    absence = "" if calibration.found_above is not None else f"; no row has the kind {MISSING}: absence was not fitted"
+    return (
+        f"calibrated on {mix} pairs; calibration error on them {calibration.ece:.3f}{absence}; "
+        f"written to {readable(path)}"
+    )
