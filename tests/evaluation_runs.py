@@ -1,4 +1,4 @@
-"""Synthetic run folders: real records, numbers drawn by lot from a seed."""
+"""Synthetic run folders: real records, random numbers from a seed."""
 
 from __future__ import annotations
 

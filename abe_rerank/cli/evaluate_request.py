@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -45,6 +43,9 @@ class EvaluateRequest:
         """Where the run lies: ``--out``, or a folder under ``runs`` that the same settings always lead to."""
         if self.out is not None:
             return self.out
+        import hashlib
+        import json
+
         settings = json.dumps(asdict(self), sort_keys=True, default=str, ensure_ascii=True)
         digest = hashlib.sha256(settings.encode()).hexdigest()[:8]
         name = self.suite_name or Path(os.path.abspath(str(self.images))).name

@@ -38,7 +38,9 @@ def load(folder: Path) -> RunNumbers:
     """The numbers of the run in a folder. Raises UsageError if it has no finished prompt."""
     numbers = read_numbers(open_run(folder))
     if not numbers.prompts:
-        raise UsageError(f"no prompt of the run {folder} is finished; go on with it by abe-rerank evaluate")
+        raise UsageError(
+            f"no prompt of the run {folder} is finished; start its evaluate command again, which continues it"
+        )
     return numbers
 
 
