@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import typer
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from abe_rerank.cli.app import app
@@ -25,6 +25,7 @@ def read(line):
     return name, COMMANDS[name].make_context(name, words).params
 
 
+@settings(deadline=None)
 @given(prompt=TEXTS, backbone=TEXTS | st.just("-x"), guidance=st.floats(-9, 9), joined=st.booleans())
 def test_every_value_is_read_back(prompt, backbone, guidance, joined):
     options = [("--guidance", guidance), ("--backbone", backbone), ("--assets", True), ("--model", None)]
@@ -34,12 +35,14 @@ def test_every_value_is_read_back(prompt, backbone, guidance, joined):
     assert (found["assets"], found["model"]) == (True, None)
 
 
+@settings(deadline=None)
 @given(folder=TEXTS, prompt=TEXTS)
 def test_an_argument_may_stand_before_the_options(folder, prompt):
     _, found = read(command_line("score", [folder, ("--prompt", prompt)]))
     assert (found["images"], found["prompt"]) == ([Path(folder)], prompt)
 
 
+@settings(deadline=None)
 @given(suite=TEXTS, judge=TEXTS, oracle=st.none() | st.booleans(), n=st.none() | st.integers(1, 99))
 def test_the_command_of_an_evaluation_asks_for_the_same_again(suite, judge, oracle, n):
     request = EvaluateRequest(suite=suite, judge=judge, oracle=oracle, n=n, out=Path("a b"))
