@@ -8,17 +8,20 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
-from PIL import Image
-
-from abe_rerank.benchmarks.cases import Case
-from abe_rerank.benchmarks.targets import Seen, Target
+from abe_rerank.benchmarks import in_checkout
 from abe_rerank.errors import UsageError
 
 if TYPE_CHECKING:
+    from abe_rerank.benchmarks.cases import Case
+    from abe_rerank.benchmarks.localisation import Seen
     from abe_rerank.shapes.world import Scene
 
 ReportSplit = Literal["choose", "report"]
-Draw = Callable[[ReportSplit, int], Iterator[Case]]
+Draw = Callable[[ReportSplit, int], "Iterator[Case]"]
+
+OWN = "shapes"
+FOREIGN = {"flat": "clip art", "solids": "ray-cast, 3-D"}
+"""The foreign worlds and what their pictures are; only a checkout has their renderers."""
 
 
 @dataclass(frozen=True)
@@ -34,16 +37,31 @@ class SceneSource:
     own: bool = False
 
 
+def offered() -> dict[str, str]:
+    """The sources that can be taken here, with what they are in words."""
+    own = {OWN: "the built-in models' own world"}
+    return own | FOREIGN if in_checkout() else own
+
+
 def scene_source(name: str) -> SceneSource:
-    """``shapes``, ``flat`` or ``solids``. Raises UsageError for another name."""
-    if name not in _SOURCES:
-        raise UsageError(f"unknown scenes {name!r}; choose from {', '.join(_SOURCES)}")
-    return _SOURCES[name]()
+    """The source called ``name``. Raises UsageError for one that is unknown, or that only a checkout can draw."""
+    if name in FOREIGN and not in_checkout():
+        raise UsageError(f"the renderer of the scenes {name!r} is not installed: run it in a checkout of the sources")
+    if name not in offered():
+        raise UsageError(f"unknown scenes {name!r}; choose from {', '.join(offered())}")
+    if name == OWN:
+        return _shapes()
+    from abe_rerank.benchmarks.checkout.foreign_tasks import WORLDS, foreign_source
+
+    return foreign_source(WORLDS[name])
 
 
 def shown(scene: Scene) -> Seen:
     """A scene of the shapes world with its caption and where its objects are."""
+    from PIL import Image
+
     from abe_rerank.benchmarks.binding_scenes import IMAGE_SIZE, caption
+    from abe_rerank.benchmarks.localisation import Seen, Target
     from abe_rerank.shapes.render import render
 
     image, masks = render(scene, IMAGE_SIZE)
@@ -61,19 +79,3 @@ def _shapes() -> SceneSource:
         return map(shown, islice(scenes(2, split), count))
 
     return SceneSource({task.name: partial(draw, task) for task in TASKS}, seen, "2 objects", own=True)
-
-
-def _foreign(name: str) -> SceneSource:
-    from abe_rerank.shapes.foreign import tasks
-
-    world = {"flat": tasks.FLAT, "solids": tasks.SOLIDS}[name]
-    first = world.tasks[0]
-    draws = {task.name: partial(tasks.cases, world, task) for task in world.tasks}
-    return SceneSource(draws, partial(tasks.seen, world, first), first.name.split(", ")[1] + " objects")
-
-
-_SOURCES: dict[str, Callable[[], SceneSource]] = {
-    "shapes": _shapes,
-    "flat": partial(_foreign, "flat"),
-    "solids": partial(_foreign, "solids"),
-}
