@@ -1,8 +1,8 @@
 """The ``binding`` suite: natural English about things with attributes, drawn at random from hand-written material.
 
 ``python -m abe_rerank.suites.generators.binding_prompts`` writes the suite again; a test checks that the file is what
-this code makes. The words lie in ``data/``: things with the attributes that they can plausibly have, the places where they meet,
-and sentences. The pairs come from the templates, never from the parser.
+this code makes. The words lie in ``data/``: things with the attributes that they can plausibly have, the
+places where they meet, and sentences. The pairs come from the templates, never from the parser.
 """
 
 from __future__ import annotations
