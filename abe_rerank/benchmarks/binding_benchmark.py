@@ -18,13 +18,14 @@ from PIL import Image
 
 from abe_rerank.benchmarks.case_judging import FeatureScorer, Judged, judge
 from abe_rerank.benchmarks.cases import Case, read_cases
-from abe_rerank.benchmarks.scene_sources import ReportSplit, SceneSource, scene_source
+from abe_rerank.benchmarks.scene_sources import SceneSource, scene_source
 from abe_rerank.evaluation.statistics import Interval, bootstrap_mean, paired_difference
 
 if TYPE_CHECKING:
     from abe_rerank.backbones import Backbone
     from abe_rerank.scoring.abe import AbeScorer
     from abe_rerank.scoring.terms import AbeSettings
+    from abe_rerank.shapes.world import ReportSplit
 
 GLOBAL, ABE = "CLIPScore (global cosine)", "ABE"
 

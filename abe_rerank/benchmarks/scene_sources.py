@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from abe_rerank.benchmarks import in_checkout
 from abe_rerank.errors import UsageError
@@ -14,10 +14,9 @@ from abe_rerank.errors import UsageError
 if TYPE_CHECKING:
     from abe_rerank.benchmarks.cases import Case
     from abe_rerank.benchmarks.localisation import Seen
-    from abe_rerank.shapes.world import Scene
+    from abe_rerank.shapes.world import ReportSplit, Scene
 
-ReportSplit = Literal["choose", "report"]
-Draw = Callable[[ReportSplit, int], "Iterator[Case]"]
+Draw = Callable[["ReportSplit", int], "Iterator[Case]"]
 
 OWN = "shapes"
 FOREIGN = {"flat": "clip art", "solids": "ray-cast, 3-D"}
@@ -49,11 +48,7 @@ def scene_source(name: str) -> SceneSource:
         raise UsageError(f"the renderer of the scenes {name!r} is not installed: run it in a checkout of the sources")
     if name not in offered():
         raise UsageError(f"unknown scenes {name!r}; choose from {', '.join(offered())}")
-    if name == OWN:
-        return _shapes()
-    from abe_rerank.benchmarks.checkout.foreign_tasks import WORLDS, foreign_source
-
-    return foreign_source(WORLDS[name])
+    return _shapes() if name == OWN else _foreign(name)
 
 
 def shown(scene: Scene) -> Seen:
@@ -79,3 +74,13 @@ def _shapes() -> SceneSource:
         return map(shown, islice(scenes(2, split), count))
 
     return SceneSource({task.name: partial(draw, task) for task in TASKS}, seen, "2 objects", own=True)
+
+
+def _foreign(name: str) -> SceneSource:
+    """A foreign world; objects are located in the scenes of its first task."""
+    from abe_rerank.benchmarks.checkout.foreign_tasks import WORLDS, cases, seen
+
+    world = WORLDS[name]
+    first = world.tasks[0]
+    draws = {task.name: partial(cases, world, task) for task in world.tasks}
+    return SceneSource(draws, partial(seen, world, first), first.name.split(", ")[1] + " objects")

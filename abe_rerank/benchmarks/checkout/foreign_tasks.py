@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,8 +16,8 @@ from PIL import Image
 from abe_rerank.benchmarks.binding_scenes import caption
 from abe_rerank.benchmarks.cases import Case
 from abe_rerank.benchmarks.localisation import Seen, Target
-from abe_rerank.benchmarks.scene_sources import ReportSplit, SceneSource
 from abe_rerank.shapes.foreign import flat, outlines, raycast, solids
+from abe_rerank.shapes.world import ReportSplit
 from abe_rerank.types import Box
 
 _SEEDS: dict[ReportSplit, int] = {"choose": 70_022, "report": 70_033}
@@ -66,13 +65,6 @@ def box_of(mask: np.ndarray) -> Box:
         float((columns.max() + 1) / width),
         float((rows.max() + 1) / height),
     )
-
-
-def foreign_source(world: World) -> SceneSource:
-    """A foreign world as the binding benchmark takes its scenes; objects are located in its first task."""
-    first = world.tasks[0]
-    draws = {task.name: partial(cases, world, task) for task in world.tasks}
-    return SceneSource(draws, partial(seen, world, first), first.name.split(", ")[1] + " objects")
 
 
 def cases(world: World, task: ForeignTask, split: ReportSplit, count: int) -> Iterator[Case]:
