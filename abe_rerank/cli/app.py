@@ -25,6 +25,7 @@ from abe_rerank.cli.report import report
 from abe_rerank.cli.score import score
 from abe_rerank.cli.show import show
 from abe_rerank.cli.summarize import summarize
+from abe_rerank.cli.tune import tune
 from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.text import printable
 
@@ -34,7 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (generate, score, parse, show, report, evaluate, summarize, compare, calibrate):
+for command in (generate, score, parse, show, report, evaluate, summarize, compare, calibrate, tune):
     app.command(cls=GroupedCommand)(command)
 app.add_typer(benchmark.app, name="benchmark")
 

@@ -1,12 +1,18 @@
-"""The commands ``abe-rerank benchmark ...``: measure the parts of the package."""
+"""The commands ``abe-rerank benchmark ...``: measure the parts of the package.
+
+An installed wheel offers those whose code is in it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from abe_rerank.benchmarks import in_checkout, scene_sources
+from abe_rerank.benchmarks.cases import case_formats
 from abe_rerank.cli.loading import quiet_libraries
 from abe_rerank.cli.options import AsJson, Backbone, Device, GroupedCommand, ImageSize
 from abe_rerank.cli.terminal import say, say_json
@@ -17,7 +23,12 @@ MEASURE = "What to measure"
 app = typer.Typer(help="Measure the parts of the package.", rich_markup_mode=None)
 
 
-@app.command("parser", cls=GroupedCommand)
+def checkout_command(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Offer a command whose code does not ship in the wheel, only where there is a checkout."""
+    return app.command(name, cls=GroupedCommand) if in_checkout() else lambda function: function
+
+
+@checkout_command("parser")
 def parser_benchmark(
     data: Annotated[
         Path | None,
@@ -33,7 +44,8 @@ def parser_benchmark(
 
     if split not in ("report", "dev"):
         raise UsageError(f"unknown split {split!r}; choose report or dev")
-    main(as_json, data, "dev" if split == "dev" else "report")
+    found = main(as_json, data, "dev" if split == "dev" else "report")
+    (say_json if as_json else say)(found)
 
 
 @app.command(cls=GroupedCommand)
@@ -42,10 +54,10 @@ def binding(
     scenes_from: Annotated[
         str,
         typer.Option(
-            help="shapes (the built-in models' own world), flat (clip art) or solids (ray-cast, 3-D).",
+            help=", ".join(f"{name} ({what})" for name, what in scene_sources.offered().items()) + ".",
             rich_help_panel=MEASURE,
         ),
-    ] = "shapes",
+    ] = scene_sources.OWN,
     ablate: Annotated[
         bool, typer.Option(help="Measure ABE with each of its parts taken away, too.", rich_help_panel=MEASURE)
     ] = True,
@@ -53,7 +65,7 @@ def binding(
         str | None,
         typer.Option(
             "--format",
-            help="A public benchmark instead: aro, sugarcrepe, winoground or abc6k.",
+            help=f"A public benchmark instead: {', '.join(case_formats())}.",
             rich_help_panel=MEASURE,
         ),
     ] = None,
@@ -70,7 +82,7 @@ def binding(
         raise UsageError("--format and --data go together: the name of a public benchmark and the folder of its files")
     quiet_libraries()
     from abe_rerank.backbones import load_backbone
-    from abe_rerank.benchmarks.binding import main
+    from abe_rerank.benchmarks.binding_benchmark import main
 
     public = None if form is None or data is None else (form, data)
     loaded = load_backbone(backbone, device, image_size=image_size)
@@ -78,7 +90,7 @@ def binding(
     (say_json if as_json else say)(found)
 
 
-@app.command(cls=GroupedCommand)
+@checkout_command("oracle")
 def oracle(
     scenes: Annotated[
         int, typer.Option(help="How many scenes for each number of objects.", min=2, rich_help_panel=MEASURE)
@@ -88,10 +100,11 @@ def oracle(
     """How exact the judge of the shapes world is, on rendered scenes and against labels given by eye."""
     from abe_rerank.benchmarks.checkout.oracle_agreement import main
 
-    main(as_json, scenes)
+    found = main(as_json, scenes)
+    (say_json if as_json else say)(found)
 
 
-@app.command("backbone", cls=GroupedCommand)
+@checkout_command("backbone")
 def backbone_benchmark(
     scenes: Annotated[
         int, typer.Option(help="How many scenes for each number of objects.", min=2, rich_help_panel=MEASURE)

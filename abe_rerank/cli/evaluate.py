@@ -26,6 +26,8 @@ from abe_rerank.cli.options import (
     Steps,
 )
 from abe_rerank.errors import UsageError
+from abe_rerank.evaluation import layouts
+from abe_rerank.suites import formats
 
 if TYPE_CHECKING:
     from abe_rerank.evaluation.judging import Measure
@@ -42,7 +44,7 @@ def evaluate(
         typer.Option(
             "--suite",
             "--prompts",
-            help="A suite's name, or a file of prompts: one a line, JSONL, GenEval, PartiPrompts, DrawBench, DPG.",
+            help=f"A suite's name, or a file of prompts: {formats.titles()}.",
             show_default="shapes, or the prompts that --images names",
             rich_help_panel=DRAW,
         ),
@@ -50,8 +52,7 @@ def evaluate(
     images: Annotated[
         Path | None,
         typer.Option(
-            help="Use these images and draw none: a folder in T2I-CompBench's or GenEval's layout, a run, or a CSV or "
-            "JSONL of image, prompt [, id, category].",
+            help=f"Use these images and draw none: {layouts.titles()}.",
             rich_help_panel=DRAW,
         ),
     ] = None,
