@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from abe_rerank.errors import UsageError
-from abe_rerank.runs.journal import read_results
+from abe_rerank.runs.reading import open_run, read_results
 from abe_rerank.suites import SuitePrompt, read_file
 from abe_rerank.suites.manifest import Row, read_manifest
 from abe_rerank.text import readable
@@ -118,11 +118,11 @@ def _of_manifest(rows: Iterable[Row]) -> Iterator[_Image]:
 
 def _of_run(folder: Path) -> Iterator[_Image]:
     """Images of a run of ours; those that could not be drawn are not there."""
-    if not (folder / "results.jsonl").is_file():
-        raise UsageError(f"the run in {folder} is not complete; start its own command again first")
-    for result in read_results(folder / "results.jsonl"):
+    run = open_run(folder)
+    for result in read_results(run):
         if result.image is not None:
-            yield _Image(folder / result.image, SuitePrompt(result.prompt_id, result.prompt), result.candidate)
+            prompt = SuitePrompt(result.prompt_id, result.prompt)
+            yield _Image(run.image_file(result.image), prompt, result.candidate)
 
 
 def _of_geneval(folders: Iterable[Path], known: _Prompts, left_out: list[str]) -> Iterator[_Image]:

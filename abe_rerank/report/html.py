@@ -15,7 +15,7 @@ from abe_rerank.report.overlays import Frame, Overlay, frames_of, missing, overl
 from abe_rerank.report.pages import render_page
 from abe_rerank.report.pictures import data_uri
 from abe_rerank.report.sentences import pieces, sentence
-from abe_rerank.runs.report_record import CandidateRecord, Report
+from abe_rerank.runs.generated import CandidateRecord, Report
 from abe_rerank.types import Span
 
 ASSETS = ("base.css", "report.css", "heat.js", "copy.js", "report.js")
