@@ -17,6 +17,7 @@ from abe_rerank import __version__
 from abe_rerank.cli import benchmark
 from abe_rerank.cli.calibrate import calibrate
 from abe_rerank.cli.compare import compare
+from abe_rerank.cli.doctor import doctor
 from abe_rerank.cli.evaluate import evaluate
 from abe_rerank.cli.generate import generate
 from abe_rerank.cli.options import GroupedCommand
@@ -35,7 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (generate, score, parse, show, report, evaluate, summarize, compare, calibrate, tune):
+for command in (generate, score, parse, show, report, evaluate, summarize, compare, doctor, calibrate, tune):
     app.command(cls=GroupedCommand)(command)
 app.add_typer(benchmark.app, name="benchmark")
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from abe_rerank.evaluation.sources import Drawn, Found, Taken
     from abe_rerank.evaluation.summary_schema import Choices, Group
     from abe_rerank.evaluation.work import State
-    from abe_rerank.runs.results import RunRecord
+    from abe_rerank.runs.evaluated import RunRecord
     from abe_rerank.suites import SuitePrompt
 
 
@@ -37,6 +37,8 @@ def greet(out: Path, plan: Plan, state: State, record: RunRecord, listing: Listi
     if changed and not state.complete:
         was = ", ".join(f"{name} {state.begun.versions.get(name)}" for name in changed)
         warn(f"the run was started with {was}; new results may differ from the old ones in their last digits")
+    if state.gone:
+        warn(f"{len(state.gone)} images of the run are gone and are drawn again, the first: {state.gone[0]}")
     if listing.left_out:
         warn(f"{len(listing.left_out)} files are left out, the first: {listing.left_out[0]}")
 

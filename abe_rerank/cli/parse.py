@@ -18,9 +18,9 @@ def parse(prompt: Prompt, as_json: AsJson = False) -> None:
 
     spec = as_spec(prompt)
     if as_json:
-        from abe_rerank.runs.build import parse_record
+        from abe_rerank.runs.records import ParseRecord
 
-        say_json(parse_record(spec).model_dump_json(indent=1))
+        say_json(ParseRecord.of(spec).model_dump_json(indent=1))
     else:
         say(describe(spec))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from abe_rerank.cli.options import AsJson, Format
-from abe_rerank.cli.terminal import say, say_json
+from abe_rerank.cli.terminal import say, say_json, warn
 from abe_rerank.errors import UsageError
 
 if TYPE_CHECKING:
@@ -21,11 +21,14 @@ def summarize(
     as_json: AsJson = False,
 ) -> None:
     """What runs of evaluate found, by category: first image, mean, picked, best of N, pairs bound, judge and oracle."""
-    from abe_rerank.evaluation import summary
+    from abe_rerank.evaluation.summary import gone_note, load, summary_of_all
     from abe_rerank.evaluation.summary_tables import show_summary
 
     chosen = format_of(form, as_json)
-    say_in(chosen, show_summary(summary.summarize(runs), chosen))
+    loaded = [load(folder) for folder in runs]
+    for line in filter(None, map(gone_note, loaded)):
+        warn(line)
+    say_in(chosen, show_summary(summary_of_all(loaded), chosen))
 
 
 def format_of(form: str | None, as_json: bool) -> tables.Format:

@@ -31,7 +31,22 @@ SEED = 0
 
 def summarize(folders: Sequence[Path]) -> Summary:
     """The runs in ``folders``. Raises UsageError and AbeRerankError, naming the file, for what cannot be read."""
-    return Summary(level=LEVEL, seed=SEED, runs=tuple(summary_of(load(folder)) for folder in folders))
+    return summary_of_all([load(folder) for folder in folders])
+
+
+def summary_of_all(runs: Sequence[RunNumbers]) -> Summary:
+    """The summary of runs that are read already."""
+    return Summary(level=LEVEL, seed=SEED, runs=tuple(map(summary_of, runs)))
+
+
+def gone_note(numbers: RunNumbers) -> str | None:
+    """A line on the images of a run that are there no more; None if all are."""
+    if not numbers.gone:
+        return None
+    return (
+        f"{len(numbers.gone)} images of {readable(numbers.run.path)} are gone, the first: {numbers.gone[0]}; "
+        "its evaluate, started again, draws them again"
+    )
 
 
 def load(folder: Path) -> RunNumbers:
