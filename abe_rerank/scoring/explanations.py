@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -103,26 +103,18 @@ def region_box(weights: np.ndarray, window: Box = (0.0, 0.0, 1.0, 1.0)) -> Box:
     ``weights`` [rows, columns]; patches hang together through shared sides. ``window`` is the part of the image that
     the grid covers, as fractions; the box is in fractions of the image.
     """
+    from scipy.ndimage import label
+
+    heaviest = peak(weights)
     heavy = weights >= 0.5 * weights.max()
-    seen = {peak(weights)}
-    open_ = list(seen)
-    while open_:
-        new = [place for place in _sides(open_.pop(), weights.shape) if heavy[place] and place not in seen]
-        seen.update(new)
-        open_.extend(new)
-    rows, columns = [r for r, _ in seen], [c for _, c in seen]
+    heavy[heaviest] = True  # even where a weight is no number
+    parts, _ = label(heavy)
+    rows, columns = np.nonzero(parts == parts[heaviest])
     height, width = weights.shape
     left, top, right, bottom = window
     return (
-        left + (right - left) * min(columns) / width,
-        top + (bottom - top) * min(rows) / height,
-        left + (right - left) * (max(columns) + 1) / width,
-        top + (bottom - top) * (max(rows) + 1) / height,
+        left + (right - left) * int(columns.min()) / width,
+        top + (bottom - top) * int(rows.min()) / height,
+        left + (right - left) * (int(columns.max()) + 1) / width,
+        top + (bottom - top) * (int(rows.max()) + 1) / height,
     )
-
-
-def _sides(place: tuple[int, int], shape: tuple[int, ...]) -> Iterator[tuple[int, int]]:
-    row, column = place
-    for r, c in ((row - 1, column), (row + 1, column), (row, column - 1), (row, column + 1)):
-        if 0 <= r < shape[0] and 0 <= c < shape[1]:
-            yield r, c
