@@ -13,10 +13,10 @@ from tiny_models import images, save_tiny
 
 from abe_rerank.backbones import Backbone, load_backbone
 from abe_rerank.benchmarks import tuning
-from abe_rerank.benchmarks.binding import ABE, GLOBAL, as_json, as_markdown, as_text, run, run_cases, variants
+from abe_rerank.benchmarks.binding_benchmark import ABE, GLOBAL, as_json, as_markdown, as_text, run, run_cases, variants
 from abe_rerank.benchmarks.binding_scenes import TASKS, Task, scenes, twins
-from abe_rerank.benchmarks.case_files import read_cases
-from abe_rerank.benchmarks.cases import Case, Crop, judge, verdicts
+from abe_rerank.benchmarks.case_judging import judge, verdicts
+from abe_rerank.benchmarks.cases import Case, Crop, read_cases
 from abe_rerank.benchmarks.labelled_pairs import labelled_pairs, verdict_counts
 from abe_rerank.benchmarks.localisation import heat_on, localise, pointed_at
 from abe_rerank.benchmarks.scene_sources import shown

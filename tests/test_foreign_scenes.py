@@ -7,14 +7,23 @@ import pytest
 from tiny_models import save_tiny
 
 from abe_rerank.backbones import load_backbone
-from abe_rerank.benchmarks.binding import as_text, run
+from abe_rerank.benchmarks.binding_benchmark import as_text, run
+from abe_rerank.benchmarks.checkout.foreign_tasks import (
+    FLAT,
+    SOLIDS,
+    ForeignTask,
+    World,
+    _twins,
+    box_of,
+    cases,
+    foreign_rng,
+    seen,
+)
 from abe_rerank.benchmarks.scene_sources import scene_source
-from abe_rerank.benchmarks.targets import box_of, foreign_rng
 from abe_rerank.errors import UsageError
 from abe_rerank.parsing import parse
 from abe_rerank.shapes.foreign import flat, solids
 from abe_rerank.shapes.foreign.raycast import Solid, View, bounds, cast
-from abe_rerank.shapes.foreign.tasks import FLAT, SOLIDS, ForeignTask, World, _twins, cases, seen
 
 ALL = [(world, task) for world in (FLAT, SOLIDS) for task in world.tasks]
 

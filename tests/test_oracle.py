@@ -16,15 +16,14 @@ from abe_rerank.benchmarks.checkout.oracle_agreement import (  # noqa: E402
     exactness,
     mistakes_in,
     read_labelled,
-    write_to_label,
 )
 from abe_rerank.errors import AbeRerankError, UsageError  # noqa: E402
 from abe_rerank.shapes.captions import COLOUR_SYNONYMS, PATTERN_SYNONYMS, SHAPE_SYNONYMS, SIZE_SYNONYMS  # noqa: E402
 from abe_rerank.shapes.detector import LAYOUT, Detector, DetectorConfig, decode  # noqa: E402
-from abe_rerank.shapes.oracle import Detection, Oracle, is_right  # noqa: E402
+from abe_rerank.shapes.oracle import SIDE, Detection, Oracle, is_right  # noqa: E402
 from abe_rerank.shapes.render import render  # noqa: E402
-from abe_rerank.shapes.training.oracle import aims, loss_of  # noqa: E402
 from abe_rerank.shapes.training.oracle_data import MOST, disturbed, labels_of, training_scene  # noqa: E402
+from abe_rerank.shapes.training.oracle_training import aims, loss_of  # noqa: E402
 from abe_rerank.shapes.wishes import asked_of  # noqa: E402
 from abe_rerank.shapes.world import COLOURS, PATTERNS, SHAPES, sample_scene, split_rng  # noqa: E402
 from abe_rerank.types import Attribute, Count, Ignored, ObjectPhrase, Spec  # noqa: E402
@@ -300,6 +299,23 @@ def test_disturbances_keep_labels_true():
     assert (down - told[:, 0, 1]).abs().max() < 0.03
     assert {round(float(x), 3) for x in told[:, 0, 0]} == {0.3, 0.7}
     assert bool((told[:, 1:] == -1).all())
+
+
+def write_to_label(folder, images, prompts, columns=5):
+    """Images on sheets of 25 with a labels.json to fill in by eye: "right" and "seen" are not said yet."""
+    rows = []
+    for start in range(0, len(images), columns**2):
+        name = f"sheet{start // columns**2}.png"
+        sheet = Image.new("RGB", (columns * SIDE, columns * SIDE), "white")
+        numbers = range(start, min(start + columns**2, len(images)))
+        for place, number in enumerate(numbers):
+            at = (place % columns * SIDE, place // columns * SIDE)
+            sheet.paste(images[number].convert("RGB").resize((SIDE, SIDE)), at)
+            row = {"name": f"{number:03d}", "sheet": name, "at": at, "prompt": prompts[number]}
+            rows.append({**row, "right": None, "seen": []})
+        sheet.save(folder / name, optimize=True)
+    description = {"sheets": sorted({str(row["sheet"]) for row in rows}), "images": rows}
+    (folder / "labels.json").write_text(json.dumps(description, indent=1) + "\n")
 
 
 def test_agreement_with_labels(oracle, tmp_path):

@@ -12,11 +12,11 @@ from abe_rerank import UsageError
 from abe_rerank.benchmarks.checkout.parser_agreement import gold_folder
 from abe_rerank.files import data_folder
 from abe_rerank.suites import SuitePrompt, as_line, load_prompts, names
-from abe_rerank.suites.generators.binding import suite
-from abe_rerank.suites.generators.binding.categories import templates
-from abe_rerank.suites.generators.binding.lot import Lot
-from abe_rerank.suites.generators.binding.noun_phrases import finished, indefinite, mark, predicate
-from abe_rerank.suites.generators.binding.vocabulary import sections_of, stages, things
+from abe_rerank.suites.generators.binding_prompts import suite
+from abe_rerank.suites.generators.binding_prompts.categories import templates
+from abe_rerank.suites.generators.binding_prompts.lot import Lot
+from abe_rerank.suites.generators.binding_prompts.noun_phrases import finished, indefinite, mark, predicate
+from abe_rerank.suites.generators.binding_prompts.vocabulary import sections_of, stages, things
 from abe_rerank.suites.generators.checksums import as_text as manifest_text
 from abe_rerank.suites.generators.checksums import checksum, made, manifest
 from abe_rerank.suites.generators.differences import FILE as DIFFERENCES

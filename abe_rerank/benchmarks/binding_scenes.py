@@ -76,7 +76,7 @@ def _set(things: Things, changes: dict[int, dict[str, object]]) -> Things:
 
 
 def _swap(things: Things, rng: np.random.Generator, fields: tuple[str, ...]) -> Things:
-    """Two objects by lot exchange their ``fields``."""
+    """Two randomly drawn objects exchange their ``fields``."""
     i, j = (int(k) for k in rng.choice(len(things), size=2, replace=False))
     return _set(
         things,
@@ -142,9 +142,14 @@ TASKS = (
 )
 
 
-def scenes(objects: int, split: Split, fits: Callable[[Things], bool] = _colours_differ) -> Iterator[Scene]:
-    """Endless scenes of a split with ``objects`` objects that ``fits`` accepts, the same ones every time."""
-    index = FIRST + 1_000_000 * objects
+def scenes(
+    objects: int, split: Split, fits: Callable[[Things], bool] = _colours_differ, first: int | None = None
+) -> Iterator[Scene]:
+    """Endless scenes of a split with ``objects`` objects that ``fits`` accepts, the same ones every time.
+
+    ``first`` is the index in the split at which to begin; None is this benchmark's own, where no other part draws.
+    """
+    index = FIRST + 1_000_000 * objects if first is None else first
     while True:
         scene = sample_scene(split_rng(split, index), count=objects)
         index += 1

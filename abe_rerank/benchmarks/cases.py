@@ -1,24 +1,27 @@
-"""Cases: pictures and captions of which picture i belongs to caption i; does a scorer know?"""
+"""Cases: pictures and captions of which picture i belongs to caption i, and public benchmarks that are such cases.
+
+A benchmark is read from its authors' own files by a function with the decorator :func:`case_format`. Nothing is
+downloaded.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import islice
+import json
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from PIL import Image
-
-from abe_rerank.images import to_pil
-from abe_rerank.parsing import parse
-from abe_rerank.types import Spec
+from abe_rerank.errors import UsageError
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from PIL import Image
 
-    from abe_rerank.backbones import Backbone, ImageFeatures
+log = logging.getLogger(__name__)
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,8 @@ class Crop:
 
     def load(self) -> Image.Image:
         """The part as an RGB image. Raises what :func:`abe_rerank.images.to_pil` raises."""
+        from abe_rerank.images import to_pil
+
         return to_pil(self.path).crop(self.box)
 
 
@@ -42,71 +47,141 @@ class Case:
     category: str = ""
 
 
-class FeatureScorer(Protocol):
-    """A scorer that can share a vision forward with others of the same patch readout."""
-
-    @property
-    def patch_readout(self) -> str | None:
-        """The dense readout it reads, None the backbone's default."""
-        ...
-
-    def prepare(self, specs: Sequence[Spec]) -> Any:
-        """The text side of ``specs``."""
-        ...
-
-    def score_features(self, features: ImageFeatures, prepared: Any) -> Tensor:
-        """Scores [images, prompts]."""
-        ...
+Reader = Callable[[Path], "Iterator[Case]"]
+_READERS: dict[str, Reader] = {}
 
 
-@dataclass
-class Judged:
-    """Per case: ``right``, the share of pictures whose own caption beats the others; ``group``, whether in addition
-    each caption's own picture beats the others (Winoground's group score), NaN for cases with one picture.
+def case_format(name: str) -> Callable[[Reader], Reader]:
+    """Register a reader of a benchmark's own files: given their folder, it yields their cases.
+
+    The reader raises UsageError for files that are not there or cannot be read; pictures are read when they are scored.
     """
 
-    right: list[float] = field(default_factory=list)
-    group: list[float] = field(default_factory=list)
+    def register(read: Reader) -> Reader:
+        _READERS[name] = read
+        return read
+
+    return register
 
 
-def judge(
-    backbone: Backbone, scorers: Mapping[str, FeatureScorer], cases: Iterable[Case], block: int = 8
-) -> dict[str, Judged]:
-    """Every scorer on every case, one vision forward per picture and patch readout. A tie is wrong.
+def case_formats() -> tuple[str, ...]:
+    """The names of the benchmarks that can be read."""
+    return tuple(_READERS)
 
-    Raises what :func:`abe_rerank.images.to_pil` raises for a picture that cannot be read.
+
+def read_cases(name: str, folder: Path) -> Iterator[Case]:
+    """The cases of a benchmark in ``folder``, laid out as its authors give it.
+
+    Raises UsageError for an unknown name, or files that are not there or cannot be read.
     """
-    results = {name: Judged() for name in scorers}
-    for chunk in _blocks(cases, block):
-        pictures = [i.load() if isinstance(i, Crop) else to_pil(i) for case in chunk for i in case.images]
-        specs = [parse(caption) for case in chunk for caption in case.captions]
-        features: dict[str, ImageFeatures] = {}
-        for name, scorer in scorers.items():
-            readout = scorer.patch_readout or backbone.readouts[0]
-            if readout not in features:
-                features[readout] = backbone.encode_images(pictures, readout)
-            matrix = scorer.score_features(features[readout], scorer.prepare(specs)).cpu().numpy()
-            row = column = 0
-            for case in chunk:
-                n, t = len(case.images), len(case.captions)
-                right, group = verdicts(matrix[row : row + n, column : column + t])
-                results[name].right.append(right)
-                results[name].group.append(group)
-                row, column = row + n, column + t
-    return results
+    if name not in _READERS:
+        raise UsageError(f"unknown benchmark format {name!r}; choose from {', '.join(_READERS)}")
+    if not folder.is_dir():
+        raise UsageError(f"no such folder: {folder}")
+    return _READERS[name](folder)
 
 
-def verdicts(matrix: np.ndarray) -> tuple[float, float]:
-    """(share of pictures that prefer their caption, group score) of one case's scores [pictures, captions]."""
-    n, t = matrix.shape
-    own = matrix[np.arange(n), np.arange(n)]
-    by_picture = [all(own[i] > matrix[i, j] for j in range(t) if j != i) for i in range(n)]
-    by_caption = [all(own[i] > matrix[k, i] for k in range(n) if k != i) for i in range(n)]
-    group = float(all(by_picture) and all(by_caption)) if n > 1 else float("nan")
-    return float(np.mean(by_picture)), group
+@case_format("aro")
+def _aro(folder: Path) -> Iterator[Case]:
+    """Those of arXiv 2210.01936: visual_genome_attribution.json and visual_genome_relation.json, or one of them, with
+    images/; the pictures are cropped to the file's boxes as there.
+    """
+    files = _some(folder, ("visual_genome_attribution.json", "visual_genome_relation.json"))
+    for file in files:
+        for number, row in enumerate(_json(file)):
+            with _naming(file, number):
+                left, top = row["bbox_x"], row["bbox_y"]
+                box = (left, top, left + row["bbox_w"], top + row["bbox_h"])
+                image = Crop(folder / "images" / row["image_path"], box)
+                captions = (row["true_caption"], row["false_caption"])
+            yield Case((image,), captions, file.stem)
 
 
-def _blocks(cases: Iterable[Case], size: int) -> Iterator[list[Case]]:
-    rest = iter(cases)
-    while chunk := list(islice(rest, size)):
-        yield chunk
+@case_format("sugarcrepe")
+def _sugarcrepe(folder: Path) -> Iterator[Case]:
+    """Those of arXiv 2306.14610: swap_att.json and its like, with COCO's pictures in val2017/, images/ or the
+    folder itself.
+    """
+    names = [f"{kind}_{part}.json" for kind in ("swap", "replace", "add") for part in ("att", "obj", "rel")]
+    files = _some(folder, tuple(names))
+    places = [folder / place for place in ("val2017", "images", ".") if (folder / place).is_dir()]
+    for file in files:
+        rows = _json(file)
+        for key, row in rows.items() if isinstance(rows, dict) else enumerate(rows):
+            with _naming(file, key):
+                captions = (row["caption"], row["negative_caption"])
+                found = [place / row["filename"] for place in places if (place / row["filename"]).is_file()]
+            yield Case((found[0] if found else places[0] / row["filename"],), captions, file.stem)
+
+
+@case_format("winoground")
+def _winoground(folder: Path) -> Iterator[Case]:
+    """Those of arXiv 2204.03162: examples.jsonl with images/."""
+    (file,) = _some(folder, ("examples.jsonl",))
+    for number, line in enumerate(_lines(file)):
+        with _naming(file, number):
+            row = json.loads(line)
+            images = tuple(_picture(folder / "images", str(row[f"image_{i}"])) for i in (0, 1))
+            captions = (row["caption_0"], row["caption_1"])
+        yield Case(images, captions, str(row.get("collapsed_tag") or row.get("tag") or "winoground"))
+
+
+@case_format("abc6k")
+def _abc6k(folder: Path) -> Iterator[Case]:
+    """The captions of arXiv 2212.05032: ABC-6K.txt, whose lines 2k and 2k+1 are a caption and the same with two colours
+    exchanged; it has no pictures of its own, so that of pair k is images/k with any suffix.
+    """
+    (file,) = _some(folder, ("ABC-6K.txt",))
+    lines = [line.strip() for line in _lines(file)]
+    pairs = list(zip(lines[::2], lines[1::2], strict=len(lines) % 2 == 0))
+    same = sum(_letters(a) == _letters(b) for a, b in pairs)
+    if same:
+        log.warning("ABC-6K: %d pairs of equal captions are left out", same)
+    for number, (caption, swapped) in enumerate(pairs):
+        if _letters(caption) != _letters(swapped):
+            yield Case((_picture(folder / "images", str(number)),), (caption, swapped), "ABC-6K")
+
+
+def _letters(text: str) -> str:
+    return "".join(character for character in text.lower() if character.isalnum())
+
+
+def _picture(folder: Path, stem: str) -> Path:
+    """The picture called ``stem``, with its suffix in the name or any usual one on disk."""
+    names = [stem, *(stem + suffix for suffix in IMAGE_SUFFIXES)]
+    found = [folder / name for name in names if (folder / name).is_file()]
+    if not found:
+        raise UsageError(f"no picture {stem} in {folder}")
+    return found[0]
+
+
+def _some(folder: Path, names: tuple[str, ...]) -> list[Path]:
+    files = [folder / name for name in names if (folder / name).is_file()]
+    if not files:
+        raise UsageError(f"none of {', '.join(names)} in {folder}")
+    return files
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file} cannot be read: {error}") from error
+
+
+def _json(file: Path) -> Any:
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{file} cannot be read as JSON: {error}") from error
+
+
+@contextmanager
+def _naming(file: Path, row: object) -> Iterator[None]:
+    """Turns a missing key or a wrong type of a row into a UsageError that names file and row."""
+    try:
+        yield
+    except UsageError:
+        raise
+    except (KeyError, TypeError, ValueError) as error:
+        raise UsageError(f"{file}, row {row}: {type(error).__name__} {error}") from error

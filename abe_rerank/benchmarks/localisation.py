@@ -6,12 +6,31 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from PIL import Image
 
-from abe_rerank.benchmarks.targets import Seen
 from abe_rerank.parsing import parse
 from abe_rerank.scoring.abe import AbeScorer
 from abe_rerank.scoring.explanations import peak
-from abe_rerank.types import Region
+from abe_rerank.types import Box, Region
+
+
+@dataclass(frozen=True)
+class Target:
+    """One object of a picture that its caption names: the words, the box in fractions, the mask [h, w] in [0, 1]."""
+
+    colour: str
+    shape: str
+    box: Box
+    mask: np.ndarray
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A picture with its caption and where the caption's objects are."""
+
+    image: Image.Image
+    caption: str
+    targets: tuple[Target, ...]
 
 
 @dataclass(frozen=True)
@@ -39,7 +58,7 @@ def localise(scorer: AbeScorer, pictures: Iterable[Seen]) -> Localisation:
     return Localisation(pointing, heat, chance)
 
 
-def pointed_at(region: Region, box: tuple[float, float, float, float]) -> float:
+def pointed_at(region: Region, box: Box) -> float:
     """1.0 if the centre of the heaviest patch lies in the box (fractions of the image), else 0.0."""
     rows, columns = region.weights.shape
     row, column = peak(region.weights)

@@ -6,19 +6,21 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from PIL import Image
-
-from abe_rerank.benchmarks.cases import Case
-from abe_rerank.benchmarks.targets import Seen, Target
+from abe_rerank.benchmarks import in_checkout
 from abe_rerank.errors import UsageError
 
 if TYPE_CHECKING:
-    from abe_rerank.shapes.world import Scene
+    from abe_rerank.benchmarks.cases import Case
+    from abe_rerank.benchmarks.localisation import Seen
+    from abe_rerank.shapes.world import ReportSplit, Scene
 
-ReportSplit = Literal["choose", "report"]
-Draw = Callable[[ReportSplit, int], Iterator[Case]]
+Draw = Callable[["ReportSplit", int], "Iterator[Case]"]
+
+OWN = "shapes"
+FOREIGN = {"flat": "clip art", "solids": "ray-cast, 3-D"}
+"""The foreign worlds and what their pictures are; only a checkout has their renderers."""
 
 
 @dataclass(frozen=True)
@@ -34,16 +36,27 @@ class SceneSource:
     own: bool = False
 
 
+def offered() -> dict[str, str]:
+    """The sources that can be taken here, with what they are in words."""
+    own = {OWN: "the built-in models' own world"}
+    return own | FOREIGN if in_checkout() else own
+
+
 def scene_source(name: str) -> SceneSource:
-    """``shapes``, ``flat`` or ``solids``. Raises UsageError for another name."""
-    if name not in _SOURCES:
-        raise UsageError(f"unknown scenes {name!r}; choose from {', '.join(_SOURCES)}")
-    return _SOURCES[name]()
+    """The source called ``name``. Raises UsageError for one that is unknown, or that only a checkout can draw."""
+    if name in FOREIGN and not in_checkout():
+        raise UsageError(f"the renderer of the scenes {name!r} is not installed: run it in a checkout of the sources")
+    if name not in offered():
+        raise UsageError(f"unknown scenes {name!r}; choose from {', '.join(offered())}")
+    return _shapes() if name == OWN else _foreign(name)
 
 
 def shown(scene: Scene) -> Seen:
     """A scene of the shapes world with its caption and where its objects are."""
+    from PIL import Image
+
     from abe_rerank.benchmarks.binding_scenes import IMAGE_SIZE, caption
+    from abe_rerank.benchmarks.localisation import Seen, Target
     from abe_rerank.shapes.render import render
 
     image, masks = render(scene, IMAGE_SIZE)
@@ -64,16 +77,10 @@ def _shapes() -> SceneSource:
 
 
 def _foreign(name: str) -> SceneSource:
-    from abe_rerank.shapes.foreign import tasks
+    """A foreign world; objects are located in the scenes of its first task."""
+    from abe_rerank.benchmarks.checkout.foreign_tasks import WORLDS, cases, seen
 
-    world = {"flat": tasks.FLAT, "solids": tasks.SOLIDS}[name]
+    world = WORLDS[name]
     first = world.tasks[0]
-    draws = {task.name: partial(tasks.cases, world, task) for task in world.tasks}
-    return SceneSource(draws, partial(tasks.seen, world, first), first.name.split(", ")[1] + " objects")
-
-
-_SOURCES: dict[str, Callable[[], SceneSource]] = {
-    "shapes": _shapes,
-    "flat": partial(_foreign, "flat"),
-    "solids": partial(_foreign, "solids"),
-}
+    draws = {task.name: partial(cases, world, task) for task in world.tasks}
+    return SceneSource(draws, partial(seen, world, first), first.name.split(", ")[1] + " objects")

@@ -1,13 +1,12 @@
 """Which settings of the ABE scorer suit a backbone: a search on the shapes world's choosing split.
 
-``python -m abe_rerank.benchmarks.tuning --backbone FOLDER`` prints the best settings; the scorer's defaults are those
-found for the built-in backbone. Pictures are encoded once for each patch readout, regions once for each setting of
+``abe-rerank tune --backbone FOLDER`` prints the best settings; the scorer's defaults are those found for the built-in
+backbone. Pictures are encoded once for each patch readout, regions once for each setting of
 them, and the weights of the terms are then searched on the terms alone.
 """
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -160,23 +159,15 @@ def as_text(trials: Sequence[Trial], count: int = 15) -> str:
     return table(header, rows)
 
 
-def main() -> None:
-    """The command line of the search."""
+def main(backbone: str | None, scenes: int, readouts: Sequence[str] | None, write: bool) -> str:
+    """Search the settings of a backbone (None: the built-in one); returns the best as a table.
+
+    ``readouts``: the patch readouts to try, None the backbone's default. With ``write`` the best settings are kept
+    beside the backbone. Raises UsageError for an unknown backbone.
+    """
     from abe_rerank.backbones import load_backbone
-    from abe_rerank.cli.terminal import say
 
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--backbone", default=None, help="a transformers folder; nothing for the built-in one")
-    parser.add_argument("--scenes", type=int, default=100, help="scenes of each task")
-    parser.add_argument("--readouts", nargs="*", default=None, help="patch readouts to try; nothing for the default")
-    parser.add_argument("--write", action="store_true", help="keep the best settings beside the backbone")
-    chosen = parser.parse_args()
-    backbone = load_backbone(chosen.backbone)
-    trials = search(backbone, chosen.scenes, chosen.readouts or backbone.readouts[:1])
-    say(as_text(trials))
-    if chosen.write:
-        say(f"kept the first in {write_settings(backbone.folder, trials[0].settings)}")
-
-
-if __name__ == "__main__":
-    main()
+    loaded = load_backbone(backbone)
+    trials = search(loaded, scenes, readouts or loaded.readouts[:1])
+    found = as_text(trials)
+    return f"{found}\nkept the first in {write_settings(loaded.folder, trials[0].settings)}" if write else found

@@ -19,8 +19,5 @@ def path(name: Name) -> Path:
         raise UsageError(f"there is no built-in model {name!r}; there are {', '.join(get_args(Name))}")
     folder = Path(__file__).parent / name
     if not folder.is_dir():
-        raise AbeRerankError(
-            f"the built-in model {name!r} is missing at {folder}; install the package again, or train it with "
-            f"'python -m abe_rerank.shapes.training'"
-        )
+        raise AbeRerankError(f"the built-in model {name!r} is missing at {folder}; install the package again")
     return folder

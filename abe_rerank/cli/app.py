@@ -35,6 +35,7 @@ from abe_rerank.cli.options import (
     Steps,
 )
 from abe_rerank.cli.statistics_options import compare, summarize
+from abe_rerank.cli.tune import tune
 from abe_rerank.errors import AbeRerankError, UsageError
 
 app = typer.Typer(
@@ -161,6 +162,7 @@ def show(
     run(folder, rank, plain)
 
 
+app.command()(tune)
 app.command()(summarize)
 app.command()(compare)
 

@@ -1,12 +1,15 @@
-"""The commands ``abe-rerank benchmark ...``."""
+"""The commands ``abe-rerank benchmark ...``. An installed wheel offers those whose code is in it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from abe_rerank.benchmarks import in_checkout, scene_sources
+from abe_rerank.benchmarks.cases import case_formats
 from abe_rerank.cli.options import (
     AsJson,
     Backbone,
@@ -24,6 +27,11 @@ from abe_rerank.cli.options import (
 from abe_rerank.errors import UsageError
 
 app = typer.Typer(help="Measure the parts of the package.", rich_markup_mode=None)
+
+
+def checkout_command(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Offer a command whose code does not ship in the wheel, only where there is a checkout."""
+    return app.command(name) if in_checkout() else lambda function: function
 
 
 @app.command("best-of-n")
@@ -54,7 +62,7 @@ def best_of_n(
     run(prompts, limit, sampling, Models(model, backbone, scorer, device, dtype, image_size), as_json)
 
 
-@app.command("parser")
+@checkout_command("parser")
 def parser_benchmark(
     data: Annotated[
         Path | None, typer.Option(help="Folder of the gold files.", show_default="../shared/data beside the checkout")
@@ -64,10 +72,11 @@ def parser_benchmark(
 ) -> None:
     """How well the parser's pairs agree with gold files, and how fast it is."""
     from abe_rerank.benchmarks.checkout.parser_agreement import main as run
+    from abe_rerank.cli.terminal import say
 
     if split not in ("report", "dev"):
         raise UsageError(f"unknown split {split!r}; choose report or dev")
-    run(as_json, data, "dev" if split == "dev" else "report")
+    say(run(as_json, data, "dev" if split == "dev" else "report"))
 
 
 @app.command()
@@ -75,11 +84,11 @@ def binding(
     backbone: Backbone = None,
     scenes: Annotated[int, typer.Option(help="Scenes of each task.", min=2)] = 300,
     scenes_from: Annotated[
-        str, typer.Option(help="shapes (the built-in models' own world), flat (clip art) or solids (ray-cast, 3-D).")
-    ] = "shapes",
+        str, typer.Option(help=", ".join(f"{name} ({what})" for name, what in scene_sources.offered().items()) + ".")
+    ] = scene_sources.OWN,
     ablate: Annotated[bool, typer.Option(help="Also measure ABE with each of its parts taken away.")] = True,
     form: Annotated[
-        str | None, typer.Option("--format", help="A public benchmark instead: aro, sugarcrepe, winoground or abc6k.")
+        str | None, typer.Option("--format", help=f"A public benchmark instead: {', '.join(case_formats())}.")
     ] = None,
     data: Annotated[Path | None, typer.Option(help="The folder of that benchmark's own files.")] = None,
     device: Device = None,
@@ -88,7 +97,7 @@ def binding(
 ) -> None:
     """Does the scorer bind, and does each of its parts earn its place?"""
     from abe_rerank.backbones import load_backbone
-    from abe_rerank.benchmarks.binding import main as run
+    from abe_rerank.benchmarks.binding_benchmark import main as run
     from abe_rerank.cli.loading import quiet_libraries
     from abe_rerank.cli.terminal import say
 
@@ -100,18 +109,19 @@ def binding(
     say(run(loaded, scenes, data=public, ablate=ablate, json_output=as_json, scenes_from=scenes_from))
 
 
-@app.command()
+@checkout_command("oracle")
 def oracle(
     scenes: Annotated[int, typer.Option(help="Scenes for each number of objects.", min=2)] = 1000,
     as_json: AsJson = False,
 ) -> None:
     """How exact the judge of the shapes world is, on rendered scenes and against labels given by eye."""
     from abe_rerank.benchmarks.checkout.oracle_agreement import main as run
+    from abe_rerank.cli.terminal import say
 
-    run(as_json, scenes)
+    say(run(as_json, scenes))
 
 
-@app.command("backbone")
+@checkout_command("backbone")
 def backbone_benchmark(
     backbone: Backbone = None,
     scenes: Annotated[int, typer.Option(help="Scenes for each number of objects.", min=2)] = 400,

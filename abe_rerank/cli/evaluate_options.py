@@ -8,23 +8,22 @@ from typing import Annotated
 import typer
 
 from abe_rerank.cli.options import Backbone, BatchSize, Device, Dtype, Guidance, ImageSize, Model, Scorer, Steps
+from abe_rerank.evaluation import layouts
+from abe_rerank.suites import formats
 
 
 def evaluate(
     suite: Annotated[
         str | None,
         typer.Option(
-            help="A suite's name, or a file of prompts: one a line, JSONL, GenEval, PartiPrompts, DrawBench, DPG.",
+            help=f"A suite's name, or a file of prompts: {formats.titles()}.",
             show_default="shapes, or the prompts that --images names",
         ),
     ] = None,
     model: Model = None,
     images: Annotated[
         Path | None,
-        typer.Option(
-            help="Take these instead of drawing: a folder in T2I-CompBench's or GenEval's layout, a run, or a CSV or "
-            "JSONL of image, prompt [, id, category]."
-        ),
+        typer.Option(help=f"Take these instead of drawing: {layouts.titles()}."),
     ] = None,
     n: Annotated[
         int | None, typer.Option("--n", "-n", min=1, help="Images of each prompt.", show_default="4, or all there are")

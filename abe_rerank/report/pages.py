@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 
@@ -35,6 +36,11 @@ def render_page(name: str, assets: Sequence[str], context: Mapping[str, object],
     )
 
 
+def fill(name: str, context: Mapping[str, object]) -> Markup:
+    """The template ``name`` filled in: HTML for a part of a page, without white space around it."""
+    return Markup(environment().get_template(name).render(context).strip())
+
+
 def _policy(script: str, linked: bool) -> str:
     digest = b64encode(sha256(script.encode()).digest()).decode("ascii")
     pictures = "data: 'self' file:" if linked else "data:"
@@ -44,6 +50,7 @@ def _policy(script: str, linked: bool) -> str:
     )
 
 
+@cache
 def environment() -> Environment:
     """Templates of this package: everything is escaped, and a name that is not there is an error."""
     made = Environment(

@@ -71,7 +71,7 @@ class Oracle:
             weights = load_file(folder / "model.safetensors")
         except OSError as error:
             raise AbeRerankError(
-                f"no oracle in {folder} ({error}); train one with: python -m abe_rerank.shapes.training oracle"
+                f"no oracle in {folder} ({error}); install the package again, or name a folder that holds one"
             ) from error
         model = Detector(DetectorConfig(tuple(config["channels"]), tuple(config["blocks"])))
         missing, unknown = model.load_state_dict(weights, strict=False)

@@ -29,6 +29,7 @@ PATTERN_FROM = 0.17
 """Objects with a smaller diameter are always plain: a pattern on them could not be seen."""
 
 Split = Literal["train", "choose", "report"]
+ReportSplit = Literal["choose", "report"]
 _SPLIT_KEYS: dict[str, int] = {"train": 11, "choose": 22, "report": 33}
 
 # Hue in degrees, saturation and value in [0, 1]: the ranges a colour's name covers, with gaps between the names.

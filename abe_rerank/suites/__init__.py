@@ -1,7 +1,7 @@
 """Prompt suites: versioned JSONL in ``prompts/``, and files of prompts of the user's own.
 
 A line of a suite holds id, prompt, the expected (attribute, object) pairs, category, source and licence. A user's file
-may have any of the forms that :mod:`abe_rerank.suites.formats` tells apart.
+may have any format of :mod:`abe_rerank.suites.formats`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from pathlib import Path
 
 from abe_rerank.errors import UsageError
 from abe_rerank.files import data_folder
-from abe_rerank.suites.formats import read_text
-from abe_rerank.suites.prompts import Pairs, SuitePrompt, as_line
+from abe_rerank.suites.formats import Pairs, SuitePrompt, read_text
+from abe_rerank.suites.formats.json_lines import as_line
 
 __all__ = ["Pairs", "SuitePrompt", "as_line", "load_prompts", "names", "read_file"]
 
@@ -41,7 +41,7 @@ def load_prompts(suite: str) -> list[SuitePrompt]:
 
 
 def read_file(path: Path) -> list[SuitePrompt]:
-    """The prompts of a file in any of the forms of :mod:`abe_rerank.suites.formats`, or of a folder of text files.
+    """The prompts of a file in any format of :mod:`abe_rerank.suites.formats`, or of a folder of text files.
 
     Raises UsageError, naming the line, for what cannot be read.
     """

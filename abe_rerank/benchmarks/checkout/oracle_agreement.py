@@ -129,31 +129,8 @@ def read_labelled(folder: Path = LABELLED) -> list[Labelled]:
     return items
 
 
-def write_to_label(folder: Path, images: Sequence[Image.Image], prompts: Sequence[str], columns: int = 5) -> None:
-    """Puts images on sheets of 25 in ``folder`` with a labels.json to fill in by eye, before the oracle sees them.
-
-    In labels.json each image has its prompt and place; "right" (null at first) becomes true or false, and "seen" a list
-    of [colour, shape, pattern], with "unclear" for what cannot be named.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    rows = []
-    for start in range(0, len(images), columns**2):
-        name = f"sheet{start // columns**2}.png"
-        sheet = Image.new("RGB", (columns * SIDE, columns * SIDE), "white")
-        numbers = range(start, min(start + columns**2, len(images)))
-        for place, number in enumerate(numbers):
-            at = (place % columns * SIDE, place // columns * SIDE)
-            sheet.paste(images[number].convert("RGB").resize((SIDE, SIDE)), at)
-            row = {"name": f"{number:03d}", "sheet": name, "at": at, "prompt": prompts[number]}
-            rows.append({**row, "right": None, "seen": []})
-        sheet.save(folder / name, optimize=True)
-    description = {"sheets": sorted({str(row["sheet"]) for row in rows}), "images": rows}
-    (folder / "labels.json").write_text(json.dumps(description, indent=1) + "\n")
-
-
-def main(json: bool = False, scenes: int = 1000) -> None:
-    """Measures and shows both; without images labelled by eye it says that the agreement is not known."""
-    from abe_rerank.cli.terminal import say
+def main(json_output: bool = False, scenes: int = 1000) -> str:
+    """Measures both, as text or JSON; without images labelled by eye it says that the agreement is not known."""
     from abe_rerank.parsing import parse
 
     oracle = Oracle.load()
@@ -162,7 +139,7 @@ def main(json: bool = False, scenes: int = 1000) -> None:
     if LABELLED.is_dir():
         labelled = read_labelled()
         eye = agreement(oracle, labelled, [parse(item.prompt) for item in labelled])
-    say(_as_json(rows, eye, scenes) if json else _as_text(rows, eye, scenes))
+    return _as_json(rows, eye, scenes) if json_output else _as_text(rows, eye, scenes)
 
 
 def _as_json(rows: Sequence[Exactness], eye: Agreement | None, scenes: int) -> str:

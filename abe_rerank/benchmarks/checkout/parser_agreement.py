@@ -191,9 +191,7 @@ def format_table(result: ParserResult) -> str:
     return "\n".join(lines)
 
 
-def main(json_output: bool = False, data_dir: Path | None = None, split: Split = "report") -> None:
-    """Print the measurement as a table or as JSON."""
-    import typer
-
+def main(json_output: bool = False, data_dir: Path | None = None, split: Split = "report") -> str:
+    """The measurement as a table or as JSON."""
     result = run(data_dir, split)
-    typer.echo(json.dumps(as_dict(result), indent=1) if json_output else format_table(result))
+    return json.dumps(as_dict(result), indent=1) if json_output else format_table(result)

@@ -44,10 +44,10 @@ def manifest() -> dict[str, SuiteFile]:
 
 def made() -> dict[str, SuiteFile]:
     """The manifest of the files as they are."""
-    from abe_rerank.suites.generators import binding, shapes_prompts
+    from abe_rerank.suites.generators import binding_prompts, shapes_prompts
 
     files = {}
-    for module in (binding, shapes_prompts):
+    for module in (binding_prompts, shapes_prompts):
         prompts = read_file(data_folder("prompts") / f"{module.NAME}.jsonl")
         categories = dict(Counter(prompt.category for prompt in prompts))
         files[module.NAME] = SuiteFile(module.VERSION, checksum(module.NAME), module.LICENCE, len(prompts), categories)

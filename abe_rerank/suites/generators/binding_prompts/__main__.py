@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abe_rerank.files import data_folder
 from abe_rerank.suites import as_line
-from abe_rerank.suites.generators.binding import NAME, suite
+from abe_rerank.suites.generators.binding_prompts import NAME, suite
 from abe_rerank.suites.generators.checksums import main as write_manifest
 from abe_rerank.suites.generators.differences import FILE, as_text, differences
 

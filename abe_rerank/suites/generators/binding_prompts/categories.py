@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from abe_rerank.suites import Pairs
-from abe_rerank.suites.generators.binding.choosers import any_of, mixed, only
-from abe_rerank.suites.generators.binding.lot import Lot
-from abe_rerank.suites.generators.binding.noun_phrases import finished
-from abe_rerank.suites.generators.binding.templates import Chooser, Draft, Drafter, NoSuchPrompt
-from abe_rerank.suites.generators.binding.vocabulary import Aspect, Stage, sections_of, stages
+from abe_rerank.suites.generators.binding_prompts.choosers import any_of, mixed, only
+from abe_rerank.suites.generators.binding_prompts.lot import Lot
+from abe_rerank.suites.generators.binding_prompts.noun_phrases import finished
+from abe_rerank.suites.generators.binding_prompts.templates import Chooser, Draft, Drafter, NoSuchPrompt
+from abe_rerank.suites.generators.binding_prompts.vocabulary import Aspect, Stage, sections_of, stages
 
 Written = tuple[str, Pairs]
 Maker = Callable[[Lot], tuple[Written, ...]]

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 
 from abe_rerank.suites import Pairs
-from abe_rerank.suites.generators.binding.vocabulary import ASPECTS, Aspect, Thing
+from abe_rerank.suites.generators.binding_prompts.vocabulary import ASPECTS, Aspect, Thing
 
 Value = tuple[Aspect, str]
 

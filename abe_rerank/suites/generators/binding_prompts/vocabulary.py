@@ -51,7 +51,7 @@ class Stage:
 
 def lines_of(name: str) -> list[str]:
     """The lines of a data file without comments and empty ones."""
-    text = files("abe_rerank.suites.generators.binding").joinpath("data", name).read_text(encoding="utf-8")
+    text = files("abe_rerank.suites.generators.binding_prompts").joinpath("data", name).read_text(encoding="utf-8")
     return [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("# ")]
 
 

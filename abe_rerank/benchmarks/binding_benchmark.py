@@ -16,14 +16,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from abe_rerank.benchmarks.cases import Case, FeatureScorer, Judged, judge
-from abe_rerank.benchmarks.scene_sources import ReportSplit, SceneSource, scene_source
+from abe_rerank.benchmarks.case_judging import FeatureScorer, Judged, judge
+from abe_rerank.benchmarks.cases import Case, read_cases
+from abe_rerank.benchmarks.scene_sources import SceneSource, scene_source
 from abe_rerank.evaluation.statistics import Interval, bootstrap_mean, paired_difference
 
 if TYPE_CHECKING:
     from abe_rerank.backbones import Backbone
     from abe_rerank.scoring.abe import AbeScorer
     from abe_rerank.scoring.terms import AbeSettings
+    from abe_rerank.shapes.world import ReportSplit
 
 GLOBAL, ABE = "CLIPScore (global cosine)", "ABE"
 
@@ -283,7 +285,5 @@ def main(
     if data is None:
         report = run(backbone, scenes, split, ablate, source=source)
     else:
-        from abe_rerank.benchmarks.case_files import read_cases
-
         report = run_cases(backbone, read_cases(*data), ablate)
     return as_json(report) if json_output else as_text(report)

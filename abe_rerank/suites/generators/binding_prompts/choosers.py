@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from abe_rerank.suites.generators.binding.lot import Lot
-from abe_rerank.suites.generators.binding.noun_phrases import Value
-from abe_rerank.suites.generators.binding.templates import Chooser
-from abe_rerank.suites.generators.binding.vocabulary import Aspect, Thing
+from abe_rerank.suites.generators.binding_prompts.lot import Lot
+from abe_rerank.suites.generators.binding_prompts.noun_phrases import Value
+from abe_rerank.suites.generators.binding_prompts.templates import Chooser
+from abe_rerank.suites.generators.binding_prompts.vocabulary import Aspect, Thing
 
 # Materials that keep their own colour: nobody says "a red copper kettle".
 _UNCOLOURED = frozenset(

@@ -1,15 +1,15 @@
-"""The ``binding`` suite: natural English about things with attributes, drawn by lot from hand-written material.
+"""The ``binding`` suite: natural English about things with attributes, drawn at random from hand-written material.
 
-``python -m abe_rerank.suites.generators.binding`` writes the suite again; a test checks that the file is what this code
-makes. The words lie in ``data/``: things with the attributes that they can plausibly have, the places where they meet,
-and sentences. The pairs come from the templates, never from the parser.
+``python -m abe_rerank.suites.generators.binding_prompts`` writes the suite again; a test checks that the file is what
+this code makes. The words lie in ``data/``: things with the attributes that they can plausibly have, the
+places where they meet, and sentences. The pairs come from the templates, never from the parser.
 """
 
 from __future__ import annotations
 
 from abe_rerank.suites import SuitePrompt
-from abe_rerank.suites.generators.binding.categories import CATEGORIES, prompts_of
-from abe_rerank.suites.generators.binding.lot import Lot
+from abe_rerank.suites.generators.binding_prompts.categories import CATEGORIES, prompts_of
+from abe_rerank.suites.generators.binding_prompts.lot import Lot
 
 NAME = "binding"
 SEED = 20261125

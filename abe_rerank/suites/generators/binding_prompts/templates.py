@@ -5,7 +5,7 @@ cup", ``+`` "red cup", ``*`` "red cups", ``#`` "three red cups", ``~`` "cup" alo
 ``{*}`` as names is any thing of the stage. Other braces: ``{x|y}`` one of both, ``{place}`` where the stage is,
 ``{near}``, ``{c1}`` to ``{c4}`` different colours, ``{a.is}``, ``{a.it}``, ``{a.a}`` (its article), ``{a.v}``
 ("stands"), ``{a.inv}`` (the same before its subject), ``{a.ing}`` ("standing"). ``<red|cup>`` marks an attribute
-(:mod:`~abe_rerank.suites.generators.binding.noun_phrases`).
+(:mod:`~abe_rerank.suites.generators.binding_prompts.noun_phrases`).
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from abe_rerank.suites.generators.binding.lot import Lot
-from abe_rerank.suites.generators.binding.noun_phrases import Value, indefinite, noun_phrase, predicate
-from abe_rerank.suites.generators.binding.vocabulary import Stage, Thing, things
+from abe_rerank.suites.generators.binding_prompts.lot import Lot
+from abe_rerank.suites.generators.binding_prompts.noun_phrases import Value, indefinite, noun_phrase, predicate
+from abe_rerank.suites.generators.binding_prompts.vocabulary import Stage, Thing, things
 
 Chooser = Callable[[Lot, Thing], tuple[Value, ...] | None]
 """Draws the attributes of a thing, None if it has none of the kind that is wanted."""

@@ -15,11 +15,12 @@ from PIL import Image
 
 from abe_rerank.benchmarks.binding_scenes import caption
 from abe_rerank.benchmarks.cases import Case
-from abe_rerank.benchmarks.targets import ForeignSplit, Seen, Target, box_of, foreign_rng
+from abe_rerank.benchmarks.localisation import Seen, Target
 from abe_rerank.shapes.foreign import flat, outlines, raycast, solids
+from abe_rerank.shapes.world import ReportSplit
+from abe_rerank.types import Box
 
-Things = tuple[Any, ...]
-"""FlatThing or SolidThing; both have ``colour``, ``shape`` and ``size``."""
+_SEEDS: dict[ReportSplit, int] = {"choose": 70_022, "report": 70_033}
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class ForeignTask:
 
 @dataclass(frozen=True)
 class World:
-    """A foreign world: how a scene for a task is drawn by lot, shown, and accepted; what it can show."""
+    """A foreign world: how a random scene for a task is made, drawn and accepted; what it can show."""
 
     name: str
     tasks: tuple[ForeignTask, ...]
@@ -49,14 +50,31 @@ class World:
     values: dict[str, tuple[str, ...]]
 
 
-def cases(world: World, task: ForeignTask, split: ForeignSplit, count: int) -> Iterator[Case]:
+def foreign_rng(split: ReportSplit, world: str, index: int) -> np.random.Generator:
+    """The generator of one scene; no other part of the package draws from it."""
+    return np.random.default_rng((_SEEDS[split], *world.encode(), index))
+
+
+def box_of(mask: np.ndarray) -> Box:
+    """(left, top, right, bottom) in fractions of the pixels that mostly show the object; ``mask`` [h, w] in [0, 1]."""
+    rows, columns = np.nonzero(mask >= min(0.5, float(mask.max())))
+    height, width = mask.shape
+    return (
+        float(columns.min() / width),
+        float(rows.min() / height),
+        float((columns.max() + 1) / width),
+        float((rows.max() + 1) / height),
+    )
+
+
+def cases(world: World, task: ForeignTask, split: ReportSplit, count: int) -> Iterator[Case]:
     """``count`` scenes of a task beside their twins, the same ones every time."""
     for scenes, named in _twins(world, task, split, count):
         pictures = tuple(world.draw(scene)[0] for scene in scenes)
         yield Case(pictures, tuple(_says(scene, named, task) for scene in scenes))
 
 
-def seen(world: World, task: ForeignTask, split: ForeignSplit, count: int) -> Iterator[Seen]:
+def seen(world: World, task: ForeignTask, split: ReportSplit, count: int) -> Iterator[Seen]:
     """The same scenes without their twins, with where the named objects are."""
     for (scene, _), named in _twins(world, task, split, count):
         image, masks = world.draw(scene)
@@ -69,7 +87,7 @@ def seen(world: World, task: ForeignTask, split: ForeignSplit, count: int) -> It
 
 
 def _twins(
-    world: World, task: ForeignTask, split: ForeignSplit, count: int
+    world: World, task: ForeignTask, split: ReportSplit, count: int
 ) -> Iterator[tuple[tuple[Any, Any], list[int]]]:
     index = found = 0
     while found < count:
@@ -156,3 +174,4 @@ SOLIDS = World(
     solids.clear,
     {"colour": tuple(solids.COLOURS), "shape": raycast.SHAPES},
 )
+WORLDS = {world.name: world for world in (FLAT, SOLIDS)}

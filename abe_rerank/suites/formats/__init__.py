@@ -1,0 +1,88 @@
+"""Prompts, and the formats of the files that hold them: one module of this package for each format.
+
+A file's format is told by its content and not by its name. A new format is a new module that calls :func:`register`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cache
+
+from abe_rerank.errors import UsageError
+
+Pairs = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class SuitePrompt:
+    """One prompt; ``pairs`` is None where nobody has said which are expected."""
+
+    id: str
+    prompt: str
+    pairs: Pairs | None = None
+    category: str = ""
+    source: str = ""
+    licence: str = ""
+
+
+@dataclass(frozen=True)
+class PromptFormat:
+    """How a kind of file is told from others and read; texts come without a byte order mark.
+
+    ``fits(text, name)`` says whether a file's text is of this format. Formats are asked in the order of ``generality``:
+    0 for the format of one benchmark, more for one that takes whatever looks like it. ``read(text, name)`` gives the
+    prompts; it raises UsageError, naming file and line, for what cannot be read.
+    """
+
+    title: str
+    fits: Callable[[str, str], bool]
+    read: Callable[[str, str], Iterable[SuitePrompt]]
+    generality: int = 0
+
+
+_registered: list[PromptFormat] = []
+
+
+def register(form: PromptFormat) -> None:
+    """Offer a format to every command that reads prompts."""
+    _registered.append(form)
+
+
+def formats() -> tuple[PromptFormat, ...]:
+    """All formats in the order in which a file is tried; equally general ones as they were registered."""
+    _import_all()
+    return tuple(sorted(_registered, key=lambda form: form.generality))
+
+
+@cache
+def _import_all() -> None:
+    for module in pkgutil.iter_modules(__path__, f"{__name__}."):
+        importlib.import_module(module.name)
+
+
+def titles() -> str:
+    """The formats as a help text names them."""
+    return ", ".join(form.title for form in reversed(formats()))
+
+
+def read_text(text: str, name: str) -> list[SuitePrompt]:
+    """The prompts in a file's text. Raises UsageError, naming the line, for what cannot be read."""
+    form = next(form for form in formats() if form.fits(text, name))
+    return [_encodable(prompt, name) for prompt in form.read(text, name)]
+
+
+def first_line(text: str) -> str:
+    """The first line that is not empty; "" if there is none."""
+    return next((line for line in text.splitlines() if line.strip()), "")
+
+
+def _encodable(prompt: SuitePrompt, name: str) -> SuitePrompt:
+    """The prompt itself. Raises UsageError for half a character ("\\ud800"), which no file can hold."""
+    try:
+        "".join((prompt.id, prompt.prompt, prompt.category, prompt.source, prompt.licence)).encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"{name}: the prompt {prompt.id!a} holds half a character (a lone surrogate)") from None
+    return prompt
