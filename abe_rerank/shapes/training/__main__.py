@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-MODULES = {"clip": "clip", "vae": "vae", "text-to-image": "text_to_image", "oracle": "oracle"}
+MODULES = {"clip": "clip", "vae": "vae", "text-to-image": "text_to_image", "oracle": "oracle", "proving": "proving"}
 
 
 def main() -> None:
