@@ -147,7 +147,7 @@ class ProvingTraining:
 
     def _train_step(self) -> float:
         images, ids = self.pool.batch(np.random.default_rng((self.kind.seed, self.step)), BATCH)
-        pixels = to_pixels(images, *_normalisation(self.kind))
+        pixels = to_pixels(images, *normalisation(self.kind))
         wanted = torch.from_numpy(ids).long()
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.step, self.steps, RATE, WARMUP)
@@ -178,7 +178,8 @@ class ProvingTraining:
             self.step, self.spent = state["step"], state["spent"]
 
 
-def _normalisation(kind: Kind) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def normalisation(kind: Kind) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """(mean, deviation) of red, green and blue in a picture, as public models of the family have them."""
     return (MEAN, DEVIATION) if kind.family == "clip" else ((0.5,) * 3, (0.5,) * 3)
 
 
