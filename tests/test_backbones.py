@@ -12,6 +12,8 @@ from PIL import Image
 from tiny_models import FAMILIES, IMAGE_SIZE, WINDOW, images, save_tiny
 
 from abe_rerank.backbones import Backbone, load_backbone
+from abe_rerank.backbones.families import reader_of, registry, supported
+from abe_rerank.backbones.families.clip import ClipReader
 from abe_rerank.errors import UsageError
 
 TEXTS = ["a red cube", "a photo of a striped blue sphere and a dog", "ring"]
@@ -48,9 +50,9 @@ def test_cosines_are_the_models_own(backbone: Backbone) -> None:
 def test_features_have_unit_length_and_the_grid_of_the_image(backbone: Backbone) -> None:
     for readout in backbone.readouts:
         features = backbone.encode_images(images(2), readout)
-        assert features.grid == ((3, 3) if readout == "windows" else (4, 4))
+        assert features.grid == (4, 4)
         assert features.mask.all()
-        torch.testing.assert_close(features.patches.norm(dim=-1), torch.ones(2, features.grid[0] ** 2))
+        torch.testing.assert_close(features.patches.norm(dim=-1), torch.ones(2, 9 if readout == "regions" else 16))
 
 
 def test_readouts_differ_and_an_unknown_one_is_refused(backbone: Backbone) -> None:
@@ -60,8 +62,9 @@ def test_readouts_differ_and_an_unknown_one_is_refused(backbone: Backbone) -> No
         for other in names[i + 1 :]:
             same_shape = patches[name].shape == patches[other].shape
             assert not same_shape or (patches[name] - patches[other]).abs().max() > 1e-3
-    with pytest.raises(UsageError, match="no patch readout 'middle'"):
-        backbone.encode_images(images(1), "middle")
+    for unknown in ("middle", "regions 1", "regions 1/2", "regionsx"):
+        with pytest.raises(UsageError, match=f"no patch readout '{unknown}'"):
+            backbone.encode_images(images(1), unknown)
 
 
 def test_an_image_does_not_depend_on_its_batch(backbone: Backbone) -> None:
@@ -71,8 +74,8 @@ def test_an_image_does_not_depend_on_its_batch(backbone: Backbone) -> None:
         for k in (3, 4):
             alone = backbone.encode_images(pictures[k : k + 1], readout)
             assert together.grids[k] == alone.grids[0]
-            real = alone.mask[0]
-            torch.testing.assert_close(together.patches[k][real], alone.patches[0][real], atol=1e-5, rtol=0)
+            mine, own = together.patches[k][together.mask[k]], alone.patches[0][alone.mask[0]]
+            torch.testing.assert_close(mine, own, atol=1e-5, rtol=0)
             torch.testing.assert_close(together.global_[k], alone.global_[0], atol=1e-5, rtol=0)
 
 
@@ -94,7 +97,7 @@ def test_height_and_width_squeeze_the_whole_picture(backbone: Backbone) -> None:
         assert torch.isfinite(features.patches).all()
         if type(backbone.model) is transformers.Siglip2Model:
             assert all(rows * columns <= 12 and rows <= columns for rows, columns in features.grids)
-        elif readout != "windows":
+        else:
             assert features.grid == (2, 6)
             assert features.windows[0] == (0, 0, 1, 1)
     if type(backbone.model) is not transformers.Siglip2Model:
@@ -181,28 +184,6 @@ def test_siglip_value_readout_of_one_patch_is_the_global_embedding(tmp_path: Pat
     torch.testing.assert_close(single.patches[:, 0], single.global_, atol=1e-5, rtol=0)
 
 
-def test_windows_are_read_apart_from_each_other(tmp_path: Path) -> None:
-    folder = save_tiny("SiglipModel", tmp_path)
-    backbone = load_backbone(folder, device="cpu")
-    picture = np.array(images(1, size=(IMAGE_SIZE, IMAGE_SIZE))[0])
-    changed = picture.copy()
-    changed[16:, :] = 255 - changed[16:, :]
-    features = backbone.encode_images([Image.fromarray(picture), Image.fromarray(changed)], "windows")
-    assert features.grid == (3, 3)
-    assert features.windows[0] == pytest.approx((0.125, 0.125, 0.875, 0.875))
-    rows = features.patches.view(2, 3, 3, -1)
-    torch.testing.assert_close(rows[0, 0], rows[1, 0], atol=1e-5, rtol=0)
-    assert (rows[0, 2] - rows[1, 2]).abs().max() > 1e-3
-    vision = backbone.model.vision_model
-    with torch.no_grad():
-        pixels = backbone.processor(images=[Image.fromarray(picture)], return_tensors="pt")["pixel_values"]
-        corner = vision.embeddings(pixels)[:, [5, 6, 9, 10]]
-        alone = vision.head(vision.post_layernorm(vision.encoder(inputs_embeds=corner).last_hidden_state))
-    torch.testing.assert_close(rows[0, 1, 1], (alone / alone.norm())[0], atol=1e-5, rtol=0)
-    whole = load_backbone(folder, device="cpu", image_size=IMAGE_SIZE // 2).encode_images(images(2), "windows")
-    torch.testing.assert_close(whole.patches[:, 0], whole.global_, atol=1e-5, rtol=0)
-
-
 def test_value_readout_of_a_patch_ignores_the_others_in_the_last_block(tmp_path: Path) -> None:
     """With one vision layer the value readout of a patch depends on that patch alone."""
     folder = save_tiny("CLIPModel", tmp_path)
@@ -232,6 +213,17 @@ def test_the_hash_follows_the_weights(tmp_path: Path) -> None:
 def test_an_unknown_model_is_a_usage_error(name: str) -> None:
     with pytest.raises(UsageError, match="no backbone called"):
         load_backbone(name, device="cpu")
+
+
+def test_a_family_is_added_by_registering_its_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_READERS", dict(registry._READERS))
+    assert set(FAMILIES) <= set(supported())
+    model = torch.nn.Linear(1, 1)
+    with pytest.raises(UsageError, match=r"mine is a Linear, which cannot be read here; supported: .*Siglip2Model"):
+        reader_of(model, "mine")
+    registry.reads("Linear")(ClipReader)
+    assert isinstance(reader_of(model, "mine"), ClipReader)
+    assert supported()[-1] == "Linear"
 
 
 def test_a_folder_that_is_no_model_is_a_usage_error(tmp_path: Path) -> None:

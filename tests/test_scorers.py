@@ -265,7 +265,7 @@ def test_another_input_size_is_in_the_stamp_and_needs_its_own_calibration(tmp_pa
 
 def test_settings_beside_the_backbone_are_its_defaults(tmp_path: Path) -> None:
     backbone = load_backbone(save_tiny("SiglipModel", tmp_path), device="cpu")
-    measured = AbeSettings(patch_readout="windows", mu=3.0, region_query="object")
+    measured = AbeSettings(patch_readout="regions", mu=3.0, region_query="object")
     write_settings(backbone.folder, measured)
     scorer = make_scorer("abe", backbone)
     assert (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +9,12 @@ import torch
 from safetensors import SafetensorError
 
 from abe_rerank.backbones.base import Backbone
-from abe_rerank.backbones.readers import ClipReader, Reader, Siglip2Reader, SiglipReader
+from abe_rerank.backbones.families import reader_of
 from abe_rerank.backbones.sizes import ImageSize, read_size
 from abe_rerank.errors import AbeRerankError, UsageError
 
 BUILTIN = Path(__file__).resolve().parents[1] / "builtin" / "clip"
 """The folder of the backbone that ships with the package."""
-
-_CLASSES: tuple[tuple[str, Callable[[], Reader]], ...] = (
-    ("CLIPModel", ClipReader),
-    ("MetaClip2Model", ClipReader),
-    ("AltCLIPModel", ClipReader),
-    ("ChineseCLIPModel", ClipReader),
-    ("SiglipModel", SiglipReader),
-    ("Siglip2Model", Siglip2Reader),
-)
 
 
 def load_backbone(
@@ -47,7 +37,7 @@ def load_backbone(
     target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     kind = _dtype(dtype, target)
     model, tokenizer, processor = _load(source, kind)
-    reader = _reader(model, name)
+    reader = reader_of(model, name)
     size = read_size(image_size, model.config.vision_config.patch_size)
     return Backbone(model.eval().to(target), tokenizer, processor, reader, folder, name, size, batch_size)
 
@@ -95,14 +85,3 @@ def _load(source: str, dtype: torch.dtype) -> tuple[Any, Any, Any]:
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise UsageError(f"the backbone {source} cannot be loaded: {str(error).splitlines()[0]}") from error
     return model, tokenizer, processor
-
-
-def _reader(model: Any, name: str) -> Reader:
-    import transformers
-
-    for class_name, reader in _CLASSES:
-        known = getattr(transformers, class_name, None)
-        if known is not None and isinstance(model, known):
-            return reader()
-    supported = ", ".join(class_name for class_name, _ in _CLASSES)
-    raise UsageError(f"{name} is a {type(model).__name__}, which cannot be read here; supported: {supported}")

@@ -62,10 +62,9 @@ def _of_value(values: Sequence[float], c: int, noun: float, calibration: Calibra
 
 def _contrast(seen: Explained, j: int, strongest: int, n: int) -> np.ndarray:
     """[rows, columns]: each patch's cosine with the asked value minus that with the strongest competitor."""
-    rows, columns = seen.features.grids[n]
     phrases = seen.table.candidates[0, j]
-    cosines = seen.features.patches[n, : rows * columns] @ (phrases[0] - phrases[strongest])
-    return np.asarray(cosines.float().cpu().numpy().reshape(rows, columns))
+    cosines = seen.features.patches[n] @ (phrases[0] - phrases[strongest])
+    return np.asarray(seen.features.on_grid(n, cosines).float().cpu().numpy())
 
 
 def verdict(margin: float, absent: bool, rival: bool, probability: float | None) -> Verdict:
@@ -84,8 +83,9 @@ def verdict(margin: float, absent: bool, rival: bool, probability: float | None)
 
 
 def _region(found: Terms, features: ImageFeatures, n: int, k: int) -> Region:
-    rows, columns = features.grids[n]
-    weights = found.regions[n, : rows * columns, 0, k].float().cpu().numpy().reshape(rows, columns)
+    weights = features.on_grid(n, found.regions[n, :, 0, k]).float().cpu().numpy()
+    if features.plan is not None:
+        weights /= weights.sum()
     return Region(weights, region_box(weights, features.windows[n]), features.windows[n])
 
 

@@ -121,7 +121,8 @@ class Terms:
 def terms(features: ImageFeatures, table: PromptTable, settings: AbeSettings) -> Terms:
     """Every term of the score for all images and all prompts of a table."""
     maps = alignment.query_maps(features.patches, table.queries, table.query_mask, settings.temperature)
-    maps = alignment.neighbour_means(maps, features.grids, settings.smoothing)
+    if features.plan is None:
+        maps = alignment.neighbour_means(maps, features.grids, settings.smoothing)
     maps = alignment.compete(maps, table.object_mask, settings.competition)
     if settings.region == "soft":
         regions = alignment.soft_regions(maps, features.mask)
