@@ -11,10 +11,10 @@ import torch
 
 from abe_rerank.backbones.base import Backbone
 from abe_rerank.backbones.hub import fetched, split_revision
-from abe_rerank.backbones.model_files import WeightFiles, has_vocabulary, refuse_own_code, weight_files
+from abe_rerank.backbones.model_files import WeightFiles, has_vocabulary, json_object, refuse_own_code, weight_files
 from abe_rerank.backbones.readers import ClipReader, Reader, Siglip2Reader, SiglipReader
 from abe_rerank.backbones.sizes import ImageSize, read_size
-from abe_rerank.backbones.weights import check_complete, check_finite, refusal
+from abe_rerank.backbones.weights import check_complete, check_finite, hushed, refusal
 from abe_rerank.errors import AbeRerankError, UsageError
 
 BUILTIN = Path(__file__).resolve().parents[1] / "builtin" / "clip"
@@ -50,25 +50,30 @@ def load_backbone(
     its files do not fit together (tensors missing, unexpected, wrongly shaped, not finite), its model class has no
     reader, or the size is none.
     """
+    import transformers  # noqa: F401  (before it is hushed)
+
     name = "builtin" if name_or_path is None else str(name_or_path)
     folder = _find(BUILTIN if name_or_path is None else name_or_path, variant, allow_pickle)
     target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     kind = _dtype(dtype, target)
     refuse_own_code(folder)
+    _check_type(folder)
     weights = weight_files(folder, variant, allow_pickle)
     what = f"the backbone {name}"
     try:
-        model, info = _load_model(folder, kind, weights)
+        with hushed():
+            model, info = _load_model(folder, kind, weights)
         reader = _reader(model, name)
         check_complete(info, what)
         check_finite(model, what)
-        tokenizer, processor = _load_tokenizer(folder), _load_processor(folder)
+        with hushed():
+            tokenizer, processor = _load_tokenizer(folder), _load_processor(folder)
         size = read_size(image_size, model.config.vision_config.patch_size)
         return Backbone(model.eval().to(target), tokenizer, processor, reader, folder, name, size, batch_size)
     except AbeRerankError:
         raise
     except Exception as error:
-        raise refusal(what, error) from error
+        raise refusal(what, error, weights.pickled) from error
 
 
 def _find(name_or_path: str | Path, variant: str | None, allow_pickle: bool) -> Path:
@@ -120,6 +125,20 @@ def _dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype
     if found not in (torch.float32, torch.float16, torch.bfloat16):
         raise UsageError(f"unknown dtype {dtype!r}; use float32, float16 or bfloat16")
     return found
+
+
+def _check_type(folder: Path) -> None:
+    """Raises UsageError for a config of a type of model that the installed transformers do not know."""
+    import transformers
+
+    kind = json_object(folder / "config.json").get("model_type")
+    if not isinstance(kind, str) or kind not in transformers.CONFIG_MAPPING:
+        known = (
+            f"model_type {kind!r}, which transformers {transformers.__version__} do not know"
+            if kind
+            else "no model_type"
+        )
+        raise UsageError(f"{folder / 'config.json'} has {known}; give a folder that save_pretrained wrote")
 
 
 def _load_model(folder: Path, dtype: torch.dtype, weights: WeightFiles) -> tuple[Any, dict[str, Any]]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -14,10 +17,28 @@ _HARMLESS = re.compile(r"(^|\.)(position_ids|token_type_ids|num_batches_tracked|
 """Buffers that older versions of the libraries saved and that follow from the config."""
 
 _NOT_TO_RELAY = re.compile(
-    r"\babove\b|\bbelow\b|meta tensor|trust_remote_code|weights_only|stacktrace|from_tf|pip install|ignore_mismatched",
+    r"\babove\b|\bbelow\b|meta tensor|trust_remote_code|weights_only|stacktrace|from_tf|ignore_mismatched",
     re.IGNORECASE,
 )
 """What libraries say that is shown nowhere here, misleads, or advises to switch safety off."""
+
+
+@contextmanager
+def hushed() -> Iterator[None]:
+    """The libraries' bars and reports are off while a model loads: what they say of its weights is checked here."""
+    logs = [sys.modules[name].utils.logging for name in ("diffusers", "transformers") if name in sys.modules]
+    before = [(log.get_verbosity(), log.is_progress_bar_enabled()) for log in logs]
+    if not logging.getLogger("abe_rerank").isEnabledFor(logging.DEBUG):
+        for log in logs:
+            log.set_verbosity_error()
+            log.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for log, (verbosity, bars) in zip(logs, before, strict=True):
+            log.set_verbosity(verbosity)
+            if bars:
+                log.enable_progress_bar()
 
 
 def check_complete(info: Mapping[str, Any], what: str) -> None:
@@ -54,17 +75,19 @@ def check_finite(module: torch.nn.Module, what: str) -> None:
             raise UsageError(f"the weights of {what} hold NaN or infinity in {name} (as {kind}); {way_out}")
 
 
-def refusal(what: str, error: Exception) -> AbeRerankError:
+def refusal(what: str, error: Exception, pickled: bool = False) -> AbeRerankError:
     """The error to raise where a library failed to load ``what``, with its words where they can stand alone."""
     if type(error).__name__ == "UnpicklingError":
         return UsageError(f"{what} cannot be loaded: its pickle file asks for more than weights, which was refused")
     if type(error).__name__ == "SafetensorError":
         return UsageError(f"{what} cannot be loaded: its safetensors file is cut or damaged; get it again")
-    line = first_line(error)
-    if _NOT_TO_RELAY.search(str(error)) or isinstance(error, (KeyError, RecursionError)) or len(line) > 300:
-        line = f"{line.strip(chr(34) + chr(39))[:60]!r}" if isinstance(error, KeyError) else ""
-        line = f"{type(error).__name__} {line}".strip() + ", its files do not fit together; --debug shows where"
-    return UsageError(f"{what} cannot be loaded: {line}")
+    words = " ".join(str(error).split())
+    if pickled or isinstance(error, (KeyError, RecursionError)) or _NOT_TO_RELAY.search(words) or not words:
+        return UsageError(
+            f"{what} cannot be loaded: its files are damaged or not of one model ({type(error).__name__}); get it "
+            "again, or see --debug"
+        )
+    return UsageError(f"{what} cannot be loaded: {words if len(words) <= 240 else words[:240] + ' ...'}")
 
 
 def _size(shape: Iterable[int]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,8 +28,16 @@ class Part:
     folder: Path
 
 
-def read_index(folder: Path) -> list[Part]:
-    """The components that a pipeline's folder names, those that are null left out.
+@dataclass(frozen=True)
+class Index:
+    """What a pipeline's folder names: its components, and those that it says are not there."""
+
+    parts: tuple[Part, ...]
+    nulls: tuple[str, ...]
+
+
+def read_index(folder: Path) -> Index:
+    """The components that a pipeline's folder names.
 
     Raises UsageError for an index that is broken, names code of the model's own, a class that is not installed, or a
     folder that is not there.
@@ -44,11 +53,13 @@ def read_index(folder: Path) -> list[Part]:
     if not (inspect.isclass(found) and issubclass(found, diffusers.DiffusionPipeline)):
         raise UsageError(f"{path} names the pipeline class {kind}, which diffusers {diffusers.__version__} lacks")
     entries = {name: entry for name, entry in index.items() if isinstance(entry, list)}
-    return [_part(path, name, entry) for name, entry in entries.items() if entry != [None, None]]
+    taken = inspect.signature(found.__init__).parameters
+    nulls = tuple(name for name, entry in entries.items() if entry == [None, None] and name in taken)
+    return Index(tuple(_part(path, name, entry) for name, entry in entries.items() if any(entry)), nulls)
 
 
 def load_networks(
-    parts: list[Part], dtype: torch.dtype, variant: str | None = None, allow_pickle: bool = False
+    parts: Iterable[Part], dtype: torch.dtype, variant: str | None = None, allow_pickle: bool = False
 ) -> dict[str, torch.nn.Module]:
     """The components that are networks, by their names, on the CPU.
 
@@ -124,7 +135,7 @@ def _load(part: Part, dtype: torch.dtype, variant: str | None, allow_pickle: boo
     except AbeRerankError:
         raise
     except Exception as error:
-        raise refusal(what, error) from error
+        raise refusal(what, error, weights.pickled) from error
     module: torch.nn.Module = network
     return module
 

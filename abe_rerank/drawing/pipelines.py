@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from abe_rerank import builtin
 from abe_rerank.backbones.devices import pick_device
 from abe_rerank.backbones.hub import fetched, split_revision
-from abe_rerank.backbones.weights import check_finite, refusal
+from abe_rerank.backbones.weights import check_finite, hushed, refusal
 from abe_rerank.drawing.components import INDEX, dtype_keyword, load_networks, read_index
 from abe_rerank.errors import AbeRerankError, UsageError
 
@@ -66,14 +66,17 @@ def load_pipeline(
     what = f"the text-to-image model {folder if model is None else model}"
     loader: Any = diffusers.DiffusionPipeline
     try:
-        networks = load_networks(read_index(folder), bits, variant, allow_pickle)
-        pipeline: Pipeline = loader.from_pretrained(
-            str(folder),
-            trust_remote_code=False,
-            local_files_only=True,
-            **networks,
-            **{dtype_keyword("diffusers"): bits},
-        ).to(place)
+        index = read_index(folder)
+        with hushed():
+            networks = load_networks(index.parts, bits, variant, allow_pickle)
+            pipeline: Pipeline = loader.from_pretrained(
+                str(folder),
+                trust_remote_code=False,
+                local_files_only=True,
+                **networks,
+                **dict.fromkeys(index.nulls),
+                **{dtype_keyword("diffusers"): bits},
+            ).to(place)
     except AbeRerankError as error:
         raise type(error)(f"{what} cannot be loaded: {error}") from error
     except Exception as error:
