@@ -9,7 +9,6 @@ the bit; at other batch sizes convolutions may differ in their last digits.
 from __future__ import annotations
 
 import inspect
-import json
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from abe_rerank.backbones.model_files import json_object
 from abe_rerank.drawing.pipelines import Pipeline
 from abe_rerank.errors import AbeRerankError, UsageError, first_line
 
@@ -151,7 +151,21 @@ def _progress_bars(pipeline: Pipeline, shown: bool) -> Iterator[Any]:
 
 
 def _folder_defaults(pipeline: Pipeline) -> dict[str, Any]:
-    """The arguments in ``sampling.json`` of the folder that the pipeline was loaded from, if it has one."""
+    """The arguments in ``sampling.json`` of the folder that the pipeline was loaded from, if it has one.
+
+    Raises UsageError, naming it, for a key that the pipeline does not take, or steps or guidance that cannot be.
+    """
     name = pipeline.config.get("_name_or_path")
     file = Path(str(name)) / "sampling.json"
-    return dict(json.loads(file.read_text(encoding="utf-8"))) if name and file.is_file() else {}
+    if not name or not file.is_file():
+        return {}
+    found = json_object(file)
+    known = set(inspect.signature(pipeline.__call__).parameters) - {"self", "prompt", "generator", "args", "kwargs"}
+    if unknown := [key for key in found if key not in known]:
+        raise UsageError(f"{file}: {type(pipeline).__name__} does not take {', '.join(unknown)}; remove it there")
+    steps, guidance = found.get("num_inference_steps", 1), found.get("guidance_scale", 1.0)
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+        raise UsageError(f"{file}: num_inference_steps must be a whole number from 1 on, not {steps!r}")
+    if isinstance(guidance, bool) or not isinstance(guidance, (int, float)) or not math.isfinite(guidance):
+        raise UsageError(f"{file}: guidance_scale must be a finite number, not {guidance!r}")
+    return found
