@@ -1,4 +1,4 @@
-"""The house: imports go one way, files stay small, the wheel holds what a user can call. The order stands here, once."""
+"""The house: imports go one way, files stay small, the wheel holds what a user calls. The order stands here, once."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -20,9 +20,9 @@ class ImageFeatures:
     covers as (left, top, right, bottom) fractions (a processor that crops the centre sees less than the whole).
     """
 
-    global_: Tensor
-    patches: Tensor
-    mask: Tensor
+    global_: Tensor = field(repr=False)
+    patches: Tensor = field(repr=False)
+    mask: Tensor = field(repr=False)
     grids: tuple[tuple[int, int], ...]
     windows: tuple[Box, ...]
 
@@ -65,7 +65,7 @@ class ImageFeatures:
 class TokenStates:
     """The tokens of one text, special ones left out: ``states`` [L, D] of length 1, and each token's span."""
 
-    states: Tensor
+    states: Tensor = field(repr=False)
     spans: tuple[Span, ...]
 
     def indices(self, span: Span) -> list[int]:

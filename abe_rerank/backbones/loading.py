@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
-from abe_rerank.backbones.base import Backbone
+from abe_rerank.backbones.devices import choose
+from abe_rerank.backbones.dual_encoder import DualEncoder
 from abe_rerank.backbones.readers import ClipReader, Reader, Siglip2Reader, SiglipReader
 from abe_rerank.backbones.sizes import ImageSize, read_size
 from abe_rerank.errors import AbeRerankError, UsageError
@@ -33,23 +34,22 @@ def load_backbone(
     dtype: str | torch.dtype | None = None,
     image_size: ImageSize | str | None = None,
     batch_size: int = 32,
-) -> Backbone:
+) -> DualEncoder:
     """Load a CLIP-like model of transformers; None is the built-in one.
 
     ``image_size`` None is the model's own, else a side ("144") or height and width ("96x144") in whole patches.
-    ``device`` None takes a GPU if there is one; ``dtype`` None is float16 on a GPU and float32 elsewhere. Images go
+    ``device`` and ``dtype`` are what :func:`abe_rerank.backbones.devices.choose` takes. Images go
     through Pillow whatever is installed, so that a score does not depend on whether torchvision is there. Raises
     UsageError when nothing can be found under that name, its model class has no reader, or the size is none.
     """
     name = "builtin" if name_or_path is None else str(name_or_path)
     folder = _find(BUILTIN if name_or_path is None else name_or_path)
     source = str(folder) if name_or_path is None or Path(name_or_path).exists() else name
-    target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    kind = _dtype(dtype, target)
-    model, tokenizer, processor = _load(source, kind)
+    place = choose(device, dtype)
+    model, tokenizer, processor = _load(source, place.dtype)
     reader = _reader(model, name)
     size = read_size(image_size, model.config.vision_config.patch_size)
-    return Backbone(model.eval().to(target), tokenizer, processor, reader, folder, name, size, batch_size)
+    return DualEncoder(model.eval().to(place.device), tokenizer, processor, reader, folder, name, size, batch_size)
 
 
 def _find(name_or_path: str | Path) -> Path:
@@ -70,15 +70,6 @@ def _find(name_or_path: str | Path) -> Path:
             f"no backbone called {str(name_or_path)!r}: no such folder, and neither the local cache nor the model hub "
             "gives it; give a folder, a hub name, or nothing for the built-in one"
         ) from error
-
-
-def _dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype:
-    if dtype is None:
-        return torch.float16 if device.type == "cuda" else torch.float32
-    found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
-    if found not in (torch.float32, torch.float16, torch.bfloat16):
-        raise UsageError(f"unknown dtype {dtype!r}; use float32, float16 or bfloat16")
-    return found
 
 
 def _load(source: str, dtype: torch.dtype) -> tuple[Any, Any, Any]:

@@ -9,14 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from abe_rerank import builtin
-from abe_rerank.backbones.devices import pick_device
+from abe_rerank.backbones.devices import choose
 from abe_rerank.errors import AbeRerankError, UsageError, first_line
 
 if TYPE_CHECKING:
     import torch
-
-
-DTYPES = ("float32", "float16", "bfloat16")
 
 
 class Pipeline(Protocol):
@@ -36,26 +33,23 @@ class Pipeline(Protocol):
         ...
 
 
-def load_pipeline(model: str | Path | None = None, device: str | None = None, dtype: str | None = None) -> Pipeline:
+def load_pipeline(
+    model: str | Path | None = None, device: str | torch.device | None = None, dtype: str | torch.dtype | None = None
+) -> Pipeline:
     """A text-to-image pipeline from a diffusers folder or a hub id; None is the built-in model.
 
-    ``device`` is a torch device, by default the GPU if there is one; ``dtype`` one of :data:`DTYPES`, by default
-    float16 on a GPU and float32 on the CPU. Raises UsageError for a model that is not there or does not draw from text
-    alone, AbeRerankError if it cannot be loaded.
+    ``device`` and ``dtype`` are what :func:`abe_rerank.backbones.devices.choose` takes. Raises UsageError for a model
+    that is not there or does not draw from text alone, AbeRerankError if it cannot be loaded.
     """
     import diffusers
-    import torch
     from packaging.version import Version
 
-    place = pick_device(device)
-    if dtype is not None and dtype not in DTYPES:
-        raise UsageError(f"unknown dtype {dtype!r}; choose one of {', '.join(DTYPES)}")
-    bits = getattr(torch, dtype or ("float32" if place == "cpu" else "float16"))
+    place = choose(device, dtype)
     keyword = "dtype" if Version(diffusers.__version__) >= Version("0.42") else "torch_dtype"
     name = _model_name(model)
     loader: Any = diffusers.DiffusionPipeline
     try:
-        pipeline: Pipeline = loader.from_pretrained(name, **{keyword: bits}).to(place)
+        pipeline: Pipeline = loader.from_pretrained(name, **{keyword: place.dtype}).to(place.device)
     except Exception as error:
         raise AbeRerankError(f"the text-to-image model {name} cannot be loaded: {first_line(error)}") from error
     _check_text_to_image(pipeline)
