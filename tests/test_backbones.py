@@ -11,7 +11,7 @@ import transformers
 from PIL import Image
 from tiny_models import FAMILIES, IMAGE_SIZE, WINDOW, images, save_tiny
 
-from abe_rerank.backbones import Backbone, load_backbone
+from abe_rerank.backbones import DualEncoder, load_backbone
 from abe_rerank.backbones.families import reader_of, registry, supported
 from abe_rerank.backbones.families.clip import ClipReader
 from abe_rerank.errors import UsageError
@@ -20,12 +20,12 @@ TEXTS = ["a red cube", "a photo of a striped blue sphere and a dog", "ring"]
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
-def backbone(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Backbone:
+def backbone(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> DualEncoder:
     folder = save_tiny(request.param, tmp_path_factory.mktemp(request.param))
     return load_backbone(folder, device="cpu")
 
 
-def _logits(backbone: Backbone, pictures: list, texts: list[str]) -> torch.Tensor:
+def _logits(backbone: DualEncoder, pictures: list, texts: list[str]) -> torch.Tensor:
     """The model's own logits, by its documented call."""
     siglip = hasattr(backbone.model, "logit_bias")
     padding = {"padding": "max_length", "max_length": WINDOW} if siglip else {"padding": True}
@@ -39,7 +39,7 @@ def _logits(backbone: Backbone, pictures: list, texts: list[str]) -> torch.Tenso
     return (logits - bias) / backbone.model.logit_scale.exp()
 
 
-def test_cosines_are_the_models_own(backbone: Backbone) -> None:
+def test_cosines_are_the_models_own(backbone: DualEncoder) -> None:
     pictures = images(3)
     features = backbone.encode_images(pictures)
     cosines = features.global_ @ backbone.encode_texts(TEXTS).T
@@ -47,7 +47,7 @@ def test_cosines_are_the_models_own(backbone: Backbone) -> None:
     assert cosines.std() > 1e-4
 
 
-def test_features_have_unit_length_and_the_grid_of_the_image(backbone: Backbone) -> None:
+def test_features_have_unit_length_and_the_grid_of_the_image(backbone: DualEncoder) -> None:
     for readout in backbone.readouts:
         features = backbone.encode_images(images(2), readout)
         assert features.grid == (4, 4)
@@ -55,7 +55,7 @@ def test_features_have_unit_length_and_the_grid_of_the_image(backbone: Backbone)
         torch.testing.assert_close(features.patches.norm(dim=-1), torch.ones(2, 9 if readout == "regions" else 16))
 
 
-def test_readouts_differ_and_an_unknown_one_is_refused(backbone: Backbone) -> None:
+def test_readouts_differ_and_an_unknown_one_is_refused(backbone: DualEncoder) -> None:
     patches = {r: backbone.encode_images(images(1), r).patches for r in backbone.readouts}
     names = list(patches)
     for i, name in enumerate(names):
@@ -67,7 +67,7 @@ def test_readouts_differ_and_an_unknown_one_is_refused(backbone: Backbone) -> No
             backbone.encode_images(images(1), unknown)
 
 
-def test_an_image_does_not_depend_on_its_batch(backbone: Backbone) -> None:
+def test_an_image_does_not_depend_on_its_batch(backbone: DualEncoder) -> None:
     pictures = [*images(3), *images(1, size=(80, 30), seed=1), *images(1, seed=2)]
     for readout in backbone.readouts:
         together = backbone.encode_images(pictures, readout)
@@ -79,18 +79,18 @@ def test_an_image_does_not_depend_on_its_batch(backbone: Backbone) -> None:
             torch.testing.assert_close(together.global_[k], alone.global_[0], atol=1e-5, rtol=0)
 
 
-def test_other_input_sizes_interpolate_positions(backbone: Backbone) -> None:
-    larger = Backbone(
+def test_other_input_sizes_interpolate_positions(backbone: DualEncoder) -> None:
+    larger = DualEncoder(
         backbone.model, backbone.tokenizer, backbone.processor, backbone.reader, backbone.folder, "x", image_size=48
     )
     assert larger.encode_images(images(2)).grid == (6, 6)
 
 
-def _resized(backbone: Backbone, size: object) -> Backbone:
+def _resized(backbone: DualEncoder, size: object) -> DualEncoder:
     return load_backbone(backbone.folder, device="cpu", image_size=size)
 
 
-def test_height_and_width_squeeze_the_whole_picture(backbone: Backbone) -> None:
+def test_height_and_width_squeeze_the_whole_picture(backbone: DualEncoder) -> None:
     wide = _resized(backbone, "16x48")
     for readout in backbone.readouts:
         features = wide.encode_images(images(2, size=(60, 40)), readout)
@@ -111,7 +111,7 @@ def test_height_and_width_squeeze_the_whole_picture(backbone: Backbone) -> None:
         torch.testing.assert_close(wide.encode_global([picture]), own / own.norm(), atol=1e-5, rtol=0)
 
 
-def test_the_models_own_size_said_aloud_changes_nothing(backbone: Backbone) -> None:
+def test_the_models_own_size_said_aloud_changes_nothing(backbone: DualEncoder) -> None:
     pictures = images(2, size=(50, 40))
     said = _resized(backbone, IMAGE_SIZE).encode_images(pictures)
     torch.testing.assert_close(said.patches, backbone.encode_images(pictures).patches, atol=1e-5, rtol=0)
@@ -124,7 +124,7 @@ def test_a_size_that_is_no_grid_of_patches_is_refused(tmp_path: Path, size: obje
         load_backbone(folder, device="cpu", image_size=size)
 
 
-def test_text_is_encoded_once_and_long_text_in_windows(backbone: Backbone) -> None:
+def test_text_is_encoded_once_and_long_text_in_windows(backbone: DualEncoder) -> None:
     short = backbone.encode_texts(["a red cube"])
     torch.testing.assert_close(short, backbone.encode_texts(["ring", "a red cube"])[1:])
     long = ", ".join(["a striped red cube next to a dog"] * 4)
@@ -136,12 +136,12 @@ def test_text_is_encoded_once_and_long_text_in_windows(backbone: Backbone) -> No
     torch.testing.assert_close(backbone.encode_texts([long])[0], mean / mean.norm())
 
 
-def _need_words(backbone: Backbone) -> None:
+def _need_words(backbone: DualEncoder) -> None:
     if type(backbone.model) is transformers.Siglip2Model:
         pytest.skip("AutoTokenizer gives every SigLIP 2 model Gemma's tokenizer, whose vocabulary is not on this disk")
 
 
-def test_token_states_point_back_into_the_text(backbone: Backbone) -> None:
+def test_token_states_point_back_into_the_text(backbone: DualEncoder) -> None:
     _need_words(backbone)
     text = ", ".join(["a striped red cube next to a dog"] * 3)
     tokens, other = backbone.encode_tokens([text, "a red cube"])
@@ -150,11 +150,6 @@ def test_token_states_point_back_into_the_text(backbone: Backbone) -> None:
     assert tokens.states.shape[0] == len(words)
     assert [text[a:b] for a, b in (tokens.spans[i] for i in tokens.indices((2, 13)))] == ["striped", "red"]
     torch.testing.assert_close(other.states, backbone.encode_tokens(["a red cube"])[0].states, atol=1e-5, rtol=0)
-
-
-def test_unknown_words_are_named(backbone: Backbone) -> None:
-    _need_words(backbone)
-    assert backbone.unknown_words("a red zebra, and a lynx") == ("zebra", "lynx")
 
 
 def test_centre_crop_is_reported_as_a_window(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -22,9 +22,9 @@ class ImageFeatures:
     Where ``plan`` is set, ``patches`` and ``mask`` hold windows in place of patches, laid by it on each image's grid.
     """
 
-    global_: Tensor
-    patches: Tensor
-    mask: Tensor
+    global_: Tensor = field(repr=False)
+    patches: Tensor = field(repr=False)
+    mask: Tensor = field(repr=False)
     grids: tuple[tuple[int, int], ...]
     windows: tuple[Box, ...]
     plan: RegionPlan | None = None
@@ -80,7 +80,7 @@ class ImageFeatures:
 class TokenStates:
     """The tokens of one text, special ones left out: ``states`` [L, D] of length 1, and each token's span."""
 
-    states: Tensor
+    states: Tensor = field(repr=False)
     spans: tuple[Span, ...]
 
     def indices(self, span: Span) -> list[int]:

@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from abe_rerank.backbones.base import Backbone
+from abe_rerank.backbones.devices import choose
+from abe_rerank.backbones.dual_encoder import DualEncoder
 from abe_rerank.backbones.families import reader_of
 from abe_rerank.backbones.hub import fetched, split_revision
 from abe_rerank.backbones.model_files import WeightFiles, has_vocabulary, json_object, refuse_own_code, weight_files
@@ -29,11 +30,11 @@ def load_backbone(
     *,
     variant: str | None = None,
     allow_pickle: bool = False,
-) -> Backbone:
+) -> DualEncoder:
     """Load a CLIP-like model of transformers from a folder or a hub name (``owner/name@revision``); None is built in.
 
     ``image_size`` None is the model's own, else a side ("144") or height and width ("96x144") in whole patches.
-    ``device`` None takes a GPU if there is one; ``dtype`` None is float16 on a GPU and float32 elsewhere. Images go
+    ``device`` and ``dtype`` are what :func:`abe_rerank.backbones.devices.choose` takes. Images go
     through Pillow whatever is installed, so that a score does not depend on whether torchvision is there. ``variant``
     names the weight files ("fp16"), None the plain ones or the only ones. Pickle files are read only with
     ``allow_pickle``; code of the model's own never is. Raises UsageError when nothing can be found under that name,
@@ -44,22 +45,21 @@ def load_backbone(
 
     name = "builtin" if name_or_path is None else str(name_or_path)
     folder = _find(BUILTIN if name_or_path is None else name_or_path, variant, allow_pickle)
-    target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    kind = _dtype(dtype, target)
+    place = choose(device, dtype)
     refuse_own_code(folder)
     _check_type(folder)
     weights = weight_files(folder, variant, allow_pickle)
     what = f"the backbone {name}"
     try:
         with hushed():
-            model, info = _load_model(folder, kind, weights)
+            model, info = _load_model(folder, place.dtype, weights)
         reader = reader_of(model, name)
         check_complete(info, what)
         check_finite(model, what)
         with hushed():
             tokenizer, processor = _load_tokenizer(folder), _load_processor(folder)
         size = read_size(image_size, model.config.vision_config.patch_size)
-        return Backbone(model.eval().to(target), tokenizer, processor, reader, folder, name, size, batch_size)
+        return DualEncoder(model.eval().to(place.device), tokenizer, processor, reader, folder, name, size, batch_size)
     except AbeRerankError:
         raise
     except Exception as error:
@@ -106,15 +106,6 @@ def _snapshot(name: str, revision: str | None, variant: str | None, allow_pickle
             raise
         return folder
     raise AssertionError("unreachable: the last pattern returns or raises")
-
-
-def _dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype:
-    if dtype is None:
-        return torch.float16 if device.type == "cuda" else torch.float32
-    found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
-    if found not in (torch.float32, torch.float16, torch.bfloat16):
-        raise UsageError(f"unknown dtype {dtype!r}; use float32, float16 or bfloat16")
-    return found
 
 
 def _check_type(folder: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from abe_rerank import builtin
-from abe_rerank.backbones.devices import pick_device
+from abe_rerank.backbones.devices import choose
 from abe_rerank.backbones.hub import fetched, split_revision
 from abe_rerank.backbones.weights import check_finite, hushed, refusal
 from abe_rerank.drawing.components import INDEX, dtype_keyword, load_networks, read_index
@@ -17,9 +17,6 @@ from abe_rerank.errors import AbeRerankError, UsageError
 
 if TYPE_CHECKING:
     import torch
-
-
-DTYPES = ("float32", "float16", "bfloat16")
 
 
 class Pipeline(Protocol):
@@ -41,42 +38,38 @@ class Pipeline(Protocol):
 
 def load_pipeline(
     model: str | Path | None = None,
-    device: str | None = None,
-    dtype: str | None = None,
+    device: str | torch.device | None = None,
+    dtype: str | torch.dtype | None = None,
     *,
     variant: str | None = None,
     allow_pickle: bool = False,
 ) -> Pipeline:
     """A text-to-image pipeline from a diffusers folder or a hub id (``owner/name@revision``); None is the built-in one.
 
-    ``device`` is a torch device, by default the GPU if there is one; ``dtype`` one of :data:`DTYPES`, by default
-    float16 on a GPU and float32 on the CPU; ``variant`` names the weight files ("fp16"), None the plain ones or the
+    ``device`` and ``dtype`` are what :func:`abe_rerank.backbones.devices.choose` takes; ``variant``
+    names the weight files ("fp16"), None the plain ones or the
     only ones. Pickle files are read only with ``allow_pickle``; code of the model's own never is. Raises UsageError for
     a model that is not there, does not draw from text alone, or whose files do not fit together (tensors missing,
     unexpected, wrongly shaped, not finite), AbeRerankError if it cannot be loaded.
     """
     import diffusers
-    import torch
 
-    place = pick_device(device)
-    if dtype is not None and dtype not in DTYPES:
-        raise UsageError(f"unknown dtype {dtype!r}; choose one of {', '.join(DTYPES)}")
-    bits = getattr(torch, dtype or ("float32" if place == "cpu" else "float16"))
+    place = choose(device, dtype)
     folder = _model_folder(model, variant, allow_pickle)
     what = f"the text-to-image model {folder if model is None else model}"
     loader: Any = diffusers.DiffusionPipeline
     try:
         index = read_index(folder)
         with hushed():
-            networks = load_networks(index.parts, bits, variant, allow_pickle)
+            networks = load_networks(index.parts, place.dtype, variant, allow_pickle)
             pipeline: Pipeline = loader.from_pretrained(
                 str(folder),
                 trust_remote_code=False,
                 local_files_only=True,
                 **networks,
                 **dict.fromkeys(index.nulls),
-                **{dtype_keyword("diffusers"): bits},
-            ).to(place)
+                **{dtype_keyword("diffusers"): place.dtype},
+            ).to(place.device)
     except AbeRerankError as error:
         raise type(error)(f"{what} cannot be loaded: {error}") from error
     except Exception as error:

@@ -1,4 +1,4 @@
-"""A CLIP-like model behind one face: images and texts in, vectors of length 1 in the shared space out."""
+"""The dual encoders of transformers as a :class:`~abe_rerank.backbones.Backbone`."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ from abe_rerank.backbones.features import ImageFeatures, TokenStates
 from abe_rerank.backbones.sizes import ImageSize, overrides
 from abe_rerank.backbones.windows import read_plan, window_count
 from abe_rerank.errors import UsageError
+from abe_rerank.parsing import parse
 from abe_rerank.parsing.tokens import token_offsets, windows
-from abe_rerank.types import Box, Span, Spec
+from abe_rerank.types import Box, Span
 
 _CACHED_TEXTS = 100_000
 
 
-class Backbone:
-    """One CLIP-like model with its tokenizer and image processor; made by :func:`load_backbone`.
+class DualEncoder:
+    """One CLIP-like model of transformers with its tokenizer and image processor; made by :func:`load_backbone`.
 
     Cosines of its vectors are the model's own: <image, text> = (logits_per_image - logit_bias) / exp(logit_scale).
     ``image_size`` is None for the size the model was trained at, else what images are scaled to (positions are
@@ -59,6 +60,11 @@ class Backbone:
         """The model's floating-point type; what it returns is float32 whatever this is."""
         dtype: torch.dtype = next(self.model.parameters()).dtype
         return dtype
+
+    @property
+    def kind(self) -> str:
+        """The class of the model."""
+        return type(self.model).__name__
 
     @property
     def readouts(self) -> tuple[str, ...]:
@@ -189,19 +195,13 @@ class Backbone:
         return joined
 
     def text_windows(self, text: str) -> list[Span]:
-        """The spans in which ``text`` is encoded: one if it fits the text encoder's window, else cut at phrase ends."""
+        """The spans in which ``text`` is encoded: one if it fits the text encoder's window.
+
+        A longer text is cut where its parse allows it: never through an object's phrase or an attribute that fits.
+        """
         if len(text.encode(errors="replace")) + self._special < self._window_length:  # a token is at least one byte
             return [(0, len(text))]
-        return windows(Spec(text), self.tokenizer, self._window_length) or [(0, len(text))]
-
-    def unknown_words(self, text: str) -> tuple[str, ...]:
-        """The words of ``text`` that the tokenizer has no token for, in order; empty where it has no unknown token."""
-        unknown = self.tokenizer.unk_token_id
-        if unknown is None or unknown == self.tokenizer.eos_token_id:
-            return ()
-        words = dict.fromkeys(word.strip(".,;:!?\"'()") for word in text.split())
-        ids = {word: self.tokenizer(word, add_special_tokens=False)["input_ids"] for word in words if word}
-        return tuple(word for word, found in ids.items() if unknown in found)
+        return windows(parse(text), self.tokenizer, self._window_length) or [(0, len(text))]
 
     @cached_property
     def _special(self) -> int:
