@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from abe_rerank.runs.new_folder import default_folder, new_run_folder
-from abe_rerank.runs.report_record import Report
+from abe_rerank.runs.folders import default_folder, new_run_folder
+from abe_rerank.runs.generated import Report
 
 PROMPT = "a yellow cylinder and a red cube"
 

@@ -18,8 +18,8 @@ import psutil
 import pytest
 from PIL import Image
 
-from abe_rerank.runs.journal import read_results
-from abe_rerank.runs.results import RunRecord
+from abe_rerank.runs.evaluated import RunRecord
+from abe_rerank.runs.reading import open_run, read_results
 from abe_rerank.suites import load_prompts
 
 BUILT_IN = ["--limit", "5", "-n", "2", "--steps", "2", "--seed", "3", "--device", "cpu"]
@@ -43,7 +43,7 @@ def complete(*words, launcher=()):
 
 
 def results_in(folder):
-    return list(read_results(folder / "results.jsonl"))
+    return list(read_results(open_run(folder)))
 
 
 def pictures_in(folder):

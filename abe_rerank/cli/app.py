@@ -16,6 +16,7 @@ import typer
 
 from abe_rerank import __version__
 from abe_rerank.cli.benchmark import app as benchmarks
+from abe_rerank.cli.doctor import doctor
 from abe_rerank.cli.evaluate_options import evaluate
 from abe_rerank.cli.options import (
     AsJson,
@@ -165,6 +166,7 @@ def show(
 app.command()(tune)
 app.command()(summarize)
 app.command()(compare)
+app.command()(doctor)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 from abe_rerank.cli.loading import load_models
 from abe_rerank.cli.terminal import cosine, note, say
 from abe_rerank.errors import AbeRerankError
-from abe_rerank.runs.new_folder import default_folder, new_run_folder
+from abe_rerank.runs.folders import default_folder, new_run_folder
 from abe_rerank.text import table
 
 if TYPE_CHECKING:
     from abe_rerank.drawing.pipelines import Pipeline
     from abe_rerank.drawing.sampling import Sampling
     from abe_rerank.reranker import Reranker
-    from abe_rerank.runs.report_record import Commands, Report
+    from abe_rerank.runs.generated import Commands, Report
     from abe_rerank.types import Ranking
 
 
@@ -61,8 +61,9 @@ def generate(request: Request) -> None:
     """
     from abe_rerank.drawing.prompt_fit import prompt_warnings
     from abe_rerank.drawing.sampling import draw, settle
-    from abe_rerank.report.folder import write_run
+    from abe_rerank.report.views import write_views
     from abe_rerank.reranker import as_spec, rounding_warning
+    from abe_rerank.runs.generated_folder import write_generated
 
     started = datetime.now().astimezone()
     spec = as_spec(request.prompt)
@@ -84,7 +85,9 @@ def generate(request: Request) -> None:
             warnings.append(close)
             note(f"warning: {close}")
         report = _report(_Run(request, out, started, pipeline, reranker, tuple(warnings), seconds), ranking)
-        write_run(folder, report, [candidate.image for candidate in ranking.candidates], linked=request.assets)
+        images = [candidate.image for candidate in ranking.candidates]
+        write_generated(folder, report, images)
+        write_views(folder, report, images, linked=request.assets)
     say(ranking_table(ranking))
     say(_verdict(ranking, out))
 
@@ -104,19 +107,20 @@ def ranking_table(ranking: Ranking) -> str:
 
 def _verdict(ranking: Ranking, out: Path) -> str:
     from abe_rerank.report.sentences import status_line
-    from abe_rerank.runs.build import score_record
+    from abe_rerank.runs.records import ScoreRecord
 
     if ranking.candidates[0].score.value is None:
         raise AbeRerankError(
             f"no image could be scored ({ranking.candidates[0].score.reason}); the images are in {out}"
         )
     best = ranking.best
-    line = status_line(score_record(best.score))
+    line = status_line(ScoreRecord.of(best.score))
     return f"picked seed {best.seed}: {line}\n{out / 'best.png'}\n{out / 'report.html'}"
 
 
 def _report(run: _Run, ranking: Ranking) -> Report:
-    from abe_rerank.runs.build import RunFacts, backbone_record, build_report, pipeline_record
+    from abe_rerank.runs.generated import RunFacts, build_report
+    from abe_rerank.runs.provenance import backbone_record, pipeline_record
 
     request, pipeline = run.request, run.pipeline
     facts = RunFacts(
@@ -133,7 +137,7 @@ def _report(run: _Run, ranking: Ranking) -> Report:
 def _commands(request: Request, ranking: Ranking, out: Path) -> Commands:
     """The command that was run, the one that draws the winner again (at the same batch size, to the bit), and one that
     scores the images again."""
-    from abe_rerank.runs.report_record import Commands
+    from abe_rerank.runs.generated import Commands
 
     best = ranking.candidates[0]
     redraw = None

@@ -99,7 +99,7 @@ def _ranked(results: Iterable[Scored]) -> list[Scored]:
 
 def _as_text(ranked: dict[str, list[Scored]], failed: Sequence[Scored]) -> str:
     from abe_rerank.report.sentences import status_line
-    from abe_rerank.runs.build import score_record
+    from abe_rerank.runs.records import ScoreRecord
 
     blocks = []
     for prompt, results in ranked.items():
@@ -109,7 +109,7 @@ def _as_text(ranked: dict[str, list[Scored]], failed: Sequence[Scored]) -> str:
             cells = [f"{cosine(pair.margin)} {pair.verdict}" for pair in result.score.pairs]
             lines.append([str(rank), str(result.row.image), cosine(result.score.value), *cells])
         unbound = [result.score for result in results if result.score.status == "nothing to bind"]
-        heading = [table([prompt], []), *(status_line(score_record(score)) for score in unbound[:1])]
+        heading = [table([prompt], []), *(status_line(ScoreRecord.of(score)) for score in unbound[:1])]
         blocks.append("\n".join(heading) + "\n" + table(["rank", "image", "score", *pairs], lines))
     if failed:
         lines = [[str(result.row.image), result.score.reason or ""] for result in failed]
@@ -118,15 +118,15 @@ def _as_text(ranked: dict[str, list[Scored]], failed: Sequence[Scored]) -> str:
 
 
 def _as_json(ranked: dict[str, list[Scored]], failed: Sequence[Scored], stamp: str) -> str:
-    from abe_rerank.runs.build import score_record
+    from abe_rerank.runs.records import ScoreRecord
 
     rows: list[dict[str, object]] = []
     for prompt, results in ranked.items():
         for rank, result in enumerate(results, start=1):
-            record = score_record(result.score).model_dump(mode="json")
+            record = ScoreRecord.of(result.score).model_dump(mode="json")
             rows.append({"image": str(result.row.image), "prompt": prompt, "rank": rank, "score": record})
     failures = [{"image": str(r.row.image), "prompt": r.row.prompt, "reason": r.score.reason} for r in failed]
-    return json.dumps({"schema_version": 1, "scorer": stamp, "rows": rows, "failed": failures}, ensure_ascii=False)
+    return json.dumps({"schema_version": 2, "scorer": stamp, "rows": rows, "failed": failures}, ensure_ascii=False)
 
 
 def _files(images: Sequence[Path]) -> list[Path]:
