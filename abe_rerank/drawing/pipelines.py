@@ -44,9 +44,9 @@ def load_pipeline(
     import diffusers
     from packaging.version import Version
 
-    place = choose(device, dtype)
     keyword = "dtype" if Version(diffusers.__version__) >= Version("0.42") else "torch_dtype"
     name = _model_name(model)
+    place = choose(device, dtype)
     loader: Any = diffusers.DiffusionPipeline
     try:
         pipeline: Pipeline = loader.from_pretrained(name, **{keyword: place.dtype}).to(place.device)
