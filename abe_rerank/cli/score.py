@@ -70,7 +70,7 @@ def score(reranker: Reranker, rows: Sequence[Row], top_k: int | None, as_json: b
     from tqdm import tqdm
 
     from abe_rerank.drawing.prompt_fit import prompt_warnings
-    from abe_rerank.reranker import rounding_warning
+    from abe_rerank.scoring.ranking import rounding_warning
 
     backbone = reranker.scorer.backbone
     for warning in prompt_warnings([row.prompt for row in rows], backbone):
