@@ -34,7 +34,7 @@ def greet(out: Path, plan: Plan, state: State, record: RunRecord, listing: Listi
         was = ", ".join(f"{name} {state.begun.versions.get(name)}" for name in changed)
         note(f"warning: the run was begun with {was}; what comes now may differ in the last digits")
     if state.gone:
-        note(f"warning: {len(state.gone)} images of the run are gone and are drawn again, the first: {state.gone[0]}")
+        note(f"warning: images that are gone and are drawn again: {len(state.gone)}, the first {state.gone[0]}")
     if listing.left_out:
         note(f"warning: {len(listing.left_out)} files are left out, the first: {listing.left_out[0]}")
 

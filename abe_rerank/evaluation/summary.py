@@ -44,8 +44,8 @@ def gone_note(numbers: RunNumbers) -> str | None:
     if not numbers.gone:
         return None
     return (
-        f"warning: {len(numbers.gone)} images of {readable(numbers.run.path)} are gone, the first: {numbers.gone[0]}; "
-        "its evaluate, started again, draws them again"
+        f"warning: images of {readable(numbers.run.path)} that are gone: {len(numbers.gone)}, the first "
+        f"{numbers.gone[0]}; its evaluate, started again, draws them again"
     )
 
 
