@@ -232,3 +232,31 @@ def test_damaged_files_are_pictures_or_one_error(tmp_path: Path, data: st.DataOb
         warnings.simplefilter("ignore")
         said = outcome(file)
     assert said == "RGB" or (str(file) in said and "\n" not in said)
+
+
+def test_score_names_missing_files_before_it_loads_a_model(cli, tmp_path: Path, backbone_folder: Path) -> None:
+    code, out, err = cli("score", tmp_path / "a.png", "--prompt", "a red cube", "--backbone", "/no/such/backbone")
+    assert (code, out) == (2, "")
+    assert "no such image file" in err
+    assert "backbone" not in err
+
+
+def test_score_goes_on_past_a_file_that_it_cannot_read_and_says_what_it_leaves_out(
+    cli, tmp_path: Path, backbone_folder: Path
+) -> None:
+    Image.new("RGB", (16, 16), "red").save(tmp_path / "a.png")
+    Image.new("L", (16, 16)).save(tmp_path / "b.gif", save_all=True, append_images=[Image.new("L", (16, 16), 9)])
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "loop").symlink_to(tmp_path)
+    named = [tmp_path / "pipe.png", tmp_path / "none.png", tmp_path / ("x" * 300 + ".png"), tmp_path]
+    code, out, err = cli("score", *named, "--prompt", "a red cube", "--backbone", backbone_folder)
+    assert code == 1
+    assert "a.png" in out
+    assert "b.gif" in out
+    assert "a pipe or a device" in out
+    assert "left out" in err
+    assert "a link to a folder" in err
+    assert "files are missing" in err
+    assert "several frames" in err
+    assert "3 of 5 images could not be scored" in err
