@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,8 +19,6 @@ from abe_rerank.text import table
 if TYPE_CHECKING:
     from abe_rerank.reranker import Reranker
     from abe_rerank.types import Score
-
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,19 @@ def rows_of(images: Sequence[Path], prompt: str | None, manifest: Path | None) -
         rows = [Row(path, prompt) for path in _files(images)]
     if not rows:
         raise UsageError(f"no images in {manifest or ', '.join(map(str, images))}")
+    _check_there(rows)
     return rows
+
+
+def _check_there(rows: Sequence[Row]) -> None:
+    """Say, before any model is loaded, which files are missing. Raises UsageError if all are."""
+    files = list(dict.fromkeys(row.image for row in rows))
+    missing = [file for file in files if not os.path.lexists(file)]
+    if not missing:
+        return
+    if len(missing) == len(files):
+        raise UsageError(f"no such image file: {missing[0]}" + (f" (nor {len(files) - 1} more)" if files[1:] else ""))
+    note(f"warning: {len(missing)} of {len(files)} image files are missing, the first: {missing[0]}")
 
 
 def score_rows(reranker: Reranker, rows: Iterable[Row], chunk: int = CHUNK) -> Iterator[Scored]:
@@ -130,11 +141,16 @@ def _as_json(ranked: dict[str, list[Scored]], failed: Sequence[Scored], stamp: s
 
 
 def _files(images: Sequence[Path]) -> list[Path]:
-    """The files themselves, and the image files inside folders, in the order of their names."""
+    """The files themselves, and the image files inside folders, by their names; what is left out is said."""
+    from abe_rerank.images import pictures_in
+
     found: list[Path] = []
     for path in images:
-        if path.is_dir():
-            found += sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
+        if os.path.isdir(path):
+            pictures, left_out = pictures_in(path)
+            found += pictures
+            for line in left_out:
+                note(f"warning: left out {line}")
         else:
             found.append(path)
     return found
