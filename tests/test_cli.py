@@ -292,7 +292,7 @@ def test_files_are_read_a_chunk_at_a_time(reranker, tmp_path):
             yield Row(path, PROMPT)
 
     results = score_rows(reranker, rows(), chunk=4)
-    assert next(results).score is not None
+    assert next(results).score.value is not None
     assert len(taken) == 4
     assert len(list(results)) == 9
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from conftest import tiny_pipeline, tiny_xl_pipeline, word_tokenizer
 
+from abe_rerank.drawing import sampling
 from abe_rerank.drawing.pipelines import load_pipeline
 from abe_rerank.drawing.prompt_fit import cut_off, tokenizers_of, unknown_words
-from abe_rerank.drawing.sampling import Sampling, call_arguments, sample
+from abe_rerank.drawing.sampling import Sampling, call_arguments, settle
 from abe_rerank.errors import AbeRerankError, UsageError
 
 PROMPT = "a red cube and a blue star"
@@ -21,7 +22,7 @@ def pixels(samples):
 
 
 def draw(pipeline, **settings):
-    return sample(pipeline, PROMPT, Sampling(**({"steps": 2} | settings)))
+    return sampling.draw(pipeline, PROMPT, settle(pipeline, Sampling(**({"steps": 2} | settings)))).images
 
 
 def test_each_candidate_is_what_its_seed_alone_draws(pipeline):

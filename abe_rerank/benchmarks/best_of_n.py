@@ -87,8 +87,9 @@ def picked(values: np.ndarray) -> int:
 def _outcome(
     prompt: SuitePrompt, pipeline: Pipeline, reranker: Reranker, oracle: Oracle, sampling: Sampling
 ) -> Outcome | NotJudged:
-    from abe_rerank.drawing.sampling import sample
+    from abe_rerank.drawing.sampling import draw, settle
     from abe_rerank.reranker import as_spec
+    from abe_rerank.scoring.stream import score_stream
     from abe_rerank.shapes.oracle import is_right
     from abe_rerank.shapes.wishes import asked_of
 
@@ -98,14 +99,15 @@ def _outcome(
     except UsageError as error:
         return NotJudged(prompt, str(error))
     start = perf_counter()
-    samples = sample(pipeline, prompt.prompt, sampling)
+    drawing = settle(pipeline, sampling)
+    samples = draw(pipeline, prompt.prompt, drawing).images
     drawn = perf_counter()
-    scores = reranker.explain_samples(samples, spec)
+    scores = list(score_stream(reranker.scorer, ((s.picture, spec) for s in samples)))
     scored = perf_counter()
     right = [is_right(found, spec) for found in oracle.detect([s.image for s in samples])]
     return Outcome(
         prompt=prompt,
-        seeds=tuple(sampling.seeds),
+        seeds=tuple(drawing.seeds),
         values=np.array([_or_last(score.value) for score in scores]),
         global_scores=np.array([_or_last(score.global_score) for score in scores]),
         right=np.array(right, dtype=bool),

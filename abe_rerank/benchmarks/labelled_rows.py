@@ -113,9 +113,10 @@ def main(
     from abe_rerank.benchmarks.labelled_pairs import calibrate_on_shapes
     from abe_rerank.scoring.abe import AbeScorer
 
-    scorer = AbeScorer(load_backbone(backbone, device, image_size=image_size))
+    loaded = load_backbone(backbone, device, image_size=image_size)
+    scorer = AbeScorer(loaded)
     calibration = calibrate_on_shapes(scorer) if rows is None else calibrate_on_rows(scorer, read_rows(rows))
-    path = write_calibration(scorer.backbone.folder, calibration)
+    path = write_calibration(loaded.folder, calibration)
     mix = ", ".join(f"{count} {kind}" for kind, count in sorted(calibration.mix.items()))
     absence = "" if calibration.found_above is not None else f"; no row has the kind {MISSING}: absence was not fitted"
     return f"calibrated on {mix} pairs; calibration error on them {calibration.ece:.3f}{absence}; written to {path}"

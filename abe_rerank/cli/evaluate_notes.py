@@ -39,28 +39,12 @@ def greet(out: Path, plan: Plan, state: State, record: RunRecord, listing: Listi
 
 def warn(plan: Plan, source: Drawn | Found, measure: Measure) -> None:
     """One line each for what the models cannot read in the prompts."""
-    from abe_rerank.drawing.prompt_fit import cut_off, tokenizers_of, unknown_words
+    from abe_rerank.drawing.prompt_fit import prompt_warnings
     from abe_rerank.evaluation.sources import Drawn
 
-    prompts = [prompt.prompt for prompt in plan.prompts]
-    backbone = measure.reranker.scorer.backbone
-    readers = {"the backbone": [backbone.tokenizer]}
-    if isinstance(source, Drawn):
-        readers["the text-to-image model"] = tokenizers_of(source.pipeline)
-        cut = [cut_off(source.pipeline, prompt) is not None for prompt in prompts]
-        _note_some(cut, "are longer than the text-to-image model reads, which cuts them")
-    for name, tokenizers in readers.items():
-        unknown = [unknown_words(tokenizers, prompt) for prompt in prompts]
-        words = list(dict.fromkeys(word for some in unknown for word in some))
-        listed = ", ".join(words[:8]) + (", ..." if len(words) > 8 else "")
-        _note_some([bool(some) for some in unknown], f"have words for which {name} has no token: {listed}")
-    parts = [len(backbone.text_windows(prompt)) > 1 for prompt in prompts]
-    _note_some(parts, "are longer than the backbone reads at once: they are read in parts cut at phrases")
-
-
-def _note_some(which: list[bool], what: str) -> None:
-    if any(which):
-        note(f"warning: {sum(which)} of {len(which)} prompts {what}")
+    pipeline = source.pipeline if isinstance(source, Drawn) else None
+    for line in prompt_warnings([p.prompt for p in plan.prompts], measure.reranker.scorer.backbone, pipeline):
+        note(f"warning: {line}")
 
 
 def conclude(out: Path) -> None:

@@ -59,8 +59,10 @@ def generate(request: Request) -> None:
 
     Raises UsageError for input that cannot be used, AbeRerankError if loading, drawing or scoring everything fails.
     """
+    from abe_rerank.drawing.prompt_fit import prompt_warnings
+    from abe_rerank.drawing.sampling import draw, settle
     from abe_rerank.report.folder import write_run
-    from abe_rerank.reranker import as_spec, prompt_warnings, rounding_warning
+    from abe_rerank.reranker import as_spec, rounding_warning
 
     started = datetime.now().astimezone()
     spec = as_spec(request.prompt)
@@ -71,12 +73,14 @@ def generate(request: Request) -> None:
             pipeline, reranker = load_models(
                 request.model, request.backbone, request.scorer, request.device, request.dtype, request.image_size
             )
-        warnings = prompt_warnings(spec.prompt, reranker.scorer.backbone, pipeline)
+        backbone = reranker.scorer.backbone
+        warnings = prompt_warnings([spec.prompt], backbone, pipeline)
         for warning in warnings:
             note(f"warning: {warning}")
         with _timed(seconds, "sampling and scoring"):
-            ranking = reranker.generate_from(pipeline, spec, request.sampling, progress=True)
-        if close := rounding_warning([c.score.value for c in ranking.candidates], reranker.scorer.backbone):
+            samples = draw(pipeline, spec.prompt, settle(pipeline, request.sampling), progress=True)
+            ranking = reranker.rank_samples(spec, samples, progress=True)
+        if close := rounding_warning([c.score.value for c in ranking.candidates], backbone):
             warnings.append(close)
             note(f"warning: {close}")
         report = _report(_Run(request, out, started, pipeline, reranker, tuple(warnings), seconds), ranking)
@@ -123,14 +127,7 @@ def _report(run: _Run, ranking: Ranking) -> Report:
         seconds=run.seconds,
         warnings=run.warnings,
     )
-    settings = ranking.settings | {"device": str(pipeline.device), "dtype": str(pipeline.dtype).removeprefix("torch.")}
-    return build_report(_with_settings(ranking, settings), facts)
-
-
-def _with_settings(ranking: Ranking, settings: dict[str, object]) -> Ranking:
-    from dataclasses import replace
-
-    return replace(ranking, settings=settings)
+    return build_report(ranking, facts)
 
 
 def _commands(request: Request, ranking: Ranking, out: Path) -> Commands:

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import torch
+
     from abe_rerank.drawing.pipelines import Pipeline
     from abe_rerank.reranker import Reranker
 
@@ -28,18 +30,24 @@ def load_models(
     form = "{desc}: {n_fmt}/{total_fmt} [{elapsed}]"
     with tqdm(total=3, desc="loading libraries", bar_format=form, leave=False, disable=not shown) as bar:
         quiet_libraries()
+        from abe_rerank.backbones.devices import choose
         from abe_rerank.drawing.pipelines import load_pipeline
 
+        place = choose(device, dtype)
         step(bar, "loading the text-to-image model")
-        pipeline = load_pipeline(model, device, dtype)
+        pipeline = load_pipeline(model, place.device, place.dtype)
         step(bar, "loading the backbone")
-        reranker = load_reranker(backbone, scorer, device, dtype, image_size)
+        reranker = load_reranker(backbone, scorer, place.device, place.dtype, image_size)
         bar.update()
     return pipeline, reranker
 
 
 def load_reranker(
-    backbone: str | None, scorer: str, device: str | None, dtype: str | None, image_size: str | None = None
+    backbone: str | None,
+    scorer: str,
+    device: str | torch.device | None,
+    dtype: str | torch.dtype | None,
+    image_size: str | None = None,
 ) -> Reranker:
     """The reranker on its backbone."""
     quiet_libraries()

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from abe_rerank import scoring
+
 Prompt = Annotated[str, typer.Argument(metavar="PROMPT", help="What the image should show.")]
 Model = Annotated[
     str | None, typer.Option(help="Text-to-image model: a diffusers folder or hub id.", show_default="the built-in one")
@@ -14,7 +16,7 @@ Model = Annotated[
 Backbone = Annotated[
     str | None, typer.Option(help="CLIP-like model: a transformers folder or hub id.", show_default="the built-in one")
 ]
-Scorer = Annotated[str, typer.Option(help="abe (attribute binding), clip (global score) or filip (best patches).")]
+Scorer = Annotated[str, typer.Option(help=f"{scoring.choices()}.")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...", show_default="the GPU if there is one")]
 Dtype = Annotated[
     str | None, typer.Option(help="float32, float16 or bfloat16.", show_default="float16 on a GPU, else float32")
