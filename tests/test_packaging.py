@@ -6,10 +6,12 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
+import test_house
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -40,6 +42,9 @@ def installed(wheel, tmp_path_factory):
     return run
 
 
+OUT_OF_THE_WHEEL = tuple(f"abe_rerank/{room.replace('.', '/')}/" for room in test_house.OUT_OF_THE_WHEEL)
+
+
 def test_the_wheel_holds_code_data_and_models(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
@@ -48,13 +53,113 @@ def test_the_wheel_holds_code_data_and_models(wheel):
     wanted += [
         f"abe_rerank/{p.relative_to(ROOT).as_posix()}" for d in ("prompts", "pipelines") for p in (ROOT / d).glob("*.*")
     ]
-    assert sorted(set(wanted) - names) == []
+    assert sorted(name for name in set(wanted) - names if not name.startswith(OUT_OF_THE_WHEEL)) == []
     assert "abe_rerank/py.typed" in names
     assert "abe_rerank/prompts/shapes.jsonl" in names
     assert "abe_rerank/pipelines/abe_best_of_n.py" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert any(name.endswith("entry_points.txt") for name in names)
     assert not any(name.startswith("tests") for name in names)
+
+
+def test_what_makes_models_and_suites_and_what_needs_a_checkout_is_in_the_sources_alone(wheel, tmp_path):
+    from hatchling.builders.sdist import SdistBuilder
+
+    with zipfile.ZipFile(wheel) as archive:
+        assert [name for name in archive.namelist() if name.startswith(OUT_OF_THE_WHEEL)] == []
+        assert len([name for name in archive.namelist() if name.endswith(".py")]) <= 120
+    sources = next(SdistBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"]))
+    with tarfile.open(sources) as archive:
+        inside = {name.partition("/")[2] for name in archive.getnames()}
+    for room in OUT_OF_THE_WHEEL:
+        assert f"{room}__init__.py" in inside
+    assert {"CONTRIBUTING.md", "README.md", "pyproject.toml", "tests/test_packaging.py"} <= inside
+
+
+def test_every_import_of_the_wheel_is_answered_by_the_wheel(installed):
+    """Those in functions too, which run only when a command does."""
+    guarded = sorted(test_house.GUARDED)
+    found = installed("-c", IMPORTS, *guarded)
+    assert found.splitlines()[-1] == "missing: []"
+
+
+IMPORTS = """
+import ast, importlib, pkgutil, sys
+from pathlib import Path
+import abe_rerank
+
+missing = []
+for module in pkgutil.walk_packages(abe_rerank.__path__, "abe_rerank."):
+    if module.name.endswith("__main__") or module.name.startswith("abe_rerank.pipelines"):
+        continue
+    path = Path(importlib.import_module(module.name).__file__)
+    if module.name.removeprefix("abe_rerank.") in sys.argv[1:]:
+        continue
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("abe_rerank"):
+            try:
+                source = importlib.import_module(node.module)
+                for alias in node.names:
+                    if not hasattr(source, alias.name):
+                        importlib.import_module(f"{node.module}.{alias.name}")
+            except ImportError as error:
+                missing.append(f"{module.name}: {error}")
+print("missing:", missing)
+"""
+
+
+def test_every_command_of_the_wheel_has_its_help_and_runs(installed, tmp_path):
+    """One process: what is offered, help for each, then each that needs no more than the built-in models."""
+    said = installed("-c", COMMANDS, str(tmp_path))
+    offered = json.loads(said.splitlines()[0])
+    assert {"benchmark", "calibrate", "evaluate", "generate", "parse", "report", "score", "show", "tune"} <= set(
+        offered
+    )
+    assert "benchmark binding" in offered
+    assert not {"benchmark parser", "benchmark oracle", "benchmark backbone"} & set(offered)
+    codes = json.loads(said.splitlines()[-1])
+    assert {words: code for words, code in codes.items() if code} == {"benchmark binding --scenes-from flat": 2}
+    assert (tmp_path / "run" / "report.html").is_file()
+    assert (tmp_path / "evaluated" / "report.html").is_file()
+
+
+COMMANDS = """
+import json, sys
+from typer.main import get_command
+from abe_rerank.cli.app import app, main
+
+def names(command, before=()):
+    for name, inner in command.commands.items():
+        yield " ".join((*before, name))
+        if hasattr(inner, "commands"):
+            yield from names(inner, (*before, name))
+
+def run(*words):
+    try:
+        main([word.replace("OUT", sys.argv[1]) for word in words])
+    except SystemExit as end:
+        codes[" ".join(words)] = end.code or 0
+
+codes = {}
+offered = list(names(get_command(app)))
+print(json.dumps(offered))
+for name in offered:
+    run(*name.split(), "--help")
+run("parse", "a red cube")
+run("generate", "a red cube", "--n", "1", "--steps", "1", "--out", "OUT/run")
+run("report", "OUT/run")
+run("show", "OUT/run", "--plain")
+run("score", "OUT/run/best.png", "--prompt", "a red cube")
+run("evaluate", "--suite", "shapes:colour-2", "--limit", "1", "--n", "1", "--steps", "1", "--out", "OUT/evaluated")
+run("summarize", "OUT/evaluated")
+run("compare", "OUT/evaluated", "OUT/evaluated")
+run("benchmark", "binding", "--scenes-from", "flat")
+print(json.dumps(codes))
+"""
 
 
 def test_the_wheel_parses_and_finds_its_data_outside_the_checkout(installed):
