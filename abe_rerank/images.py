@@ -2,14 +2,20 @@
 
 Arrays are read as their libraries lay them out: numpy as [height, width] or [height, width, channels], tensors as
 [height, width] or [channels, height, width]. Integers must be uint8, floats must lie in [0, 1]. Transparent pictures
-are laid on white, the orientation that a camera wrote into a file is applied, 16-bit grey becomes 8-bit grey.
+are laid on white, the orientation that a camera wrote into a file is applied, grey of 16 bits or floats becomes 8-bit
+grey.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+import os
+import stat
+import warnings
+from collections.abc import Iterable, Iterator
 from os import PathLike, fspath
-from typing import TYPE_CHECKING, TypeGuard
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeGuard, TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -21,6 +27,17 @@ if TYPE_CHECKING:
 
     ImageLike = Image.Image | str | PathLike[str] | np.ndarray | torch.Tensor
 
+T = TypeVar("T")
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+"""How the names of image files end, in lower case."""
+
+MOST_PIXELS = 178_956_970
+"""Files with more pixels are refused; so many take half a gigabyte while they are decoded."""
+
+KEPT_PIXELS = 4096 * 4096
+"""Files with more pixels are reduced by a whole factor once decoded: a backbone looks at far fewer."""
+
 
 def to_pil(image: ImageLike, name: str = "the image") -> Image.Image:
     """One picture as an RGB PIL image; a PIL image that is RGB already is returned as it is.
@@ -29,7 +46,7 @@ def to_pil(image: ImageLike, name: str = "the image") -> Image.Image:
     that cannot be decoded; ``name`` is what the message calls a picture that has no file name.
     """
     if isinstance(image, Image.Image):
-        return _rgb(image)
+        return _rgb(image, name)
     if isinstance(image, (str, PathLike)):
         return read(fspath(image))
     if isinstance(image, np.ndarray):
@@ -64,32 +81,138 @@ def as_list(images: ImageLike | Iterable[ImageLike]) -> list[ImageLike]:
 
 
 def read(path: str) -> Image.Image:
-    """The picture in a file, fully decoded. Raises UsageError if it is missing, AbeRerankError if it is broken."""
+    """The picture in a file, fully decoded; one of more than :data:`KEPT_PIXELS` is reduced by a whole factor.
+
+    Of a file with several frames the first is read, with a UserWarning. Raises UsageError if there is no such file, or
+    it is none that holds data (a folder, a pipe, a device), AbeRerankError if it is broken or too large.
+    """
     try:
-        with Image.open(path) as image:
-            image.load()
-            return _rgb(ImageOps.exif_transpose(image))
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            kind = "a folder" if os.path.isdir(path) else "a pipe or a device"
+            raise UsageError(f"{path} is {kind}, not an image file")
+        with _opened(path) as image:
+            return _decoded(image, path)
+    except AbeRerankError:
+        raise
     except FileNotFoundError:
         raise UsageError(f"no such image file: {path}") from None
-    except IsADirectoryError:
-        raise UsageError(f"{path} is a folder, not an image file") from None
     except UnidentifiedImageError:
         raise AbeRerankError(f"{path} is not an image that Pillow can read") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise AbeRerankError(f"{path} cannot be read as an image: {error}") from error
+    except Exception as error:  # Pillow's readers raise what their formats suggest
+        words = " ".join(str(error).split()) or type(error).__name__
+        raise AbeRerankError(f"{path} cannot be read as an image: {words}") from error
 
 
-def _rgb(image: Image.Image) -> Image.Image:
+def pictures_in(folder: Path) -> tuple[list[Path], list[str]]:
+    """The image files in a folder and those below it, in the order of their names, and what was left out with why.
+
+    Links to folders are not followed, so that no loop is.
+    """
+    found: list[Path] = []
+    left_out: list[str] = []
+    walk = os.walk(folder, onerror=lambda e: left_out.append(f"{e.filename}: {e.strerror}"))
+    for parent, folders, files in walk:
+        left_out += [f"{Path(parent, name)}: a link to a folder" for name in folders if Path(parent, name).is_symlink()]
+        for path in (Path(parent, name) for name in files if name.lower().endswith(IMAGE_SUFFIXES)):
+            if os.path.isfile(path):
+                found.append(path)
+            else:
+                left_out.append(f"{path}: {'a broken link' if path.is_symlink() else 'not a regular file'}")
+    return sorted(found), sorted(left_out)
+
+
+def in_groups(images: Iterable[T], most: int = 32, ahead: int = 2**28) -> Iterator[list[T]]:
+    """The pictures as they come, not decoded, in groups of at most ``most`` whose decoded bytes are at most ``ahead``
+    (a group of one may be larger), so that decoding a group at a time takes bounded memory."""
+    group: list[T] = []
+    held = 0
+    for image in images:
+        size = _decoded_bytes(image)
+        if group and (len(group) == most or held + size > ahead):
+            yield group
+            group, held = [], 0
+        group.append(image)
+        held += size
+    if group:
+        yield group
+
+
+def _decoded_bytes(image: object) -> int:
+    """What a picture takes as RGB; 0 for a file that cannot be opened, which is found out when it is read."""
+    if isinstance(image, (str, PathLike)):
+        try:
+            if not os.path.isfile(image):
+                return 0
+            with _opened(os.fspath(image)) as opened:
+                return 3 * min(opened.width * opened.height, KEPT_PIXELS)
+        except Exception:
+            return 0
+    if isinstance(image, Image.Image):
+        return 3 * image.width * image.height
+    return int(getattr(image, "size", 0)) if isinstance(image, np.ndarray) else 0
+
+
+def _opened(path: str) -> Image.Image:
+    with warnings.catch_warnings():  # Pillow warns of sizes that are taken here
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        return Image.open(path)
+
+
+def _decoded(image: Image.Image, path: str) -> Image.Image:
+    pixels = image.width * image.height
+    if pixels > MOST_PIXELS:
+        raise AbeRerankError(
+            f"{path} has {pixels / 1e6:.0f} million pixels, more than the {MOST_PIXELS // 10**6} million that are "
+            "read; scale it down first"
+        )
+    if getattr(image, "is_animated", False) and image.format != "MPO":  # MPO: what some cameras add to a photograph
+        warnings.warn(f"{path} holds several frames; the first is read", UserWarning, stacklevel=3)
+    factor = math.ceil(math.sqrt(pixels / KEPT_PIXELS))
+    if factor > 1:
+        image.draft(image.mode, (image.width // factor, image.height // factor))
+    image.load()
+    ImageOps.exif_transpose(image, in_place=True)
+    if image.mode in ("L", "LA", "RGB", "RGBA", "CMYK", "YCbCr"):
+        image = _reduced(image)
+    return _reduced(_rgb(image, path))
+
+
+def _reduced(image: Image.Image) -> Image.Image:
+    factor = math.ceil(math.sqrt(image.width * image.height / KEPT_PIXELS))
+    return image.reduce(factor) if factor > 1 else image
+
+
+def _rgb(image: Image.Image, name: str) -> Image.Image:
     if image.mode == "RGB":
         return image
-    if image.mode.startswith("I"):
-        grey = np.asarray(image, dtype=np.float64)
-        depth = 65535.0 if grey.max(initial=0) > 255 or image.mode.startswith("I;16") else 255.0
-        return Image.fromarray(np.clip(np.rint(grey / depth * 255), 0, 255).astype(np.uint8)).convert("RGB")
-    if image.has_transparency_data:
-        layer = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
-    return image.convert("RGB")
+    if image.mode == "F" or image.mode.startswith("I"):
+        return _from_grey(image, name).convert("RGB")
+    image = image.convert("LA") if image.mode == "La" else image
+    try:
+        if image.has_transparency_data:
+            layer = image.convert("RGBA")
+            return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
+        return image.convert("RGB")
+    except ValueError as error:
+        raise UsageError(f"{name} has the mode {image.mode}, which does not become RGB: {error}") from None
+
+
+def _from_grey(image: Image.Image, name: str) -> Image.Image:
+    """Grey of 16 bits, 32 bits or floats as 8 bits. Raises UsageError for values that tell no scale."""
+    values = np.asarray(image)
+    low, high = (values.min(), values.max()) if values.size else (0, 0)
+    if image.mode == "F":
+        if not (np.isfinite(low) and np.isfinite(high) and low >= 0 and high <= 1):
+            raise UsageError(f"{name} holds floats from {low:.3g} to {high:.3g}; scale them to [0, 1] first")
+        white = 1.0
+    else:
+        if low < 0 or high > 65535:
+            raise UsageError(f"{name} holds numbers from {low} to {high}; scale them to 0-65535 first")
+        white = 65535.0 if high > 255 or image.mode.startswith("I;16") else 255.0
+    grey = np.empty(values.shape, np.uint8)
+    for top in range(0, len(values), 256):  # rows at a time, since floats take 8 times the memory
+        grey[top : top + 256] = np.rint(values[top : top + 256].astype(np.float64) / white * 255)
+    return Image.fromarray(grey)
 
 
 def _from_array(array: np.ndarray, name: str) -> Image.Image:
@@ -108,7 +231,7 @@ def _from_array(array: np.ndarray, name: str) -> Image.Image:
         raise UsageError(f"{name} holds {array.dtype}; give uint8 in [0, 255] or floats in [0, 1]")
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
-    return _rgb(Image.fromarray(np.ascontiguousarray(array)))
+    return _rgb(Image.fromarray(np.ascontiguousarray(array)), name)
 
 
 def _is_tensor(image: object) -> TypeGuard[torch.Tensor]:

@@ -7,6 +7,7 @@ is what a scorer found in one image, a ``Ranking`` is what was picked. *Nothing 
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -120,7 +121,7 @@ class Region:
     ``window`` the grid's (left, top, right, bottom) as fractions of the image's width and height: some backbones crop.
     """
 
-    weights: np.ndarray
+    weights: np.ndarray = field(repr=False)
     box: Box
     window: Box = (0.0, 0.0, 1.0, 1.0)
 
@@ -147,6 +148,20 @@ class PairScore:
     probability: float | None = None
     competitor_probability: float | None = None
     contrast: np.ndarray | None = None
+
+    def __repr__(self) -> str:
+        likely = "" if self.probability is None else f", probability={self.probability:.3f}"
+        return (
+            f"PairScore({f'{self.attribute.text} {self.object.text}'!r}, {self.verdict!r}, margin={self.margin:+.4f}, "
+            f"evidence={self.evidence:.4f}, competitor={self.competitor!r}{likely})"
+        )
+
+
+@dataclass(frozen=True)
+class NoPicture:
+    """Stands where a picture is to be scored and there is none, and says why."""
+
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -178,13 +193,83 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class Drawing:
+    """How candidates are drawn: ``n`` of them with the seeds ``seed``, ``seed + 1``, ..., ``batch_size`` at once.
+
+    ``arguments`` are those of the pipeline's ``__call__`` besides prompt and generator, its defaults written out.
+    """
+
+    n: int
+    seed: int
+    batch_size: int
+    arguments: Mapping[str, object]
+    device: str
+    dtype: str
+
+    @property
+    def seeds(self) -> range:
+        """The seed of each candidate, in the order of drawing."""
+        return range(self.seed, self.seed + self.n)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One drawn image and its seed; ``blanked`` if the model's own safety checker painted it over."""
+
+    seed: int
+    image: Image
+    blanked: bool = False
+
+    @property
+    def picture(self) -> Image | NoPicture:
+        """What there is to be scored."""
+        return NoPicture("painted over by the model's safety checker") if self.blanked else self.image
+
+
+@dataclass(frozen=True)
+class Samples:
+    """The images drawn of one prompt, in the order of their seeds, and how they were drawn."""
+
+    images: tuple[Sample, ...]
+    drawing: Drawing
+
+
+@dataclass(frozen=True)
+class Settings(Mapping[str, object]):
+    """What a ranking rests on: the stamp of its scorer and, where its candidates were drawn, how.
+
+    It reads as one mapping, as reports have it: n, seed, batch_size, scorer, the pipeline's arguments, device, dtype.
+    """
+
+    scorer: str
+    drawing: Drawing | None = None
+
+    def __getitem__(self, name: str) -> object:
+        return self._together[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._together)
+
+    def __len__(self) -> int:
+        return len(self._together)
+
+    @property
+    def _together(self) -> dict[str, object]:
+        if self.drawing is None:
+            return {"scorer": self.scorer}
+        drawn = self.drawing
+        numbers = {"n": drawn.n, "seed": drawn.seed, "batch_size": drawn.batch_size, "scorer": self.scorer}
+        return numbers | dict(drawn.arguments) | {"device": drawn.device, "dtype": drawn.dtype}
+
+
+@dataclass(frozen=True)
 class Ranking:
     """Candidates of one prompt, best first; unscored ones last. Ties keep the order in which they came."""
 
     prompt: str
     spec: Spec
     candidates: tuple[Candidate, ...]
-    settings: dict[str, object] = field(default_factory=dict)
+    settings: Settings
 
     @property
     def best(self) -> Candidate:

@@ -11,8 +11,8 @@ from PIL import Image
 
 from abe_rerank import Reranker, UsageError, builtin
 from abe_rerank.cli.app import main
+from abe_rerank.drawing.prompt_fit import prompt_warnings
 from abe_rerank.files import data_folder
-from abe_rerank.reranker import prompt_warnings
 
 PROMPT = "a yellow cylinder and a red cube"
 ROOT = Path(builtin.__file__).parent
@@ -84,5 +84,5 @@ def test_a_long_prompt_is_read_in_parts_and_says_so():
     reranker = Reranker.from_pretrained()
     colours = ("red", "blue", "green", "black", "white", "pink", "gray", "cyan")
     long = " and ".join(f"a {colour} cube" for colour in colours)
-    assert any("parts" in warning for warning in prompt_warnings(long, reranker.scorer.backbone))
-    assert not prompt_warnings("a red cube", reranker.scorer.backbone)
+    assert any("parts" in warning for warning in prompt_warnings([long], reranker.scorer.backbone))
+    assert not prompt_warnings(["a red cube"], reranker.scorer.backbone)

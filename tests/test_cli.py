@@ -178,10 +178,11 @@ def test_an_unknown_backbone_and_scorer_are_named(cli, pipeline_folder, backbone
     code, _, err = cli("generate", PROMPT, "--model", pipeline_folder, "--backbone", "/no/such/backbone")
     assert code == 2
     assert "/no/such/backbone" in one_line(err)[0]
+    (tmp_path / "x.png").touch()
     code, _, err = cli("score", "x.png", "--prompt", PROMPT, "--backbone", backbone_folder, "--scorer", "oracle")
     assert code == 2
     assert "oracle" in one_line(err)[0]
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["x.png"]
 
 
 def test_an_output_folder_in_use_or_out_of_reach_is_refused_before_work(cli, tmp_path):
@@ -292,7 +293,7 @@ def test_files_are_read_a_chunk_at_a_time(reranker, tmp_path):
             yield Row(path, PROMPT)
 
     results = score_rows(reranker, rows(), chunk=4)
-    assert next(results).score is not None
+    assert next(results).score.value is not None
     assert len(taken) == 4
     assert len(list(results)) == 9
 

@@ -211,3 +211,14 @@ def test_ratios_resample_numerators_with_their_denominators():
             bootstrap_ratios(top, wrong)
     assert paired_difference(top[:, 0], top[:, 0]).high == 0
     assert (draws_for(1), draws_for(5_000), draws_for(10_000), draws_for(10**6)) == (10_000, 10_000, 5_000, 1_000)
+
+
+def test_resamples_in_which_nothing_counts_are_left_out_of_the_interval():
+    top, bottom = np.zeros((6, 1)), np.zeros((6, 1))
+    top[:2, 0], bottom[:2, 0] = (1, 3), (2, 4)
+    places = np.random.default_rng(0).integers(6, size=(400, 6))
+    ratios = [top[row, 0].sum() / bottom[row, 0].sum() for row in places if bottom[row, 0].sum()]
+    assert len(ratios) < 400
+    found = bootstrap_ratios(top, bottom, draws=400)[0]
+    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(ratios, [0.025, 0.975])))
+    assert str(bootstrap_ratios(top[:1], bottom[:1])[0]) == "0.500 [0.500, 0.500]"

@@ -8,8 +8,8 @@ from PIL import Image
 
 from abe_rerank import AbeRerankError, Reranker, UsageError, parse
 from abe_rerank.images import to_pil, to_pil_list
-from abe_rerank.reranker import ranking_of
-from abe_rerank.types import Candidate, Score, Spec
+from abe_rerank.scoring.ranking import ranking_of
+from abe_rerank.types import Candidate, Score, Settings, Spec
 
 PROMPT = "a yellow cylinder and a red cube"
 
@@ -59,7 +59,7 @@ def test_unscored_candidates_come_last_and_ties_keep_their_order():
     candidates = [
         Candidate(image, score_of(v), seed=k) for k, (image, v) in enumerate(zip(pictures(6), values, strict=True))
     ]
-    ranking = ranking_of(Spec("x"), candidates, {})
+    ranking = ranking_of(Spec("x"), candidates, Settings("test"))
     assert [c.seed for c in ranking.candidates] == [2, 4, 0, 3, 1, 5]
 
 

@@ -11,16 +11,16 @@ import pytest
 import torch
 from tiny_models import images, save_tiny
 
-from abe_rerank.backbones import Backbone, ImageFeatures, load_backbone
+from abe_rerank.backbones import DualEncoder, ImageFeatures, load_backbone
 from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.parsing import parse
-from abe_rerank.reranker import rounding_warning
 from abe_rerank.scoring import make_scorer
 from abe_rerank.scoring.abe import AbeScorer
 from abe_rerank.scoring.calibration import fit, write_calibration
 from abe_rerank.scoring.explanations import peak, region_box, verdict
+from abe_rerank.scoring.ranking import rounding_warning
 from abe_rerank.scoring.readings import competitors, plan
-from abe_rerank.scoring.stream import explain_asked
+from abe_rerank.scoring.stream import score_stream
 from abe_rerank.scoring.terms import AbeSettings, write_settings
 from abe_rerank.types import Attribute, Kind, ObjectPhrase, Spec
 
@@ -66,16 +66,18 @@ SETTINGS = {
 
 
 @pytest.fixture(scope="module", params=["CLIPModel", "SiglipModel", "Siglip2Model"])
-def backbone(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Backbone:
+def backbone(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> DualEncoder:
     return load_backbone(save_tiny(request.param, tmp_path_factory.mktemp(request.param)), device="cpu")
 
 
 @pytest.fixture(scope="module")
-def siglip(tmp_path_factory: pytest.TempPathFactory) -> Backbone:
+def siglip(tmp_path_factory: pytest.TempPathFactory) -> DualEncoder:
     return load_backbone(save_tiny("SiglipModel", tmp_path_factory.mktemp("siglip")), device="cpu")
 
 
-def naive_two_objects(backbone: Backbone, image: object, temperature: float) -> tuple[float, float, float, list[float]]:
+def naive_two_objects(
+    backbone: DualEncoder, image: object, temperature: float
+) -> tuple[float, float, float, list[float]]:
     """(global, local, difference, margins) of TWO with pooled phrases, regions by any colour, full competition."""
     features = backbone.encode_images([image])
 
@@ -106,7 +108,7 @@ def naive_two_objects(backbone: Backbone, image: object, temperature: float) -> 
     return float(features.global_[0] @ text(TWO.prompt)), sum(evidence) / 4, sum(margins) / 2, margins
 
 
-def test_the_score_is_what_loops_over_patches_and_phrases_say(siglip: Backbone) -> None:
+def test_the_score_is_what_loops_over_patches_and_phrases_say(siglip: DualEncoder) -> None:
     settings = AbeSettings(region="soft", temperature=0.2, competition=1.0, lambda_=0.7, mu=1.3)
     scorer = make_scorer("abe", siglip, settings)
     for image in images(3):
@@ -120,7 +122,7 @@ def test_the_score_is_what_loops_over_patches_and_phrases_say(siglip: Backbone) 
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_matrix_and_explanations_agree(backbone: Backbone, name: str) -> None:
+def test_matrix_and_explanations_agree(backbone: DualEncoder, name: str) -> None:
     scorer = make_scorer("abe", backbone, SETTINGS[name])
     pictures = images(3)
     matrix = scorer.score(pictures, SPECS)
@@ -133,7 +135,7 @@ def test_matrix_and_explanations_agree(backbone: Backbone, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["abe", "clip", "filip"])
-def test_a_score_depends_on_no_other_image_and_no_other_prompt(backbone: Backbone, name: str) -> None:
+def test_a_score_depends_on_no_other_image_and_no_other_prompt(backbone: DualEncoder, name: str) -> None:
     scorer = make_scorer(name, backbone)
     pictures = images(5)
     matrix = scorer.score(pictures, SPECS)
@@ -142,8 +144,10 @@ def test_a_score_depends_on_no_other_image_and_no_other_prompt(backbone: Backbon
             assert scorer.score([picture], [spec])[0, 0] == pytest.approx(matrix[n, t], abs=2e-5)
 
 
-def test_chunks_change_nothing(siglip: Backbone) -> None:
-    small = Backbone(siglip.model, siglip.tokenizer, siglip.processor, siglip.reader, siglip.folder, "x", batch_size=2)
+def test_chunks_change_nothing(siglip: DualEncoder) -> None:
+    small = DualEncoder(
+        siglip.model, siglip.tokenizer, siglip.processor, siglip.reader, siglip.folder, "x", batch_size=2
+    )
     pictures = images(5)
     for name in ("abe", "clip", "filip"):
         whole, parts = make_scorer(name, siglip), make_scorer(name, small)
@@ -152,7 +156,7 @@ def test_chunks_change_nothing(siglip: Backbone) -> None:
         np.testing.assert_allclose(*values, atol=1e-5)
 
 
-def test_one_vision_forward_for_each_image_and_one_text_forward_for_each_phrase(siglip: Backbone) -> None:
+def test_one_vision_forward_for_each_image_and_one_text_forward_for_each_phrase(siglip: DualEncoder) -> None:
     seen = {"images": 0, "texts": 0}
     handles = [
         siglip.model.vision_model.encoder.register_forward_hook(
@@ -164,7 +168,7 @@ def test_one_vision_forward_for_each_image_and_one_text_forward_for_each_phrase(
             with_kwargs=True,
         ),
     ]
-    fresh = Backbone(siglip.model, siglip.tokenizer, siglip.processor, siglip.reader, siglip.folder, "fresh")
+    fresh = DualEncoder(siglip.model, siglip.tokenizer, siglip.processor, siglip.reader, siglip.folder, "fresh")
     scorer = make_scorer("abe", fresh)
     scorer.score(images(4), [TWO, SWAPPED, TWO])
     # Two prompts, two nouns, two colours on each noun.
@@ -176,23 +180,23 @@ def test_one_vision_forward_for_each_image_and_one_text_forward_for_each_phrase(
 
 
 @pytest.mark.parametrize("name", ["abe", "clip", "filip"])
-def test_an_image_that_is_asked_about_twice_is_encoded_once(siglip: Backbone, name: str) -> None:
+def test_an_image_that_is_asked_about_twice_is_encoded_once(siglip: DualEncoder, name: str) -> None:
     scorer, pictures, seen = make_scorer(name, siglip), images(3), []
     asked = [(2, TWO), (0, SWAPPED), (2, SWAPPED), (1, TWO), (0, parse("")), (2, TWO)]
     alone = [scorer.explain([pictures[k]], spec)[0] for k, spec in asked]
     handle = siglip.model.vision_model.encoder.register_forward_hook(
         lambda _, args, kwargs, out: seen.append(len(kwargs["inputs_embeds"])), with_kwargs=True
     )
-    together = explain_asked(scorer, pictures, asked)
+    together = list(score_stream(scorer, [(pictures[k], spec) for k, spec in asked]))
     handle.remove()
     assert sum(seen) == 3
     assert [score.status for score in together] == [score.status for score in alone]
     for mine, own in zip(together, alone, strict=True):
         assert mine.value == (None if own.value is None else pytest.approx(own.value, abs=2e-5))
-    assert explain_asked(scorer, pictures, []) == []
+    assert list(score_stream(scorer, [])) == []
 
 
-def test_swapping_the_prompt_swaps_the_margins(siglip: Backbone) -> None:
+def test_swapping_the_prompt_swaps_the_margins(siglip: DualEncoder) -> None:
     """Same nouns, same colours, regions that look for either colour: the evidence is the same, asked the other way."""
     scorer = make_scorer("abe", siglip)
     for image in images(3):
@@ -202,7 +206,7 @@ def test_swapping_the_prompt_swaps_the_margins(siglip: Backbone) -> None:
         assert right.binding_difference == pytest.approx(-swapped.binding_difference, abs=1e-5)
 
 
-def test_nothing_to_bind_and_an_empty_prompt_are_states(siglip: Backbone) -> None:
+def test_nothing_to_bind_and_an_empty_prompt_are_states(siglip: DualEncoder) -> None:
     abe, clip, filip = (make_scorer(name, siglip) for name in ("abe", "clip", "filip"))
     score = abe.explain(images(1), BARE)[0]
     assert score.status == "nothing to bind"
@@ -217,7 +221,7 @@ def test_nothing_to_bind_and_an_empty_prompt_are_states(siglip: Backbone) -> Non
         assert not np.isnan(matrix[:, 1]).any()
 
 
-def test_regions_are_weights_over_the_grid_inside_their_box(backbone: Backbone) -> None:
+def test_regions_are_weights_over_the_grid_inside_their_box(backbone: DualEncoder) -> None:
     for pair in make_scorer("abe", backbone).explain(images(1), THREE)[0].pairs:
         assert pair.region.weights.shape == (4, 4)
         assert pair.region.weights.sum() == pytest.approx(1, abs=1e-5)
@@ -227,20 +231,20 @@ def test_regions_are_weights_over_the_grid_inside_their_box(backbone: Backbone) 
         assert top <= row / 4 < bottom
 
 
-def test_clip_is_the_plain_cosine(backbone: Backbone) -> None:
+def test_clip_is_the_plain_cosine(backbone: DualEncoder) -> None:
     pictures = images(3)
     expected = backbone.encode_images(pictures).global_ @ backbone.encode_texts([s.prompt for s in SPECS]).T
     np.testing.assert_allclose(make_scorer("clip", backbone).score(pictures, SPECS), expected, atol=1e-5)
 
 
-def test_filip_is_loops_over_tokens_and_patches(siglip: Backbone) -> None:
+def test_filip_is_loops_over_tokens_and_patches(siglip: DualEncoder) -> None:
     features = siglip.encode_images(images(2))
     states = siglip.encode_tokens([TWO.prompt])[0].states
     expected = [np.mean([max(float(v @ s) for v in patches) for s in states]) for patches in features.patches]
     np.testing.assert_allclose(make_scorer("filip", siglip).score(images(2), [TWO])[:, 0], expected, atol=1e-5)
 
 
-def test_stamps_name_settings_and_weights(siglip: Backbone, tmp_path: Path) -> None:
+def test_stamps_name_settings_and_weights(siglip: DualEncoder, tmp_path: Path) -> None:
     one, same = make_scorer("abe", siglip), make_scorer("abe", siglip, AbeSettings())
     assert one.stamp == same.stamp
     assert siglip.weights_hash in one.stamp
@@ -265,7 +269,7 @@ def test_another_input_size_is_in_the_stamp_and_needs_its_own_calibration(tmp_pa
 
 def test_settings_beside_the_backbone_are_its_defaults(tmp_path: Path) -> None:
     backbone = load_backbone(save_tiny("SiglipModel", tmp_path), device="cpu")
-    measured = AbeSettings(patch_readout="windows", mu=3.0, region_query="object")
+    measured = AbeSettings(patch_readout="regions", mu=3.0, region_query="object")
     write_settings(backbone.folder, measured)
     scorer = make_scorer("abe", backbone)
     assert (
@@ -278,7 +282,7 @@ def test_settings_beside_the_backbone_are_its_defaults(tmp_path: Path) -> None:
         make_scorer("abe", backbone)
 
 
-def test_half_precision_is_in_the_stamp_and_scores_stay_close(siglip: Backbone) -> None:
+def test_half_precision_is_in_the_stamp_and_scores_stay_close(siglip: DualEncoder) -> None:
     half = load_backbone(siglip.folder, device="cpu", dtype="bfloat16")
     assert "bfloat16" in make_scorer("abe", half).stamp
     assert "float32" in make_scorer("abe", siglip).stamp
@@ -300,7 +304,9 @@ def test_a_centre_crop_is_said_with_the_region(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
-def test_the_contrast_of_a_pair_averages_to_its_margin_in_its_region(backbone: Backbone, settings: AbeSettings) -> None:
+def test_the_contrast_of_a_pair_averages_to_its_margin_in_its_region(
+    backbone: DualEncoder, settings: AbeSettings
+) -> None:
     for score in make_scorer("abe", backbone, settings).explain(images(2), THREE):
         for pair in score.pairs:
             assert pair.contrast.shape == pair.region.weights.shape
@@ -325,7 +331,7 @@ def test_calibration_beside_the_backbone_gives_probabilities(tmp_path: Path) -> 
     assert other.pairs[0].probability is None
 
 
-def scorer_noun(backbone: Backbone, image: object, noun: str, score: object) -> float:
+def scorer_noun(backbone: DualEncoder, image: object, noun: str, score: object) -> float:
     """The noun's evidence in the region that the score reports."""
     pair = next(p for p in score.pairs if p.object.text == noun)
     patches = backbone.encode_images([image]).patches[0]
@@ -448,7 +454,7 @@ def test_objects_with_one_noun_are_told_apart_by_their_phrases() -> None:
         assert [q[0].text for q in plan(twins, "{article} {phrase}", query).queries] == ["a red cube", "a blue cube"]
 
 
-def test_negated_objects_are_left_out(siglip: Backbone) -> None:
+def test_negated_objects_are_left_out(siglip: DualEncoder) -> None:
     without = Spec(TWO.prompt, (TWO.objects[0], replace(TWO.objects[1], negated=True)))
     score = make_scorer("abe", siglip).explain(images(1), without)[0]
     assert [pair.object.text for pair in score.pairs] == ["cylinder"]
@@ -468,7 +474,7 @@ def test_settings_out_of_range_are_usage_errors(wrong: dict[str, object]) -> Non
         AbeSettings(**wrong)
 
 
-def test_an_unknown_scorer_or_foreign_settings_are_usage_errors(siglip: Backbone) -> None:
+def test_an_unknown_scorer_or_foreign_settings_are_usage_errors(siglip: DualEncoder) -> None:
     with pytest.raises(UsageError, match="unknown scorer 'best'"):
         make_scorer("best", siglip)
     with pytest.raises(UsageError, match="settings of the scorer 'clip'"):

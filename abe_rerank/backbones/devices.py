@@ -1,13 +1,38 @@
-"""Where models run."""
+"""Where models run, and with which numbers: chosen once, for the text-to-image model and the backbone alike."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from abe_rerank.errors import UsageError, first_line
 
 if TYPE_CHECKING:
     import torch
+
+DTYPES = ("float32", "float16", "bfloat16")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A device, and the floating-point type of the models on it."""
+
+    device: torch.device
+    dtype: torch.dtype
+
+
+def choose(device: str | torch.device | None = None, dtype: str | torch.dtype | None = None) -> Place:
+    """The place that is asked for; None takes a GPU if there is one, with float16, and else the CPU with float32.
+
+    Raises UsageError for a device that torch lacks, and for a dtype that is none of :data:`DTYPES`.
+    """
+    import torch
+
+    where = torch.device(pick_device(device))
+    name = str(dtype or ("float16" if where.type == "cuda" else "float32")).removeprefix("torch.")
+    if name not in DTYPES:
+        raise UsageError(f"unknown dtype {name!r}; choose one of {', '.join(DTYPES)}")
+    return Place(where, getattr(torch, name))
 
 
 def pick_device(device: str | torch.device | None) -> str:

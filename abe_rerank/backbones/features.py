@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
+from abe_rerank.backbones.windows import RegionPlan, spread
 from abe_rerank.types import Box, Span
 
 
@@ -18,13 +19,15 @@ class ImageFeatures:
     ``global_`` [N, D]; ``patches`` [N, P, D], row by row from the top left; ``mask`` [N, P] is False where a patch is
     padding (NaFlex only); ``grids`` gives (rows, columns) per image; ``windows`` the part of each image that the grid
     covers as (left, top, right, bottom) fractions (a processor that crops the centre sees less than the whole).
+    Where ``plan`` is set, ``patches`` and ``mask`` hold windows in place of patches, laid by it on each image's grid.
     """
 
-    global_: Tensor
-    patches: Tensor
-    mask: Tensor
+    global_: Tensor = field(repr=False)
+    patches: Tensor = field(repr=False)
+    mask: Tensor = field(repr=False)
     grids: tuple[tuple[int, int], ...]
     windows: tuple[Box, ...]
+    plan: RegionPlan | None = None
 
     def __len__(self) -> int:
         return len(self.grids)
@@ -45,7 +48,18 @@ class ImageFeatures:
             mask=self.mask[rows],
             grids=tuple(self.grids[n] for n in images),
             windows=tuple(self.windows[n] for n in images),
+            plan=self.plan,
         )
+
+    def on_grid(self, n: int, values: Tensor) -> Tensor:
+        """Values of image ``n``'s patches or windows [P, ...] on its grid: [rows, columns, ...].
+
+        A patch has the mean of the windows that cover it.
+        """
+        rows, columns = self.grids[n]
+        if self.plan is None:
+            return values[: rows * columns].view(rows, columns, *values.shape[1:])
+        return spread(values[self.mask[n]], rows, columns, self.plan)
 
     @staticmethod
     def cat(parts: Sequence[ImageFeatures]) -> ImageFeatures:
@@ -58,6 +72,7 @@ class ImageFeatures:
             mask=torch.cat([part.mask for part in parts]),
             grids=tuple(grid for part in parts for grid in part.grids),
             windows=tuple(window for part in parts for window in part.windows),
+            plan=parts[0].plan,
         )
 
 
@@ -65,7 +80,7 @@ class ImageFeatures:
 class TokenStates:
     """The tokens of one text, special ones left out: ``states`` [L, D] of length 1, and each token's span."""
 
-    states: Tensor
+    states: Tensor = field(repr=False)
     spans: tuple[Span, ...]
 
     def indices(self, span: Span) -> list[int]:

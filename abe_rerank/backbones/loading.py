@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 
-from abe_rerank.backbones.base import Backbone
-from abe_rerank.backbones.devices import pick_device
-from abe_rerank.backbones.readers import ClipReader, Reader, Siglip2Reader, SiglipReader
+from abe_rerank.backbones.devices import choose
+from abe_rerank.backbones.dual_encoder import DualEncoder
+from abe_rerank.backbones.families import reader_of
+from abe_rerank.backbones.hub import fetched, split_revision
+from abe_rerank.backbones.model_files import WeightFiles, has_vocabulary, json_object, refuse_own_code, weight_files
 from abe_rerank.backbones.sizes import ImageSize, read_size
+from abe_rerank.backbones.weights import check_complete, check_finite, hushed, refusal
 from abe_rerank.errors import AbeRerankError, UsageError
 
 BUILTIN = Path(__file__).resolve().parents[1] / "builtin" / "clip"
 """The folder of the backbone that ships with the package."""
-
-_CLASSES: tuple[tuple[str, Callable[[], Reader]], ...] = (
-    ("CLIPModel", ClipReader),
-    ("MetaClip2Model", ClipReader),
-    ("AltCLIPModel", ClipReader),
-    ("ChineseCLIPModel", ClipReader),
-    ("SiglipModel", SiglipReader),
-    ("Siglip2Model", Siglip2Reader),
-)
 
 
 def load_backbone(
@@ -34,76 +27,144 @@ def load_backbone(
     dtype: str | torch.dtype | None = None,
     image_size: ImageSize | str | None = None,
     batch_size: int = 32,
-) -> Backbone:
-    """Load a CLIP-like model of transformers; None is the built-in one.
+    *,
+    variant: str | None = None,
+    allow_pickle: bool = False,
+) -> DualEncoder:
+    """Load a CLIP-like model of transformers from a folder or a hub name (``owner/name@revision``); None is built in.
 
     ``image_size`` None is the model's own, else a side ("144") or height and width ("96x144") in whole patches.
-    ``device`` None takes a GPU if there is one; ``dtype`` None is float16 on a GPU and float32 elsewhere. Images go
-    through Pillow whatever is installed, so that a score does not depend on whether torchvision is there. Raises
-    UsageError when nothing can be found under that name, its model class has no reader, or the size is none.
+    ``device`` and ``dtype`` are what :func:`abe_rerank.backbones.devices.choose` takes. Images go
+    through Pillow whatever is installed, so that a score does not depend on whether torchvision is there. ``variant``
+    names the weight files ("fp16"), None the plain ones or the only ones. Pickle files are read only with
+    ``allow_pickle``; code of the model's own never is. Raises UsageError when nothing can be found under that name,
+    its files do not fit together (tensors missing, unexpected, wrongly shaped, not finite), its model class has no
+    reader, or the size is none.
     """
+    import transformers  # noqa: F401  (before it is hushed)
+
     name = "builtin" if name_or_path is None else str(name_or_path)
-    folder = _find(BUILTIN if name_or_path is None else name_or_path)
-    source = str(folder) if name_or_path is None or Path(name_or_path).exists() else name
-    target = torch.device(pick_device(device))
-    kind = _dtype(dtype, target)
-    model, tokenizer, processor = _load(source, kind)
-    reader = _reader(model, name)
-    size = read_size(image_size, model.config.vision_config.patch_size)
-    return Backbone(model.eval().to(target), tokenizer, processor, reader, folder, name, size, batch_size)
+    folder = _find(BUILTIN if name_or_path is None else name_or_path, variant, allow_pickle)
+    place = choose(device, dtype)
+    refuse_own_code(folder)
+    _check_type(folder)
+    weights = weight_files(folder, variant, allow_pickle)
+    what = f"the backbone {name}"
+    try:
+        with hushed():
+            model, info = _load_model(folder, place.dtype, weights)
+        reader = reader_of(model, name)
+        check_complete(info, what)
+        check_finite(model, what)
+        with hushed():
+            tokenizer, processor = _load_tokenizer(folder), _load_processor(folder)
+        size = read_size(image_size, model.config.vision_config.patch_size)
+        return DualEncoder(model.eval().to(place.device), tokenizer, processor, reader, folder, name, size, batch_size)
+    except AbeRerankError:
+        raise
+    except Exception as error:
+        raise refusal(what, error, weights.pickled) from error
 
 
-def _find(name_or_path: str | Path) -> Path:
+def _find(name_or_path: str | Path, variant: str | None, allow_pickle: bool) -> Path:
     """The local folder of a model; a hub name is looked up in the local cache, else on the hub."""
     path = Path(name_or_path)
-    if (path / "config.json").is_file():
+    if os.path.isfile(path / "config.json"):
         return path
     if path == BUILTIN:
         raise AbeRerankError(f"the built-in backbone is missing from {path}; install abe-rerank again")
-    if path.exists():
+    if os.path.isfile(path / "model_index.json"):
+        raise UsageError(f"{path} is a text-to-image model (model_index.json), not a backbone; give it as --model")
+    if os.path.lexists(path):
         raise UsageError(f"{path} is not a model folder: it has no config.json; give a folder of save_pretrained")
-    from transformers.utils.hub import cached_file
-
-    try:
-        return Path(str(cached_file(str(name_or_path), "config.json"))).parent
-    except (OSError, ValueError) as error:
+    known = split_revision(str(name_or_path))
+    if known is None:
         raise UsageError(
-            f"no backbone called {str(name_or_path)!r}: no such folder, and neither the local cache nor the model hub "
-            "gives it; give a folder, a hub name, or nothing for the built-in one"
-        ) from error
+            f"no backbone called {str(name_or_path)!r}: no such folder, and no hub name (owner/name, "
+            "owner/name@revision); give a folder, a hub name, or nothing for the built-in one"
+        )
+    return fetched(str(name_or_path), "backbone", lambda local: _snapshot(*known, variant, allow_pickle, local))
 
 
-def _dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype:
-    if dtype is None:
-        return torch.float16 if device.type == "cuda" else torch.float32
-    found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
-    if found not in (torch.float32, torch.float16, torch.bfloat16):
-        raise UsageError(f"unknown dtype {dtype!r}; use float32, float16 or bfloat16")
-    return found
+def _snapshot(name: str, revision: str | None, variant: str | None, allow_pickle: bool, local: bool) -> Path:
+    """The cached files of a hub model, downloaded where they are not there unless ``local``; pickle files last."""
+    from huggingface_hub import snapshot_download
+
+    safe = ["*.json", "*.txt", "*.model", f"*{variant}*.safetensors" if variant else "model[.-]*safetensors"]
+    others = ["*/*"] if variant else ["*/*", "model.[!s]*.safetensors"]
+    for patterns in [safe, [*safe, "*.bin"]] if allow_pickle else [safe]:
+        folder = Path(
+            snapshot_download(
+                name, revision=revision, allow_patterns=patterns, ignore_patterns=others, local_files_only=local
+            )
+        )
+        try:
+            weight_files(folder, variant, allow_pickle)
+        except UsageError:
+            if patterns is safe and allow_pickle:
+                continue
+            raise
+        return folder
+    raise AssertionError("unreachable: the last pattern returns or raises")
 
 
-def _load(source: str, dtype: torch.dtype) -> tuple[Any, Any, Any]:
+def _check_type(folder: Path) -> None:
+    """Raises UsageError for a config of a type of model that the installed transformers do not know."""
     import transformers
 
-    major = int(transformers.__version__.split(".")[0])
-    pillow: dict[str, Any] = {"backend": "pil"} if major >= 5 else {"use_fast": False}
-    processors: Any = transformers.AutoImageProcessor
-    kind = {"dtype" if major >= 5 else "torch_dtype": dtype}
+    kind = json_object(folder / "config.json").get("model_type")
+    if not isinstance(kind, str) or kind not in transformers.CONFIG_MAPPING:
+        known = (
+            f"model_type {kind!r}, which transformers {transformers.__version__} do not know"
+            if kind
+            else "no model_type"
+        )
+        raise UsageError(f"{folder / 'config.json'} has {known}; give a folder that save_pretrained wrote")
+
+
+def _load_model(folder: Path, dtype: torch.dtype, weights: WeightFiles) -> tuple[Any, dict[str, Any]]:
+    """The model and what the loading says of its tensors."""
+    import transformers
+
+    kind = {"dtype" if _major() >= 5 else "torch_dtype": dtype}
+    model, info = transformers.AutoModel.from_pretrained(
+        folder,
+        trust_remote_code=False,
+        local_files_only=True,
+        use_safetensors=not weights.pickled,
+        variant=weights.variant,
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,  # so that they are named by check_complete
+        **kind,
+    )
+    return model, info
+
+
+def _load_tokenizer(folder: Path) -> Any:
+    import transformers
+
+    if not has_vocabulary(folder):
+        raise UsageError(f"{folder} holds no tokenizer; save it there: tokenizer.save_pretrained(folder)")
     try:
-        model = transformers.AutoModel.from_pretrained(source, **kind)
-        tokenizer = transformers.AutoTokenizer.from_pretrained(source)
-        processor = processors.from_pretrained(source, **pillow)
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
-        raise UsageError(f"the backbone {source} cannot be loaded: {str(error).splitlines()[0]}") from error
-    return model, tokenizer, processor
+        return transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    except Exception as error:
+        raise refusal(f"the tokenizer in {folder}", error) from error
 
 
-def _reader(model: Any, name: str) -> Reader:
+def _load_processor(folder: Path) -> Any:
     import transformers
 
-    for class_name, reader in _CLASSES:
-        known = getattr(transformers, class_name, None)
-        if known is not None and isinstance(model, known):
-            return reader()
-    supported = ", ".join(class_name for class_name, _ in _CLASSES)
-    raise UsageError(f"{name} is a {type(model).__name__}, which cannot be read here; supported: {supported}")
+    if not any((folder / name).is_file() for name in ("preprocessor_config.json", "processor_config.json")):
+        raise UsageError(f"{folder} holds no preprocessor_config.json; save the image processor there")
+    pillow: dict[str, Any] = {"backend": "pil"} if _major() >= 5 else {"use_fast": False}
+    processors: Any = transformers.AutoImageProcessor
+    try:
+        return processors.from_pretrained(folder, trust_remote_code=False, local_files_only=True, **pillow)
+    except Exception as error:
+        raise refusal(f"the image processor in {folder}", error) from error
+
+
+def _major() -> int:
+    import transformers
+
+    return int(transformers.__version__.split(".")[0])

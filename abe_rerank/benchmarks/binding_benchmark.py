@@ -16,18 +16,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from abe_rerank.benchmarks.case_judging import FeatureScorer, Judged, judge
+from abe_rerank.benchmarks.case_judging import Judged, judge
 from abe_rerank.benchmarks.cases import Case, read_cases
 from abe_rerank.benchmarks.scene_sources import SceneSource, scene_source
 from abe_rerank.evaluation.statistics import Interval, bootstrap_mean, paired_difference
+from abe_rerank.scoring import make_scorer, names, title
 
 if TYPE_CHECKING:
     from abe_rerank.backbones import Backbone
+    from abe_rerank.scoring import Scorer
     from abe_rerank.scoring.abe import AbeScorer
     from abe_rerank.scoring.terms import AbeSettings
     from abe_rerank.shapes.world import ReportSplit
 
-GLOBAL, ABE = "CLIPScore (global cosine)", "ABE"
+GLOBAL, ABE = title("clip"), title("abe")
 
 
 @dataclass(frozen=True)
@@ -60,18 +62,14 @@ class BindingReport:
     time_ratio: float | None = None
 
 
-def variants(backbone: Backbone, settings: AbeSettings | None = None, ablate: bool = True) -> dict[str, FeatureScorer]:
+def variants(backbone: Backbone, settings: AbeSettings | None = None, ablate: bool = True) -> dict[str, Scorer]:
     """The baselines, ABE, and ABE with each part taken away or exchanged."""
     from abe_rerank.scoring.abe import AbeScorer
-    from abe_rerank.scoring.baselines import ClipScorer, FilipScorer
     from abe_rerank.scoring.terms import settings_for
 
     base = settings or settings_for(backbone.folder)
-    found: dict[str, FeatureScorer] = {
-        GLOBAL: ClipScorer(backbone),
-        "FILIP (max over patches)": FilipScorer(backbone),
-        ABE: AbeScorer(backbone, base),
-    }
+    found: dict[str, Scorer] = {title(name): make_scorer(name, backbone) for name in names() if name != "abe"}
+    found[ABE] = AbeScorer(backbone, base)
     if not ablate:
         return found
     parts: dict[str, AbeSettings] = {
@@ -177,7 +175,6 @@ def time_ratio(backbone: Backbone, settings: AbeSettings | None = None, images: 
     less; on a GPU it is the time on the clock.
     """
     from abe_rerank.parsing import parse
-    from abe_rerank.scoring import make_scorer
 
     rng = np.random.default_rng(0)
     spec = parse("a yellow cylinder and a red cube")

@@ -2,39 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from abe_rerank.benchmarks.cases import Case, Crop
 from abe_rerank.images import to_pil
 from abe_rerank.parsing import parse
-from abe_rerank.types import Spec
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from abe_rerank.backbones import Backbone, ImageFeatures
-
-
-class FeatureScorer(Protocol):
-    """A scorer that can share a vision forward with others of the same patch readout."""
-
-    @property
-    def patch_readout(self) -> str | None:
-        """The dense readout it reads, None the backbone's default."""
-        ...
-
-    def prepare(self, specs: Sequence[Spec]) -> Any:
-        """The text side of ``specs``."""
-        ...
-
-    def score_features(self, features: ImageFeatures, prepared: Any) -> Tensor:
-        """Scores [images, prompts]."""
-        ...
+    from abe_rerank.scoring import Scorer
 
 
 @dataclass
@@ -48,7 +29,7 @@ class Judged:
 
 
 def judge(
-    backbone: Backbone, scorers: Mapping[str, FeatureScorer], cases: Iterable[Case], block: int = 8
+    backbone: Backbone, scorers: Mapping[str, Scorer], cases: Iterable[Case], block: int = 8
 ) -> dict[str, Judged]:
     """Every scorer on every case, one vision forward per picture and patch readout. A tie is wrong.
 

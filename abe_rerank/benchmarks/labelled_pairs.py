@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import tee
 
 import numpy as np
 from PIL import Image
@@ -21,6 +22,7 @@ from abe_rerank.benchmarks.binding_scenes import (
 from abe_rerank.parsing import parse
 from abe_rerank.scoring.abe import AbeScorer
 from abe_rerank.scoring.calibration import Calibration, expected_calibration_error, fit
+from abe_rerank.scoring.stream import score_stream
 from abe_rerank.shapes.world import Split
 
 
@@ -92,11 +94,11 @@ def verdict_counts(scorer: AbeScorer, split: Split, count: int) -> dict[str, dic
     pictures and captions.
     """
     counts: dict[str, Counter[str]] = {kind: Counter() for kind in ("right", "swapped", "replaced", "missing")}
-    for image, asked in _asked(split, count):
-        features = scorer.encode([image])
-        for prompt, kinds in asked:
-            for pair in scorer.explain_features(features, parse(prompt))[0].pairs:
-                counts[kinds[pair.object.text]][pair.verdict] += 1
+    mine, theirs = tee((image, *asked) for image, found in _asked(split, count) for asked in found)
+    scores = score_stream(scorer, ((image, parse(prompt)) for image, prompt, _ in theirs))
+    for (_, _, kinds), score in zip(mine, scores, strict=True):
+        for pair in score.pairs:
+            counts[kinds[pair.object.text]][pair.verdict] += 1
     return {kind: dict(found) for kind, found in counts.items()}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import tee
 
 import numpy as np
 from PIL import Image
@@ -11,6 +12,7 @@ from PIL import Image
 from abe_rerank.parsing import parse
 from abe_rerank.scoring.abe import AbeScorer
 from abe_rerank.scoring.explanations import peak
+from abe_rerank.scoring.stream import score_stream
 from abe_rerank.types import Box, Region
 
 
@@ -47,8 +49,9 @@ class Localisation:
 def localise(scorer: AbeScorer, pictures: Iterable[Seen]) -> Localisation:
     """Where the scorer finds the objects that each picture's caption names, asked with that caption."""
     rows = []
-    for picture in pictures:
-        score = scorer.explain([picture.image], parse(picture.caption))[0]
+    seen, asked = tee(pictures)
+    scores = score_stream(scorer, ((picture.image, parse(picture.caption)) for picture in asked))
+    for picture, score in zip(seen, scores, strict=True):
         regions = {(pair.attribute.text, pair.object.text): pair.region for pair in score.pairs}
         for target in picture.targets:
             if (target.colour, target.shape) in regions:

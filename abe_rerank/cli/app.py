@@ -26,6 +26,7 @@ from abe_rerank.cli.report import report
 from abe_rerank.cli.score import score
 from abe_rerank.cli.show import show
 from abe_rerank.cli.summarize import summarize
+from abe_rerank.cli.terminal import warnings_as_notes
 from abe_rerank.cli.tune import tune
 from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.text import printable
@@ -67,7 +68,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _run(words: list[str], debug: bool) -> int:
     """The exit code of a command; every error becomes one line on stderr, with a traceback first in debugging."""
     try:
-        code = app(args=words, prog_name="abe-rerank", standalone_mode=False)
+        with warnings_as_notes():
+            code = app(args=words, prog_name="abe-rerank", standalone_mode=False)
     except Exception as error:
         message, code = _described(error)
         if debug:

@@ -37,9 +37,10 @@ def calibrate(
     from abe_rerank.scoring.abe import AbeScorer
     from abe_rerank.scoring.calibration import write_calibration
 
-    scorer = AbeScorer(load_backbone(backbone, device, image_size=image_size))
+    loaded = load_backbone(backbone, device, image_size=image_size)
+    scorer = AbeScorer(loaded)
     calibration = calibrate_on_shapes(scorer) if rows is None else calibrate_on_rows(scorer, read_rows(rows))
-    say(described(calibration, write_calibration(scorer.backbone.folder, calibration)))
+    say(described(calibration, write_calibration(loaded.folder, calibration)))
 
 
 def described(calibration: Calibration, path: Path) -> str:

@@ -38,30 +38,20 @@ def greet(out: Path, plan: Plan, state: State, record: RunRecord, listing: Listi
         was = ", ".join(f"{name} {state.begun.versions.get(name)}" for name in changed)
         warn(f"the run was started with {was}; new results may differ from the old ones in their last digits")
     if state.gone:
-        warn(f"{len(state.gone)} images of the run are gone and are drawn again, the first: {state.gone[0]}")
+        warn(f"images that are gone and are drawn again: {len(state.gone)}, the first {state.gone[0]}")
     if listing.left_out:
         warn(f"{len(listing.left_out)} files are left out, the first: {listing.left_out[0]}")
 
 
 def warn_of_prompts(plan: Plan, source: Drawn | Found, measure: Measure) -> None:
     """One line each for what the models, the parser and the oracle cannot read in the prompts."""
-    from abe_rerank.drawing.prompt_fit import cut_off, tokenizers_of, unknown_words
+    from abe_rerank.drawing.prompt_fit import prompt_warnings
     from abe_rerank.evaluation.sources import Drawn
 
     prompts = [prompt.prompt for prompt in plan.prompts]
-    backbone = measure.reranker.scorer.backbone
-    readers = {"the backbone": [backbone.tokenizer]}
-    if isinstance(source, Drawn):
-        readers["the text-to-image model"] = tokenizers_of(source.pipeline)
-        cut = [cut_off(source.pipeline, prompt) is not None for prompt in prompts]
-        _warn_of_some(cut, "are longer than the text-to-image model reads, which cuts them")
-    for name, tokenizers in readers.items():
-        unknown = [unknown_words(tokenizers, prompt) for prompt in prompts]
-        words = list(dict.fromkeys(word for some in unknown for word in some))
-        listed = ", ".join(words[:8]) + (", ..." if len(words) > 8 else "")
-        _warn_of_some([bool(some) for some in unknown], f"have words for which {name} has no token: {listed}")
-    parts = [len(backbone.text_windows(prompt)) > 1 for prompt in prompts]
-    _warn_of_some(parts, "are longer than the backbone reads at once: they are read in parts cut at phrases")
+    pipeline = source.pipeline if isinstance(source, Drawn) else None
+    for line in prompt_warnings(prompts, measure.reranker.scorer.backbone, pipeline):
+        warn(line)
     _warn_of_parses(plan.prompts)
     if measure.oracle is not None:
         _warn_of_first(prompts, _cannot_judge, "cannot be judged by the oracle")
@@ -98,11 +88,6 @@ def _warn_of_first(prompts: list[str], problem: Callable[[str], str | None], wha
     if found:
         prompt, reason = found[0]
         warn(f"{len(found)} of {len(prompts)} prompts {what}, the first: {prompt} ({reason})")
-
-
-def _warn_of_some(which: list[bool], what: str) -> None:
-    if any(which):
-        warn(f"{sum(which)} of {len(which)} prompts {what}")
 
 
 @dataclass

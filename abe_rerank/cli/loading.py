@@ -24,7 +24,10 @@ def load_models(
     *,
     shown: bool = True,
 ) -> tuple[Pipeline, Reranker]:
-    """The text-to-image pipeline and the reranker, with a progress bar on stderr if it is to be ``shown``."""
+    """The text-to-image pipeline and the reranker, on one device and with one dtype.
+
+    A progress bar stands on stderr if it is to be ``shown``.
+    """
     from tqdm import tqdm
 
     form = "{desc}: {n_fmt}/{total_fmt} [{elapsed}]"
@@ -32,10 +35,11 @@ def load_models(
         quiet_libraries()
         from abe_rerank.drawing.pipelines import load_pipeline
 
-        step(bar, "loading the text-to-image model")
-        pipeline = load_pipeline(model, device, dtype)
         step(bar, "loading the backbone")
         reranker = load_reranker(backbone, scorer, device, dtype, image_size)
+        step(bar, "loading the text-to-image model")
+        place = reranker.scorer.backbone
+        pipeline = load_pipeline(model, place.device, place.dtype)
         bar.update()
     return pipeline, reranker
 

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from abe_rerank import scoring
+
 DRAW, MODELS, SCORE, OUTPUT = "What to draw", "Which models", "How to score", "Where results go"
 """The groups of options in a help text."""
 
@@ -59,7 +61,7 @@ Dtype = Annotated[
 
 Scorer = Annotated[
     str,
-    typer.Option(help="abe (attribute binding), clip (global score) or filip (best patches).", rich_help_panel=SCORE),
+    typer.Option(help=f"{scoring.choices()}.", rich_help_panel=SCORE),
 ]
 ImageSize = Annotated[
     str | None,

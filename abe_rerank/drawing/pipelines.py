@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import inspect
-import re
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from abe_rerank import builtin
-from abe_rerank.backbones.devices import pick_device
-from abe_rerank.errors import AbeRerankError, UsageError, first_line
+from abe_rerank.backbones.devices import choose
+from abe_rerank.backbones.hub import fetched, split_revision
+from abe_rerank.backbones.weights import check_finite, hushed, refusal
+from abe_rerank.drawing.components import INDEX, check_files, dtype_keyword, load_networks, read_index
+from abe_rerank.errors import AbeRerankError, UsageError
 
 if TYPE_CHECKING:
     import torch
-
-
-DTYPES = ("float32", "float16", "bfloat16")
 
 
 class Pipeline(Protocol):
@@ -36,29 +36,47 @@ class Pipeline(Protocol):
         ...
 
 
-def load_pipeline(model: str | Path | None = None, device: str | None = None, dtype: str | None = None) -> Pipeline:
-    """A text-to-image pipeline from a diffusers folder or a hub id; None is the built-in model.
+def load_pipeline(
+    model: str | Path | None = None,
+    device: str | torch.device | None = None,
+    dtype: str | torch.dtype | None = None,
+    *,
+    variant: str | None = None,
+    allow_pickle: bool = False,
+) -> Pipeline:
+    """A text-to-image pipeline from a diffusers folder or a hub id (``owner/name@revision``); None is the built-in one.
 
-    ``device`` is a torch device, by default the GPU if there is one; ``dtype`` one of :data:`DTYPES`, by default
-    float16 on a GPU and float32 on the CPU. Raises UsageError for a model that is not there or does not draw from text
-    alone, AbeRerankError if it cannot be loaded.
+    ``device`` and ``dtype`` are what :func:`abe_rerank.backbones.devices.choose` takes; ``variant``
+    names the weight files ("fp16"), None the plain ones or the
+    only ones. Pickle files are read only with ``allow_pickle``; code of the model's own never is. Raises UsageError for
+    a model that is not there, does not draw from text alone, or whose files do not fit together (tensors missing,
+    unexpected, wrongly shaped, not finite), AbeRerankError if it cannot be loaded.
     """
     import diffusers
-    import torch
-    from packaging.version import Version
 
-    place = pick_device(device)
-    if dtype is not None and dtype not in DTYPES:
-        raise UsageError(f"unknown dtype {dtype!r}; choose one of {', '.join(DTYPES)}")
-    bits = getattr(torch, dtype or ("float32" if place == "cpu" else "float16"))
-    keyword = "dtype" if Version(diffusers.__version__) >= Version("0.42") else "torch_dtype"
-    name = _model_name(model)
+    place = choose(device, dtype)
+    folder = _model_folder(model, variant, allow_pickle)
+    what = f"the text-to-image model {folder if model is None else model}"
     loader: Any = diffusers.DiffusionPipeline
     try:
-        pipeline: Pipeline = loader.from_pretrained(name, **{keyword: bits}).to(place)
+        index = read_index(folder)
+        with hushed():
+            networks = load_networks(index.parts, place.dtype, variant, allow_pickle)
+            pipeline: Pipeline = loader.from_pretrained(
+                str(folder),
+                trust_remote_code=False,
+                local_files_only=True,
+                **networks,
+                **dict.fromkeys(index.nulls),
+                **{dtype_keyword("diffusers"): place.dtype},
+            ).to(place.device)
+    except AbeRerankError as error:
+        raise type(error)(f"{what} cannot be loaded: {error}") from error
     except Exception as error:
-        raise AbeRerankError(f"the text-to-image model {name} cannot be loaded: {first_line(error)}") from error
+        raise refusal(what, error) from error
     _check_text_to_image(pipeline)
+    for name, network in modules(pipeline).items():
+        check_finite(network, f"{name} of {what}")
     return pipeline
 
 
@@ -69,20 +87,46 @@ def modules(pipeline: Pipeline) -> dict[str, torch.nn.Module]:
     return {name: part for name, part in pipeline.components.items() if isinstance(part, torch.nn.Module)}
 
 
-def _model_name(model: str | Path | None) -> str:
-    """A folder that holds a pipeline, or a hub id. Raises UsageError for what is neither."""
+def _model_folder(model: str | Path | None, variant: str | None, allow_pickle: bool) -> Path:
+    """The local folder of a pipeline; a hub id is looked up in the local cache, else on the hub.
+
+    Raises UsageError for what is neither.
+    """
     if model is None:
-        return str(builtin.path("text-to-image"))
+        return builtin.path("text-to-image")
     path = Path(model)
-    if path.is_dir():
-        if not (path / "model_index.json").is_file():
-            raise UsageError(f"{path} holds no diffusers pipeline (no model_index.json)")
-        return str(path)
-    if isinstance(model, Path) or path.exists() or not re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", model):
+    if os.path.isdir(path):
+        if os.path.isfile(path / INDEX):
+            return path
+        other = "; it is a model for --backbone (config.json)" if os.path.isfile(path / "config.json") else ""
+        raise UsageError(f"{path} holds no diffusers pipeline (no model_index.json){other}")
+    known = split_revision(str(model))
+    if isinstance(model, Path) or os.path.lexists(path) or known is None or "/" not in known[0]:
         raise UsageError(
             f"no text-to-image model at {model}; give a folder with a model_index.json, or a hub id owner/name"
         )
-    return model
+    return fetched(str(model), "text-to-image model", lambda local: _download(*known, variant, allow_pickle, local))
+
+
+def _download(name: str, revision: str | None, variant: str | None, allow_pickle: bool, local: bool) -> Path:
+    """The cached files of a hub model; downloaded where they are not there, unless ``local``."""
+    import diffusers
+    from huggingface_hub import snapshot_download
+
+    if local:  # diffusers would ask the hub all the same
+        folder = Path(snapshot_download(name, revision=revision, local_files_only=True))
+        check_files(read_index(folder).parts, variant, allow_pickle)
+        return folder
+    loader: Any = diffusers.DiffusionPipeline
+    with hushed():
+        downloaded = loader.download(
+            name,
+            revision=revision,
+            variant=variant,
+            use_safetensors=None if allow_pickle else True,
+            trust_remote_code=False,
+        )
+    return Path(downloaded)
 
 
 def _check_text_to_image(pipeline: Pipeline) -> None:

@@ -1,12 +1,66 @@
-"""What a text-to-image model does not read of a prompt: words without a token, and what is cut off."""
+"""What the models do not read of a prompt, in words for who asked: words without a token, and what is cut."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from abe_rerank.drawing.pipelines import Pipeline
+
+if TYPE_CHECKING:
+    from abe_rerank.backbones import Backbone
+
+_DRAWER = "the text-to-image model", "--model, a diffusers folder or hub id"
+_READER = "the backbone", "--backbone, a transformers folder or hub id"
+_LISTED = 8
+"""The most words that one line lists."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How a prompt fits its models: words that drawing and scoring have no token for, (tokens, tokens read) where
+    drawing cuts it, and the number of parts in which scoring reads it."""
+
+    undrawn: tuple[str, ...]
+    unscored: tuple[str, ...]
+    cut: tuple[int, int] | None
+    parts: int
+
+
+def prompt_warnings(prompts: Sequence[str], backbone: Backbone, pipeline: Pipeline | None = None) -> list[str]:
+    """A line each for words without a token, prompts cut in drawing (by ``pipeline``, if there is one), and prompts
+    read in parts in scoring (by ``backbone``)."""
+    fits = [fit(prompt, backbone, pipeline) for prompt in dict.fromkeys(prompts)]
+    undrawn, unscored = ([getattr(f, name) for f in fits] for name in ("undrawn", "unscored"))
+    if undrawn == unscored:
+        who, way_out = f"{_DRAWER[0]} and {_READER[0]} have", f"{_DRAWER[1]}; {_READER[1]}"
+        found = _no_token(undrawn, who, way_out)
+    else:
+        found = _no_token(undrawn, f"{_DRAWER[0]} has", _DRAWER[1]) + _no_token(
+            unscored, f"{_READER[0]} has", _READER[1]
+        )
+    if len(fits) == 1:
+        return found + _of_one(fits[0])
+    return (
+        found
+        + _of_some([f.cut is not None for f in fits], "are longer than the text-to-image model reads, which cuts them")
+        + _of_some(
+            [f.parts > 1 for f in fits],
+            "are longer than the backbone reads at once: they are read in parts cut at phrases",
+        )
+    )
+
+
+def fit(prompt: str, backbone: Backbone, pipeline: Pipeline | None = None) -> Fit:
+    """How one prompt fits a backbone and, if it is drawn, a pipeline."""
+    return Fit(
+        undrawn=() if pipeline is None else unknown_words(tokenizers_of(pipeline), prompt),
+        unscored=() if backbone.tokenizer is None else unknown_words([backbone.tokenizer], prompt),
+        cut=None if pipeline is None else cut_off(pipeline, prompt),
+        parts=len(backbone.text_windows(prompt)),
+    )
 
 
 def unknown_words(tokenizers: Iterable[Any], prompt: str) -> tuple[str, ...]:
@@ -34,3 +88,29 @@ def cut_off(pipeline: Pipeline, prompt: str) -> tuple[int, int] | None:
 def _is_unknown(tokenizer: Any, word: str) -> bool:
     unknown = getattr(tokenizer, "unk_token_id", None)
     return unknown is not None and unknown in tokenizer(word, add_special_tokens=False)["input_ids"]
+
+
+def _no_token(unknown: Sequence[tuple[str, ...]], who: str, way_out: str) -> list[str]:
+    """A line about the words of all prompts that a model cannot read; none if it can read them all."""
+    words = list(dict.fromkeys(word for some in unknown for word in some))
+    if not words:
+        return []
+    listed = ", ".join(words[:_LISTED]) + (", ..." if len(words) > _LISTED else "")
+    where = "" if len(unknown) == 1 else f" (in {sum(map(bool, unknown))} of {len(unknown)} prompts)"
+    return [f"{who} no token for {listed}{where}: read as unknown; name a model that knows more ({way_out})"]
+
+
+def _of_one(found: Fit) -> list[str]:
+    lines = []
+    if found.cut is not None:
+        tokens, read = found.cut
+        lines.append(f"the prompt has {tokens} tokens, and the text-to-image model reads the first {read} only")
+    if found.parts > 1:
+        lines.append(
+            f"the prompt is longer than the backbone reads at once: it is read in {found.parts} parts cut at phrases"
+        )
+    return lines
+
+
+def _of_some(which: Sequence[bool], what: str) -> list[str]:
+    return [f"{sum(which)} of {len(which)} prompts {what}"] if any(which) else []

@@ -9,7 +9,6 @@ the bit; at other batch sizes convolutions may differ in their last digits.
 from __future__ import annotations
 
 import inspect
-import json
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,11 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from abe_rerank.backbones.model_files import json_object
 from abe_rerank.drawing.pipelines import Pipeline
 from abe_rerank.errors import AbeRerankError, UsageError, first_line
+from abe_rerank.types import Drawing, Sample, Samples
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
+    pass
 
 
 LARGEST_SEED = 2**63 - 1
@@ -57,45 +58,42 @@ class Sampling:
             raise UsageError(f"the guidance must be a finite number, got {self.guidance}")
         if self.seed < 0:
             raise UsageError(f"seeds must be at least 0, got {self.seed}")
-        if self.seeds[-1] > LARGEST_SEED:
+        last = self.seed + self.n - 1
+        if last > LARGEST_SEED:
             raise UsageError(
-                f"the seeds {self.seed} to {self.seeds[-1]} go past the largest, {LARGEST_SEED}; give a smaller seed"
+                f"the seeds {self.seed} to {last} go past the largest, {LARGEST_SEED}; give a smaller seed"
             )
 
-    @property
-    def seeds(self) -> range:
-        """The seed of each candidate, in the order of sampling."""
-        return range(self.seed, self.seed + self.n)
 
+def settle(pipeline: Pipeline, sampling: Sampling) -> Drawing:
+    """What is asked of a pipeline, with everything that was left open decided.
 
-@dataclass(frozen=True)
-class Sample:
-    """One drawn image and its seed; ``blanked`` if the model's own safety checker painted it over."""
-
-    seed: int
-    image: Image
-    blanked: bool = False
-
-
-def sample(pipeline: Pipeline, prompt: str, sampling: Sampling, progress: bool = False) -> list[Sample]:
-    """Draw ``sampling.n`` images of ``prompt``, in the order of their seeds.
-
-    Raises UsageError if the pipeline knows no such setting, DeviceError if the device fails (out of
-    memory, ...), AbeRerankError if drawing fails otherwise.
+    Raises UsageError for an argument that the pipeline does not take.
     """
-    arguments = call_arguments(pipeline, sampling)
+    return Drawing(
+        n=sampling.n,
+        seed=sampling.seed,
+        batch_size=sampling.batch_size,
+        arguments=call_arguments(pipeline, sampling),
+        device=str(pipeline.device),
+        dtype=str(pipeline.dtype).removeprefix("torch."),
+    )
+
+
+def draw(pipeline: Pipeline, prompt: str, drawing: Drawing, progress: bool = False) -> Samples:
+    """Draw ``drawing.n`` images of ``prompt``, in the order of their seeds.
+
+    Raises DeviceError if the device fails (out of memory, ...), AbeRerankError if drawing fails otherwise.
+    """
     drawn: list[Sample] = []
     with _progress_bars(pipeline, progress) as title:
-        for start in range(0, sampling.n, sampling.batch_size):
-            seeds = sampling.seeds[start : start + sampling.batch_size]
+        for start in range(0, drawing.n, drawing.batch_size):
+            seeds = drawing.seeds[start : start + drawing.batch_size]
             last = start + len(seeds)
-            title(
-                f"sampling {last} of {sampling.n}"
-                if len(seeds) == 1
-                else f"sampling {start + 1}-{last} of {sampling.n}"
-            )
-            drawn += _draw(pipeline, prompt, seeds, sampling.batch_size, arguments)
-    return drawn
+            first = "" if len(seeds) == 1 else f"{start + 1}-"
+            title(f"sampling {first}{last} of {drawing.n}")
+            drawn += _draw(pipeline, prompt, seeds, drawing)
+    return Samples(tuple(drawn), drawing)
 
 
 def call_arguments(pipeline: Pipeline, sampling: Sampling) -> dict[str, Any]:
@@ -119,13 +117,15 @@ def call_arguments(pipeline: Pipeline, sampling: Sampling) -> dict[str, Any]:
     return defaults | _folder_defaults(pipeline) | asked
 
 
-def _draw(pipeline: Pipeline, prompt: str, seeds: range, batch_size: int, arguments: Mapping[str, Any]) -> list[Sample]:
+def _draw(pipeline: Pipeline, prompt: str, seeds: range, drawing: Drawing) -> list[Sample]:
+    """The images of one batch, filled up to the batch size."""
     import torch
 
+    batch_size = drawing.batch_size
     padded = [*seeds, *([seeds[-1]] * (batch_size - len(seeds)))]
     generators = [torch.Generator("cpu").manual_seed(seed) for seed in padded]
     try:
-        output = pipeline(prompt=[prompt] * batch_size, generator=generators, **arguments)
+        output = pipeline(prompt=[prompt] * batch_size, generator=generators, **drawing.arguments)
     except torch.OutOfMemoryError:
         way_out = "use --batch-size 1" if batch_size > 1 else "use a smaller model, --dtype float16 or another --device"
         raise DeviceError(f"out of memory while sampling {batch_size} images at once; {way_out}") from None
@@ -155,7 +155,21 @@ def _progress_bars(pipeline: Pipeline, shown: bool) -> Iterator[Any]:
 
 
 def _folder_defaults(pipeline: Pipeline) -> dict[str, Any]:
-    """The arguments in ``sampling.json`` of the folder that the pipeline was loaded from, if it has one."""
+    """The arguments in ``sampling.json`` of the folder that the pipeline was loaded from, if it has one.
+
+    Raises UsageError, naming it, for a key that the pipeline does not take, or steps or guidance that cannot be.
+    """
     name = pipeline.config.get("_name_or_path")
     file = Path(str(name)) / "sampling.json"
-    return dict(json.loads(file.read_text(encoding="utf-8"))) if name and file.is_file() else {}
+    if not name or not file.is_file():
+        return {}
+    found = json_object(file)
+    known = set(inspect.signature(pipeline.__call__).parameters) - {"self", "prompt", "generator", "args", "kwargs"}
+    if unknown := [key for key in found if key not in known]:
+        raise UsageError(f"{file}: {type(pipeline).__name__} does not take {', '.join(unknown)}; remove it there")
+    steps, guidance = found.get("num_inference_steps", 1), found.get("guidance_scale", 1.0)
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+        raise UsageError(f"{file}: num_inference_steps must be a whole number from 1 on, not {steps!r}")
+    if isinstance(guidance, bool) or not isinstance(guidance, (int, float)) or not math.isfinite(guidance):
+        raise UsageError(f"{file}: guidance_scale must be a finite number, not {guidance!r}")
+    return found

@@ -9,7 +9,6 @@ from datetime import datetime
 
 from pydantic import JsonValue
 
-from abe_rerank.drawing.sampling import call_arguments
 from abe_rerank.evaluation.judging import Measure
 from abe_rerank.evaluation.plan import Plan
 from abe_rerank.evaluation.sources import Drawn, Found
@@ -58,8 +57,9 @@ def record_of(asked: Asked, plan: Plan, source: Drawn | Found, measure: Measure)
 
 def _drawing(source: Drawn) -> dict[str, JsonValue]:
     """The settings of drawing: the first seed, the number type and the arguments of the pipeline."""
-    arguments = json.loads(json.dumps(call_arguments(source.pipeline, source.sampling), default=repr))
-    return {"seed": source.sampling.seed, "dtype": str(source.pipeline.dtype).removeprefix("torch."), **arguments}
+    drawing = source.drawing
+    arguments = json.loads(json.dumps(drawing.arguments, default=repr))
+    return {"seed": drawing.seed, "dtype": drawing.dtype, **arguments}
 
 
 def _listing(source: Found) -> dict[str, JsonValue]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,11 +11,10 @@ from abe_rerank.evaluation.plan import Block
 from abe_rerank.evaluation.sources import Taken
 from abe_rerank.runs.evaluated import JudgeResult, OracleResult, Result, terms_of
 from abe_rerank.runs.provenance import pixels_sha256
-from abe_rerank.types import Score
+from abe_rerank.types import NoPicture, Score
 
 if TYPE_CHECKING:
     from abe_rerank.reranker import Reranker
-    from abe_rerank.scoring import Scorer
     from abe_rerank.shapes.oracle import Oracle
     from abe_rerank.suites import SuitePrompt
     from abe_rerank.types import Spec
@@ -32,10 +31,12 @@ class Measure:
     def results(self, block: Block, prompt: SuitePrompt, taken: Sequence[Taken]) -> list[Result]:
         """The result of each image of the block; it depends on the block alone."""
         from abe_rerank.reranker import as_spec
+        from abe_rerank.scoring.stream import score_stream
 
         spec = as_spec(prompt.prompt)
-        scores = _scores(self.reranker.scorer, taken, spec)
-        judged = [None] * len(taken) if self.judge is None else _judged(_scores(self.judge.scorer, taken, spec))
+        items = [(one.picture, spec) for one in taken]
+        scores = list(score_stream(self.reranker.scorer, items))
+        judged = [None] * len(taken) if self.judge is None else _judged(score_stream(self.judge.scorer, items))
         seen = [None] * len(taken) if self.oracle is None else _seen(self.oracle, taken, spec)
         columns = zip(block.candidates, taken, scores, judged, seen, strict=True)
         return [
@@ -48,7 +49,7 @@ class Measure:
                     "prompt": prompt.prompt,
                     "seed": one.seed,
                     "image": one.path,
-                    "pixels_sha256": None if one.image is None else pixels_sha256(one.image),
+                    "pixels_sha256": None if isinstance(one.picture, NoPicture) else pixels_sha256(one.picture),
                     "judge": judgement,
                     "oracle": right,
                     **terms_of(score),
@@ -58,17 +59,7 @@ class Measure:
         ]
 
 
-def _scores(scorer: Scorer, taken: Sequence[Taken], spec: Spec) -> list[Score]:
-    """A score for each image; unscored, with the reason, where there is none to be scored."""
-    whole = [one.image for one in taken if one.image is not None and one.failure is None]
-    scores = iter(scorer.explain(whole, spec) if whole else ())
-    return [
-        next(scores) if one.failure is None else Score(None, "unscored", scorer.stamp, reason=one.failure)
-        for one in taken
-    ]
-
-
-def _judged(scores: Sequence[Score]) -> list[JudgeResult]:
+def _judged(scores: Iterable[Score]) -> list[JudgeResult]:
     return [JudgeResult(value=score.value, status=score.status, reason=score.reason) for score in scores]
 
 
@@ -81,11 +72,11 @@ def _seen(oracle: Oracle, taken: Sequence[Taken], spec: Spec) -> list[OracleResu
         asked_of(spec)
     except UsageError as error:
         return [OracleResult(right=None, reason=str(error)) for _ in taken]
-    whole = [one.image for one in taken if one.image is not None and one.failure is None]
+    whole = [one.picture for one in taken if not isinstance(one.picture, NoPicture)]
     found = iter(oracle.detect(whole) if whole else ())
     return [
-        OracleResult(right=is_right(next(found), spec))
-        if one.failure is None
-        else OracleResult(right=None, reason=one.failure)
+        OracleResult(right=None, reason=one.picture.reason)
+        if isinstance(one.picture, NoPicture)
+        else OracleResult(right=is_right(next(found), spec))
         for one in taken
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -11,12 +12,14 @@ from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.evaluation.plan import Block
 from abe_rerank.files import write_png
 from abe_rerank.text import readable
+from abe_rerank.types import NoPicture
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
     from abe_rerank.drawing.pipelines import Pipeline
     from abe_rerank.drawing.sampling import Sampling
+    from abe_rerank.types import Drawing
 
 
 @dataclass(frozen=True)
@@ -27,9 +30,8 @@ class Taken:
     """
 
     path: str | None
+    picture: Image | NoPicture
     seed: int | None = None
-    image: Image | None = None
-    failure: str | None = None
 
 
 class Source(Protocol):
@@ -48,24 +50,30 @@ class Drawn:
     sampling: Sampling
     folder: Path
 
+    @cached_property
+    def drawing(self) -> Drawing:
+        """How each prompt's images are drawn. Raises UsageError for an argument that the pipeline does not take."""
+        from abe_rerank.drawing.sampling import settle
+
+        return settle(self.pipeline, self.sampling)
+
     def take(self, block: Block, prompt: str, wanted: Collection[int]) -> list[Taken]:
         """See :class:`Source`. Raises DeviceError and UsageError; what else goes wrong is the images' failure."""
-        from abe_rerank.drawing.sampling import DeviceError, sample
-        from abe_rerank.reranker import PAINTED_OVER
+        from abe_rerank.drawing.sampling import DeviceError, draw
 
         seeds = [self.sampling.seed + candidate for candidate in block.candidates]
         try:
-            samples = sample(self.pipeline, prompt, replace(self.sampling, n=len(seeds), seed=seeds[0]))
+            samples = draw(self.pipeline, prompt, replace(self.drawing, n=len(seeds), seed=seeds[0]))
         except (UsageError, DeviceError):
             raise
         except AbeRerankError as error:
-            return [Taken(None, seed, failure=str(error)) for seed in seeds]
+            return [Taken(None, NoPicture(str(error)), seed) for seed in seeds]
         taken = []
-        for candidate, drawn in zip(block.candidates, samples, strict=True):
+        for candidate, drawn in zip(block.candidates, samples.images, strict=True):
             path = f"images/{block.index:05d}/seed{drawn.seed}.png"
             if candidate in wanted:
                 write_png(self.folder / path, drawn.image)
-            taken.append(Taken(path, drawn.seed, drawn.image, PAINTED_OVER if drawn.blanked else None))
+            taken.append(Taken(path, drawn.picture, drawn.seed))
         return taken
 
 
@@ -84,9 +92,9 @@ class Found:
         from abe_rerank.images import read
 
         if candidate >= len(self.files[index]):
-            return Taken(None, failure="there is no such image of this prompt")
+            return Taken(None, NoPicture("there is no such image of this prompt"))
         file = self.files[index][candidate]
         try:
-            return Taken(readable(file), image=read(str(file)))
+            return Taken(readable(file), read(str(file)))
         except AbeRerankError as error:
-            return Taken(readable(file), failure=str(error).replace(str(file), readable(file)))
+            return Taken(readable(file), NoPicture(str(error).replace(str(file), readable(file))))

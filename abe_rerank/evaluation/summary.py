@@ -44,8 +44,8 @@ def gone_note(numbers: RunNumbers) -> str | None:
     if not numbers.gone:
         return None
     return (
-        f"{len(numbers.gone)} images of {readable(numbers.run.path)} are gone, the first: {numbers.gone[0]}; "
-        "its evaluate, started again, draws them again"
+        f"images of {readable(numbers.run.path)} that are gone: {len(numbers.gone)}, the first "
+        f"{numbers.gone[0]}; its evaluate, started again, draws them again"
     )
 
 
@@ -53,9 +53,7 @@ def load(folder: Path) -> RunNumbers:
     """The numbers of the run in a folder. Raises UsageError if it has no finished prompt."""
     numbers = read_numbers(open_run(folder))
     if not numbers.prompts:
-        raise UsageError(
-            f"no prompt of the run {folder} is finished; start its evaluate command again, which continues it"
-        )
+        raise UsageError(f"no prompt of the run {folder} is finished; start its abe-rerank evaluate again to finish it")
     return numbers
 
 

@@ -1,8 +1,9 @@
 """A reward for fine-tuning loops of text-to-image models (DDPO, Flow-GRPO and their like): how well attributes bind.
 
-``reward(images, prompts)`` gives one float for each image. It is not differentiable: it is for policy gradients. Loops
-that call ``reward(images, prompts, metadata)`` and expect a pair (TRL's DDPOTrainer, flow_grpo) take
-``lambda images, prompts, metadata: (reward(images, prompts), {})``.
+``reward(images, prompts)`` gives one float for each image. It is not differentiable: it is for policy gradients.
+Trainers that call ``reward(images, prompts, metadata)`` and expect (rewards, info) get that pair from the same object:
+``DDPOTrainer(config, binding_reward(), prompt_function, pipeline)`` (TRL; the arguments are its own), and the functions
+of flow_grpo and ddpo-pytorch.
 
 A tiny loop: a policy chooses the colours of two shapes, and learns by REINFORCE with the batch as its baseline.
 
@@ -43,12 +44,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args, overload
 
 import torch
 
 from abe_rerank.errors import UsageError
-from abe_rerank.integrations.prompted import explain_each
 from abe_rerank.reranker import Reranker
 from abe_rerank.types import Score
 
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from abe_rerank.images import ImageLike
 
 Term = Literal["value", "binding_difference", "bound"]
+_NOT_GIVEN = object()
 
 
 @dataclass(frozen=True)
@@ -66,17 +67,29 @@ class BindingReward:
     term: Term
     unscored: float
 
-    def __call__(self, images: ImageLike | Iterable[ImageLike], prompts: str | Sequence[str]) -> torch.Tensor:
+    @overload
+    def __call__(self, images: ImageLike | Iterable[ImageLike], prompts: str | Sequence[str]) -> torch.Tensor: ...
+
+    @overload
+    def __call__(
+        self, images: ImageLike | Iterable[ImageLike], prompts: str | Sequence[str], metadata: object
+    ) -> tuple[torch.Tensor, dict[str, Any]]: ...
+
+    def __call__(
+        self, images: ImageLike | Iterable[ImageLike], prompts: str | Sequence[str], metadata: object = _NOT_GIVEN
+    ) -> torch.Tensor | tuple[torch.Tensor, dict[str, Any]]:
         """Rewards, float32 [N], on the device of ``images`` if these are a tensor.
 
         ``images`` is a tensor [N, 3, H, W] of floats in [0, 1] or of uint8, or a list of PIL images; ``prompts`` has
-        one for each. Raises UsageError for numbers that do not match, images out of range, or a term that the scorer
-        does not have.
+        one for each. With ``metadata``, whatever a trainer knows of its prompts (it is not used), the answer is
+        (rewards, info); ``info["status"]`` says of each image whether it was scored. Raises UsageError for numbers
+        that do not match, images out of range, or a term that the scorer does not have.
         """
-        values = [self._term(score) for score in explain_each(self.reranker, images, prompts)]
+        scores = self.reranker.score_each(images, prompts)
         device = images.device if isinstance(images, torch.Tensor) else None
-        rewards = torch.tensor(values, dtype=torch.float32, device=device)
-        return torch.where(rewards.isnan(), self.unscored, rewards)
+        rewards = torch.tensor([self._term(score) for score in scores], dtype=torch.float32, device=device)
+        rewards = torch.where(rewards.isnan(), self.unscored, rewards)
+        return rewards if metadata is _NOT_GIVEN else (rewards, {"status": [score.status for score in scores]})
 
     def _term(self, score: Score) -> float:
         """The term of a score, nan where nothing could be scored or, but for the value, is to bind."""
@@ -100,7 +113,7 @@ def binding_reward(
 
     ``term`` is "value" (the score itself), "binding_difference" (how far the asked attributes lead in their objects'
     regions) or "bound" (the share of pairs that are bound, in [0, 1]). ``unscored`` is what an image gets that could
-    not be scored: nan, so that it cannot go by unseen, or a number of the caller's choice. With "value", a prompt in
+    not be scored: nan, which no loop can overlook, or a number of the caller's choice. With "value", a prompt in
     which nothing is to bind is scored by the global score alone, on another scale: compare rewards within a prompt, as
     GRPO and DDPO's statistics by prompt do. With the other terms such an image is unscored. Raises UsageError for an
     unknown term.

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from abe_rerank.integrations.prompted import explain_each
 from abe_rerank.reranker import Reranker
 
 try:
@@ -75,7 +74,7 @@ class BindingScore(Metric):
 
     def update(self, images: ImageLike | Iterable[ImageLike], prompts: str | Sequence[str]) -> None:
         """Score images for their prompts and add them up. Raises UsageError for numbers that do not match."""
-        for score in explain_each(self.reranker, images, prompts):
+        for score in self.reranker.score_each(images, prompts):
             if score.value is None:
                 self.unscored_images += 1
             elif score.status == "nothing to bind":

@@ -49,7 +49,7 @@ def pipeline_record(pipeline: Pipeline, name: str) -> ModelRecord:
 
 def backbone_record(backbone: Backbone, name: str) -> ModelRecord:
     """The record of a backbone that was asked for by ``name``."""
-    return ModelRecord(name=name, kind=type(backbone.model).__name__, weights=backbone.weights_hash)
+    return ModelRecord(name=name, kind=backbone.kind, weights=backbone.weights_hash)
 
 
 def versions() -> dict[str, str]:

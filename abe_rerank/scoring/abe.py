@@ -8,58 +8,49 @@ section 1 and in the docstrings of :mod:`abe_rerank.scoring.alignment` and :mod:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
 
 import numpy as np
 import torch
-from PIL.Image import Image
 from torch import Tensor
 
 from abe_rerank.backbones import Backbone, ImageFeatures
 from abe_rerank.scoring.calibration import Calibration, read_calibration
 from abe_rerank.scoring.explanations import Explained, explain_pairs
-from abe_rerank.scoring.finite import finite
+from abe_rerank.scoring.feature_scorer import FeatureScorer
 from abe_rerank.scoring.phrase_table import PhraseReader, PromptTable, tabulate
 from abe_rerank.scoring.readings import PromptPlan, plan
-from abe_rerank.scoring.stamps import calibration_key, stamp
 from abe_rerank.scoring.terms import AbeSettings, Terms, settings_for, terms
 from abe_rerank.types import Score, Spec
 
 
-class AbeScorer:
+class AbeScorer(FeatureScorer):
     """Scores images against prompts by attribute-bound token-patch similarity. Made by ``make_scorer("abe", ...)``."""
 
     name = "abe"
+    settings_type = AbeSettings
 
     def __init__(self, backbone: Backbone, settings: AbeSettings | None = None) -> None:
         self.backbone, self.settings = backbone, settings or settings_for(backbone.folder)
         self._reader = PhraseReader(backbone, self.settings.text_readout, self.settings.alpha)
 
-    @cached_property
-    def stamp(self) -> str:
-        """See :class:`abe_rerank.scoring.Scorer`."""
-        return stamp(self.name, self.backbone, asdict(self.settings))
-
-    @cached_property
-    def calibration(self) -> Calibration | None:
-        """The calibration beside the backbone that was made for these weights and settings, if there is one."""
-        return read_calibration(self.backbone.folder, self.calibration_key)
-
     @property
-    def calibration_key(self) -> str:
-        """What a calibration must have been made for: the weights and the settings."""
-        return calibration_key(self.name, self.backbone, asdict(self.settings))
+    def settings_record(self) -> Mapping[str, object]:
+        """The settings by name."""
+        return asdict(self.settings)
 
     @property
     def patch_readout(self) -> str | None:
         """The dense readout that this scorer reads, None the backbone's default."""
         return self.settings.patch_readout
 
-    def encode(self, images: Sequence[Image]) -> ImageFeatures:
-        """See :class:`abe_rerank.scoring.Scorer`."""
-        return self.backbone.encode_images(images, self.settings.patch_readout)
+    @cached_property
+    def calibration(self) -> Calibration | None:
+        """The calibration beside the backbone that was made for these weights and settings, if there is one."""
+        folder = self.backbone.folder
+        return None if folder is None else read_calibration(folder, self.calibration_key)
 
     def table(self, specs: Sequence[Spec]) -> tuple[list[PromptPlan], PromptTable]:
         """The phrases of ``specs``, as plans and as one padded table."""
@@ -75,30 +66,12 @@ class AbeScorer:
         """Scores [images, prompts] of images encoded with this scorer's patch readout."""
         return torch.cat([terms(features, block, self.settings).value for block in prepared], dim=1)
 
-    def score(self, images: Sequence[Image], specs: Sequence[Spec]) -> np.ndarray:
-        """Scores [images, prompts], float32; NaN for an empty prompt. One vision forward per image."""
-        if not specs:
-            return np.empty((len(images), 0), dtype=np.float32)
-        step, prepared = self.backbone.batch_size, self.prepare(specs)
-        chunks = [images[i : i + step] for i in range(0, len(images), step)]
-        values = torch.cat([self.score_features(self.encode(chunk), prepared) for chunk in chunks]).cpu().numpy()
-        values[:, [not spec.prompt.strip() for spec in specs]] = np.nan
-        return np.asarray(values, dtype=np.float32)
-
-    def explain(self, images: Sequence[Image], spec: Spec) -> list[Score]:
-        """One Score per image with its terms, each pair's evidence, margin, region, verdict and probability."""
-        step = self.backbone.batch_size
-        chunks = [images[i : i + step] for i in range(0, len(images), step)]
-        return [score for chunk in chunks for score in self.explain_features(self.encode(chunk), spec)]
-
     @torch.no_grad()
     def explain_features(self, features: ImageFeatures, spec: Spec) -> list[Score]:
-        """See :class:`abe_rerank.scoring.Scorer`."""
-        if not spec.prompt.strip():
-            return [Score(None, "unscored", self.stamp, reason="the prompt is empty")] * len(features)
+        """One Score per image with its terms, each pair's evidence, margin, region, verdict and probability."""
         plans, table = self.table([spec])
         found = terms(features, table, self.settings)
-        return [finite(self._score(features, plans[0], table, found, n)) for n in range(len(features))]
+        return [self._score(features, plans[0], table, found, n) for n in range(len(features))]
 
     @torch.no_grad()
     def pair_features(self, features: ImageFeatures, specs: Sequence[Spec]) -> list[np.ndarray]:
@@ -128,5 +101,5 @@ class AbeScorer:
         )
 
 
-_PROMPTS = 16
+_PROMPTS = 8
 """Prompts per block of the tensor part, which bounds its memory."""

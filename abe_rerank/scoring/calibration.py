@@ -20,6 +20,8 @@ from abe_rerank.files import write_whole
 FILE = "calibration.json"
 LOST = 0.05
 """The largest share of the objects that are there, in the labelled rows, that may be called absent."""
+_RIDGE = 1e-3
+"""The weight of the squares of the logistic regression's weights beside the mean log loss."""
 
 
 @dataclass(frozen=True)
@@ -91,34 +93,46 @@ def expected_calibration_error(probabilities: np.ndarray, bound: np.ndarray, bin
     return float(np.abs(gaps).sum() / counts.sum())
 
 
-def _logistic(features: np.ndarray, bound: np.ndarray, steps: int = 2000) -> tuple[np.ndarray, float]:
-    """Weights [3] >= 0 and bias of a logistic regression: projected gradient on standardised features, small ridge."""
+def _logistic(features: np.ndarray, bound: np.ndarray) -> tuple[np.ndarray, float]:
+    """Weights [3] >= 0 and bias of a logistic regression on standardised features, with a small ridge."""
+    from scipy.optimize import minimize
+    from scipy.special import expit
+
     mean, spread = features.mean(axis=0), features.std(axis=0) + 1e-12
-    x = (features - mean) / spread
-    w, b = np.zeros(x.shape[1]), 0.0
-    for _ in range(steps):
-        gap = 1 / (1 + np.exp(-np.clip(x @ w + b, -30, 30))) - bound
-        w = np.maximum(w - 0.5 * (x.T @ gap / len(x) + 1e-3 * w), 0.0)
-        b -= 0.5 * float(gap.mean())
-    return w / spread, b - float((w / spread) @ mean)
+    x = np.column_stack([(features - mean) / spread, np.ones(len(features))])
+    ridge = np.array([*np.full(features.shape[1], _RIDGE), 0.0])
+
+    def loss(w: np.ndarray) -> tuple[float, np.ndarray]:
+        """The mean log loss with the ridge, and its gradient [4]."""
+        logits = x @ w
+        value = np.mean(np.logaddexp(0, logits) - bound * logits) + 0.5 * ridge @ w**2
+        return float(value), x.T @ (expit(logits) - bound) / len(x) + ridge * w
+
+    bounds = [(0, None)] * features.shape[1] + [(None, None)]
+    options = {"maxiter": 1000, "ftol": 1e-14, "gtol": 1e-8}
+    found = minimize(loss, np.zeros(x.shape[1]), jac=True, method="L-BFGS-B", bounds=bounds, options=options)
+    weights = found.x[:-1] / spread
+    return weights, float(found.x[-1] - weights @ mean)
 
 
 def _isotonic(logits: np.ndarray, bound: np.ndarray) -> tuple[tuple[float, float], ...]:
-    """Knots (mean logit, probability) of the blocks that pooling adjacent violators leaves, with rising logits.
+    """Knots (mean logit, probability) of the blocks that isotonic regression leaves, with rising logits.
 
-    A block of n pairs of which m are bound gets (m + 1/2) / (n + 1), so that no probability is 0 or 1.
+    It is fitted to the shares of at most 40 groups of at least 10 pairs; groups with one fitted share are one block. A
+    block of n pairs of which m are bound gets (m + 1/2) / (n + 1), so that no probability is 0 or 1.
     """
-    order = np.argsort(logits, kind="stable")
-    blocks: list[tuple[float, float, float]] = []
-    for group in np.array_split(order, max(2, min(40, len(order) // 10))):
-        block = (float(logits[group].sum()), float(bound[group].sum()), float(len(group)))
-        while blocks and blocks[-1][1] / blocks[-1][2] >= block[1] / block[2]:
-            last = blocks.pop()
-            block = (last[0] + block[0], last[1] + block[1], last[2] + block[2])
-        blocks.append(block)
-    smooth = [(x / n, (m + 0.5) / (n + 1)) for x, m, n in blocks]
-    rising = np.maximum.accumulate([y for _, y in smooth])
-    return tuple((x, float(y)) for (x, _), y in zip(smooth, rising, strict=True))
+    from scipy.optimize import isotonic_regression
+
+    groups = np.array_split(np.argsort(logits, kind="stable"), max(2, min(40, len(logits) // 10)))
+    sizes = np.array([len(group) for group in groups])
+    fitted = isotonic_regression([bound[group].mean() for group in groups], weights=sizes).x
+    starts = np.flatnonzero(np.diff(fitted, prepend=-1) > 1e-12)
+    n, m, sums = (
+        np.add.reduceat(column, starts)
+        for column in (sizes, [bound[group].sum() for group in groups], [logits[group].sum() for group in groups])
+    )
+    rising = np.maximum.accumulate((m + 0.5) / (n + 1))
+    return tuple((float(x), float(y)) for x, y in zip(sums / n, rising, strict=True))
 
 
 def _threshold(noun: np.ndarray, found: np.ndarray) -> float | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,10 +62,9 @@ def _of_value(values: Sequence[float], c: int, noun: float, calibration: Calibra
 
 def _contrast(seen: Explained, j: int, strongest: int, n: int) -> np.ndarray:
     """[rows, columns]: each patch's cosine with the asked value minus that with the strongest competitor."""
-    rows, columns = seen.features.grids[n]
     phrases = seen.table.candidates[0, j]
-    cosines = seen.features.patches[n, : rows * columns] @ (phrases[0] - phrases[strongest])
-    return np.asarray(cosines.float().cpu().numpy().reshape(rows, columns))
+    cosines = seen.features.patches[n] @ (phrases[0] - phrases[strongest])
+    return np.asarray(seen.features.on_grid(n, cosines).float().cpu().numpy())
 
 
 def verdict(margin: float, absent: bool, rival: bool, probability: float | None) -> Verdict:
@@ -84,8 +83,9 @@ def verdict(margin: float, absent: bool, rival: bool, probability: float | None)
 
 
 def _region(found: Terms, features: ImageFeatures, n: int, k: int) -> Region:
-    rows, columns = features.grids[n]
-    weights = found.regions[n, : rows * columns, 0, k].float().cpu().numpy().reshape(rows, columns)
+    weights = features.on_grid(n, found.regions[n, :, 0, k]).float().cpu().numpy()
+    if features.plan is not None:
+        weights /= weights.sum()
     return Region(weights, region_box(weights, features.windows[n]), features.windows[n])
 
 
@@ -103,26 +103,18 @@ def region_box(weights: np.ndarray, window: Box = (0.0, 0.0, 1.0, 1.0)) -> Box:
     ``weights`` [rows, columns]; patches hang together through shared sides. ``window`` is the part of the image that
     the grid covers, as fractions; the box is in fractions of the image.
     """
+    from scipy.ndimage import label
+
+    heaviest = peak(weights)
     heavy = weights >= 0.5 * weights.max()
-    seen = {peak(weights)}
-    open_ = list(seen)
-    while open_:
-        new = [place for place in _sides(open_.pop(), weights.shape) if heavy[place] and place not in seen]
-        seen.update(new)
-        open_.extend(new)
-    rows, columns = [r for r, _ in seen], [c for _, c in seen]
+    heavy[heaviest] = True  # even where a weight is no number
+    parts, _ = label(heavy)
+    rows, columns = np.nonzero(parts == parts[heaviest])
     height, width = weights.shape
     left, top, right, bottom = window
     return (
-        left + (right - left) * min(columns) / width,
-        top + (bottom - top) * min(rows) / height,
-        left + (right - left) * (max(columns) + 1) / width,
-        top + (bottom - top) * (max(rows) + 1) / height,
+        left + (right - left) * int(columns.min()) / width,
+        top + (bottom - top) * int(rows.min()) / height,
+        left + (right - left) * (int(columns.max()) + 1) / width,
+        top + (bottom - top) * (int(rows.max()) + 1) / height,
     )
-
-
-def _sides(place: tuple[int, int], shape: tuple[int, ...]) -> Iterator[tuple[int, int]]:
-    row, column = place
-    for r, c in ((row - 1, column), (row + 1, column), (row, column - 1), (row, column + 1)):
-        if 0 <= r < shape[0] and 0 <= c < shape[1]:
-            yield r, c

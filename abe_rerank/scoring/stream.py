@@ -1,29 +1,151 @@
-"""Many questions about the same images: each image is encoded once, each prompt read once."""
+"""The one way from pictures and prompts to scores: a stream of items, a chunk at a time, in bounded memory.
+
+Rankings, files and manifests, evaluations, metrics, rewards and benchmarks all score through here. A chunk ends at
+``CHUNK`` items or at ``CHUNK_BYTES`` of decoded pictures, whichever comes first; no score depends on its chunk.
+"""
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from os import PathLike, fspath
 from typing import TYPE_CHECKING
 
-from abe_rerank.types import Score, Spec
+import numpy as np
+
+from abe_rerank.errors import AbeRerankError
+from abe_rerank.images import to_pil
+from abe_rerank.types import NoPicture, Score, Spec
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from abe_rerank.scoring import Scorer
+    from abe_rerank.images import ImageLike
+    from abe_rerank.scoring.protocol import Scorer
+
+CHUNK = 64
+"""The most items that are scored at once."""
+
+CHUNK_BYTES = 256 * 2**20
+"""The most bytes of decoded pictures that are held at once; a larger picture is scored alone."""
 
 
-def explain_asked(scorer: Scorer, images: Sequence[Image], asked: Sequence[tuple[int, Spec]]) -> list[Score]:
-    """The score of each (place in ``images``, prompt) that is asked, in their order; all images are held at once."""
-    if not asked:
-        return []
-    features = scorer.encode(images)
-    by_prompt: dict[str, list[int]] = defaultdict(list)
-    for k, (_, spec) in enumerate(asked):
-        by_prompt[spec.prompt].append(k)
-    found: dict[int, Score] = {}
-    for rows in by_prompt.values():
-        scores = scorer.explain_features(features.take([asked[k][0] for k in rows]), asked[rows[0]][1])
-        found |= zip(rows, scores, strict=True)
-    return [found[k] for k in range(len(asked))]
+Item = tuple["ImageLike | NoPicture", Spec]
+"""A picture, decoded or as it is decoded when its turn comes (a path, an array), and what it is asked."""
+
+
+def score_stream(
+    scorer: Scorer, items: Iterable[Item], *, skip_unreadable: bool = False, chunk: int = CHUNK
+) -> Iterator[Score]:
+    """The score of each item, in order, as they are asked for: no more than a chunk is taken from ``items`` ahead.
+
+    A picture that several items of a chunk name (the same object or path) is decoded and encoded once, and a prompt is
+    read once. An item without a picture, and one with an empty prompt, are unscored with the reason, and so is a
+    picture whose scores are not finite. With ``skip_unreadable`` a picture that cannot be read is unscored, too; else
+    it raises what :func:`abe_rerank.images.to_pil` raises.
+    """
+    for block in _blocks(items, skip_unreadable, chunk):
+        yield from _scores(scorer, block)
+
+
+def value_matrix(
+    scorer: Scorer, images: Iterable[ImageLike], specs: Sequence[Spec], *, chunk: int = CHUNK
+) -> np.ndarray:
+    """The values of all images for all prompts without their reasons, float32 [images, prompts]; NaN where unscored.
+
+    Raises what :func:`abe_rerank.images.to_pil` raises.
+    """
+    import torch
+
+    empty = Spec("")
+    rows = [np.empty((0, len(specs)), dtype=np.float32)]
+    with torch.no_grad():
+        prepared = scorer.prepare(specs) if specs else None
+        for block in _blocks(((image, empty) for image in images), False, chunk):
+            places = [place for place, _ in block.asked if isinstance(place, int)]
+            if not specs:
+                rows.append(np.empty((len(places), 0), dtype=np.float32))
+                continue
+            values = scorer.score_features(scorer.encode(block.pictures), prepared).float().cpu().numpy()
+            rows.append(np.asarray(values[places], dtype=np.float32))
+    matrix = np.concatenate(rows)
+    matrix[:, [not spec.prompt.strip() for spec in specs]] = np.nan
+    return matrix
+
+
+@dataclass
+class _Block:
+    """A chunk: its distinct pictures, and for each item the place of its picture, or why there is none, and its spec.
+
+    ``sources`` holds what the pictures were decoded from, so that an object's identity stays its own.
+    """
+
+    pictures: list[Image] = field(default_factory=list)
+    asked: list[tuple[int | NoPicture, Spec]] = field(default_factory=list)
+    sources: list[object] = field(default_factory=list)
+    places: dict[Hashable, int | NoPicture] = field(default_factory=dict)
+    size: int = 0
+
+    def add(self, picture: ImageLike | NoPicture, spec: Spec, name: str, skip_unreadable: bool) -> None:
+        """Decode the picture of an item unless that was done before."""
+        key = fspath(picture) if isinstance(picture, (str, PathLike)) else id(picture)
+        if key not in self.places:
+            self.sources.append(picture)
+            self.places[key] = self._place(picture, name, skip_unreadable)
+        self.asked.append((self.places[key], spec))
+
+    def _place(self, picture: ImageLike | NoPicture, name: str, skip_unreadable: bool) -> int | NoPicture:
+        if isinstance(picture, NoPicture):
+            return picture
+        try:
+            decoded = to_pil(picture, name)
+        except AbeRerankError as error:
+            if not skip_unreadable:
+                raise
+            return NoPicture(str(error))
+        self.pictures.append(decoded)
+        self.size += 4 * decoded.width * decoded.height
+        return len(self.pictures) - 1
+
+
+def _blocks(items: Iterable[Item], skip_unreadable: bool, chunk: int) -> Iterator[_Block]:
+    block = _Block()
+    for number, (picture, spec) in enumerate(items):
+        block.add(picture, spec, f"image {number}", skip_unreadable)
+        if len(block.asked) >= chunk or block.size >= CHUNK_BYTES:
+            yield block
+            block = _Block()
+    if block.asked:
+        yield block
+
+
+def _scores(scorer: Scorer, block: _Block) -> list[Score]:
+    """The score of each item of a block: its pictures are encoded together, each prompt is read once."""
+    found: list[Score | None] = [None] * len(block.asked)
+    by_prompt: dict[Spec, list[tuple[int, int]]] = defaultdict(list)
+    for k, (place, spec) in enumerate(block.asked):
+        if isinstance(place, NoPicture):
+            found[k] = Score(None, "unscored", scorer.stamp, reason=place.reason)
+        elif not spec.prompt.strip():
+            found[k] = Score(None, "unscored", scorer.stamp, reason="the prompt is empty")
+        else:
+            by_prompt[spec].append((k, place))
+    features = scorer.encode(block.pictures) if by_prompt else None
+    for spec, rows in by_prompt.items():
+        assert features is not None
+        places = [place for _, place in rows]
+        asked = features if places == list(range(len(features))) else features.take(places)
+        for (k, _), score in zip(rows, scorer.explain_features(asked, spec), strict=True):
+            found[k] = _finite(score)
+    return [score for score in found if score is not None]
+
+
+def _finite(score: Score) -> Score:
+    """The score itself, or an unscored one if one of its numbers is not finite, as half precision gives on overflow."""
+    numbers = [score.value, score.global_score, score.local, score.binding_difference]
+    numbers += [number for pair in score.pairs for number in (pair.evidence, pair.margin, pair.probability)]
+    if all(number is None or math.isfinite(number) for number in numbers):
+        return score
+    return Score(None, "unscored", score.scorer, reason="the backbone gave no finite numbers; try --dtype float32")

@@ -76,14 +76,14 @@ class AbeSettings:
 SETTINGS_FILE = "abe.json"
 
 
-def settings_for(folder: Path) -> AbeSettings:
-    """The settings measured for a backbone: those in ``abe.json`` in its folder, else the defaults.
+def settings_for(folder: Path | None) -> AbeSettings:
+    """The settings measured for a backbone: those in ``abe.json`` in its folder, if it has one, else the defaults.
 
     Raises AbeRerankError if the file is there and does not hold settings.
     """
-    path = folder / SETTINGS_FILE
-    if not path.is_file():
+    if folder is None or not (folder / SETTINGS_FILE).is_file():
         return AbeSettings()
+    path = folder / SETTINGS_FILE
     try:
         return AbeSettings(**json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
@@ -122,7 +122,8 @@ class Terms:
 def terms(features: ImageFeatures, table: PromptTable, settings: AbeSettings) -> Terms:
     """Every term of the score for all images and all prompts of a table."""
     maps = alignment.query_maps(features.patches, table.queries, table.query_mask, settings.temperature)
-    maps = alignment.neighbour_means(maps, features.grids, settings.smoothing)
+    if features.plan is None:
+        maps = alignment.neighbour_means(maps, features.grids, settings.smoothing)
     maps = alignment.compete(maps, table.object_mask, settings.competition)
     if settings.region == "soft":
         regions = alignment.soft_regions(maps, features.mask)

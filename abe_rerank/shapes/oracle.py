@@ -69,15 +69,22 @@ class Oracle:
         try:
             config = json.loads((folder / "config.json").read_text())
             weights = load_file(folder / "model.safetensors")
+            model = Detector(DetectorConfig(tuple(config["channels"]), tuple(config["blocks"])))
+            threshold, apart = float(config["threshold"]), float(config["apart"])
+            missing, unknown = model.load_state_dict(weights, strict=False)
         except OSError as error:
             raise AbeRerankError(
                 f"no oracle in {folder} ({error}); install the package again, or name a folder that holds one"
             ) from error
-        model = Detector(DetectorConfig(tuple(config["channels"]), tuple(config["blocks"])))
-        missing, unknown = model.load_state_dict(weights, strict=False)
+        except Exception as error:
+            raise AbeRerankError(
+                f"the oracle in {folder} is damaged or of another kind ({type(error).__name__}); train it again"
+            ) from error
         if unknown or any(not name.endswith("num_batches_tracked") for name in missing):
             raise AbeRerankError(f"{folder / 'model.safetensors'} does not fit its config.json; train the oracle again")
-        return cls(model.to(device or "cpu"), config["threshold"], config["apart"])
+        if broken := [name for name, tensor in weights.items() if not tensor.isfinite().all()]:
+            raise AbeRerankError(f"the oracle in {folder} holds NaN or infinity in {broken[0]}; train it again")
+        return cls(model.to(device or "cpu"), threshold, apart)
 
     def detect(self, images: Sequence[Image], batch: int = 32) -> list[list[Detection]]:
         """The objects of each image, the most certainly present first. Any size and mode of image will do."""

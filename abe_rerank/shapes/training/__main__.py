@@ -7,7 +7,13 @@ import sys
 
 import typer
 
-MODULES = {"clip": "clip", "vae": "vae", "text-to-image": "text_to_image", "oracle": "oracle_training"}
+MODULES = {
+    "clip": "clip",
+    "vae": "vae",
+    "text-to-image": "text_to_image",
+    "oracle": "oracle_training",
+    "proving": "proving",
+}
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""A CLIP-like model behind one face: images and texts in, vectors of length 1 in the shared space out."""
+"""The dual encoders of transformers as a :class:`~abe_rerank.backbones.Backbone`."""
 
 from __future__ import annotations
 
@@ -13,18 +13,21 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from abe_rerank.backbones.families.blocks import pooled, read_global
+from abe_rerank.backbones.families.registry import Reader
 from abe_rerank.backbones.features import ImageFeatures, TokenStates
-from abe_rerank.backbones.readers import Reader, pooled, read_global
 from abe_rerank.backbones.sizes import ImageSize, overrides
+from abe_rerank.backbones.windows import read_plan, window_count
 from abe_rerank.errors import UsageError
+from abe_rerank.parsing import parse
 from abe_rerank.parsing.tokens import token_offsets, windows
-from abe_rerank.types import Box, Span, Spec
+from abe_rerank.types import Box, Span
 
 _CACHED_TEXTS = 100_000
 
 
-class Backbone:
-    """One CLIP-like model with its tokenizer and image processor; made by :func:`load_backbone`.
+class DualEncoder:
+    """One CLIP-like model of transformers with its tokenizer and image processor; made by :func:`load_backbone`.
 
     Cosines of its vectors are the model's own: <image, text> = (logits_per_image - logit_bias) / exp(logit_scale).
     ``image_size`` is None for the size the model was trained at, else what images are scaled to (positions are
@@ -59,6 +62,11 @@ class Backbone:
         return dtype
 
     @property
+    def kind(self) -> str:
+        """The class of the model."""
+        return type(self.model).__name__
+
+    @property
     def readouts(self) -> tuple[str, ...]:
         """The dense readouts of this model's patches, the default one first."""
         return self.reader.readouts
@@ -80,11 +88,12 @@ class Backbone:
     def encode_images(self, images: Sequence[Image.Image], readout: str | None = None) -> ImageFeatures:
         """Global and patch features of ``images``, one vision forward per image, ``batch_size`` at a time.
 
-        ``readout`` names a dense readout of :attr:`readouts`; None is the default one. Raises UsageError for a
-        readout that this model does not have, or no images.
+        ``readout`` names a dense readout of :attr:`readouts`; None is the default one. ``regions`` may be followed by
+        its shares, see :func:`abe_rerank.backbones.windows.read_plan`. Raises UsageError for a readout that this model
+        does not have, or no images.
         """
         readout = readout or self.readouts[0]
-        if readout not in self.readouts:
+        if readout not in self.readouts and read_plan(readout) is None:
             raise UsageError(f"{self.name} has no patch readout {readout!r}; choose from {', '.join(self.readouts)}")
         if not images:
             raise UsageError("no images to encode")
@@ -103,23 +112,26 @@ class Backbone:
 
     def _encode_chunk(self, images: Sequence[Image.Image], readout: str) -> ImageFeatures:
         inputs = self._pixels(images)
-        global_, patches = self.reader.read_images(self.model, inputs, readout)
+        plan = read_plan(readout)
+        if plan is None:
+            global_, patches = self.reader.read_images(self.model, inputs, readout)
+        else:
+            global_, patches = self.reader.read_regions(self.model, inputs, plan)
         if "spatial_shapes" in inputs:
-            inner = (0.0, 0.0, 1.0, 1.0)
             grids = tuple((int(rows), int(columns)) for rows, columns in inputs["spatial_shapes"].tolist())
-            mask = inputs["pixel_attention_mask"].bool()
         else:
             size = self.model.config.vision_config.patch_size
             height, width = inputs["pixel_values"].shape[-2:]
-            grid, inner = self.reader.layout(height // size, width // size, readout)
-            grids = (grid,) * len(images)
-            mask = torch.ones(patches.shape[:2], dtype=torch.bool, device=patches.device)
+            grids = ((height // size, width // size),) * len(images)
+        counts = [rows * columns if plan is None else window_count(rows, columns, plan) for rows, columns in grids]
+        real = torch.arange(patches.shape[1]) < torch.tensor(counts)[:, None]
         return ImageFeatures(
             global_=F.normalize(global_.float(), dim=-1),
             patches=F.normalize(patches.float(), dim=-1),
-            mask=mask,
+            mask=real.to(patches.device),
             grids=grids,
-            windows=tuple(_inside(self._window(image), inner) for image in images),
+            windows=tuple(self._window(image) for image in images),
+            plan=plan,
         )
 
     def _pixels(self, images: Sequence[Image.Image]) -> dict[str, Tensor]:
@@ -183,19 +195,13 @@ class Backbone:
         return joined
 
     def text_windows(self, text: str) -> list[Span]:
-        """The spans in which ``text`` is encoded: one if it fits the text encoder's window, else cut at phrase ends."""
+        """The spans in which ``text`` is encoded: one if it fits the text encoder's window.
+
+        A longer text is cut where its parse allows it: never through an object's phrase or an attribute that fits.
+        """
         if len(text.encode(errors="replace")) + self._special < self._window_length:  # a token is at least one byte
             return [(0, len(text))]
-        return windows(Spec(text), self.tokenizer, self._window_length) or [(0, len(text))]
-
-    def unknown_words(self, text: str) -> tuple[str, ...]:
-        """The words of ``text`` that the tokenizer has no token for, in order; empty where it has no unknown token."""
-        unknown = self.tokenizer.unk_token_id
-        if unknown is None or unknown == self.tokenizer.eos_token_id:
-            return ()
-        words = dict.fromkeys(word.strip(".,;:!?\"'()") for word in text.split())
-        ids = {word: self.tokenizer(word, add_special_tokens=False)["input_ids"] for word in words if word}
-        return tuple(word for word, found in ids.items() if unknown in found)
+        return windows(parse(text), self.tokenizer, self._window_length) or [(0, len(text))]
 
     @cached_property
     def _special(self) -> int:
@@ -236,10 +242,3 @@ class Backbone:
             spans = tuple((offsets[i][0] + start, offsets[i][1] + start) for i in keep)
             found.append(TokenStates(states[row, [first + i for i in keep]], spans))
         return found
-
-
-def _inside(outer: Box, inner: Box) -> Box:
-    """The box ``inner``, given in fractions of the box ``outer``, in those of the image."""
-    left, top, right, bottom = outer
-    width, height = right - left, bottom - top
-    return left + inner[0] * width, top + inner[1] * height, left + inner[2] * width, top + inner[3] * height

@@ -1,0 +1,47 @@
+"""CLIP-type ViTs pooled at a class token: CLIP, MetaCLIP 2, AltCLIP, Chinese-CLIP."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from abe_rerank.backbones.families.blocks import read_global, reread, run_watched
+from abe_rerank.backbones.families.regions import RegionTokens
+from abe_rerank.backbones.families.registry import reads
+from abe_rerank.backbones.windows import REGIONS, RegionPlan, lay_windows, window_mask
+
+
+@reads("CLIPModel", "MetaClip2Model", "AltCLIPModel", "ChineseCLIPModel")
+class ClipReader:
+    """``regions``: copies of the class token that see a window. ``clear``, ``csa``, ``value``: the last block run
+    again, see :func:`abe_rerank.backbones.families.blocks.self_attend`. ``last``: its own output at the patches."""
+
+    readouts: tuple[str, ...] = ("clear", "csa", "value", "last", REGIONS)
+    pads_to_window = False
+
+    def read_images(self, model: Any, inputs: Mapping[str, Tensor], readout: str) -> tuple[Tensor, Tensor]:
+        """See :class:`abe_rerank.backbones.families.registry.Reader`."""
+        vision = model.vision_model
+        last = vision.encoder.layers[-1]
+        features, entered, left = run_watched(model, inputs, last)
+        dense = left if readout == "last" else reread(last, entered, readout)
+        return features, model.visual_projection(vision.post_layernorm(dense[:, 1:]))
+
+    def read_regions(self, model: Any, inputs: Mapping[str, Tensor], plan: RegionPlan) -> tuple[Tensor, Tensor]:
+        """See :class:`abe_rerank.backbones.families.registry.Reader`."""
+        vision, pixels = model.vision_model, inputs["pixel_values"]
+        size = vision.config.patch_size
+        rows, columns = pixels.shape[-2] // size, pixels.shape[-1] // size
+        windows = lay_windows(rows, columns, plan).to(pixels.device)
+        layers = vision.encoder.layers
+        beside = layers[len(layers) - max(1, plan.layers(len(layers))) :]
+        with RegionTokens(window_mask(windows, rows * columns)).beside(beside) as regions:
+            features = read_global(model, inputs)
+        return features, model.visual_projection(vision.post_layernorm(regions.tokens))
+
+    def project_tokens(self, model: Any, states: Tensor) -> Tensor:
+        """See :class:`abe_rerank.backbones.families.registry.Reader`."""
+        projected: Tensor = model.text_projection(states)
+        return projected

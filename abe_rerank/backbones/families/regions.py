@@ -1,0 +1,112 @@
+"""Regions read through a model's own pooling: pure functions of hidden states and blocks (methods.md 1b).
+
+Patches of a pooled model were never trained to mean anything one by one; its pooled vector was. So in the last layers
+the pooling sees a window alone: copies of the class token (after the mask class tokens of MaskCLIP, arXiv 2208.08984),
+or, where a head pools, the window's patches by themselves. Training-free, beside the plain forward.
+
+Axes: n images, w windows, p patches, s patches of a window, c channels, h heads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from abe_rerank.backbones.families.blocks import Passed, watch
+
+
+def region_step(layer: Any, tokens: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
+    """Region tokens [n, w, c] after one block, in which each attends to itself and to its window's patches.
+
+    ``keys`` and ``values`` [n, p, c] are the block's own for the patches, shared by all windows; ``mask`` [w, p] is
+    True where a patch belongs to a window.
+    """
+    attention = layer.self_attn
+    heads, width = attention.num_heads, tokens.shape[-1] // attention.num_heads
+
+    def split(x: Tensor) -> Tensor:
+        return x.view(*x.shape[:-1], heads, width).transpose(1, 2)
+
+    normed = layer.layer_norm1(tokens)
+    query, own_key, own_value = (split(p(normed)) for p in (attention.q_proj, attention.k_proj, attention.v_proj))
+    query = query * width**-0.5
+    there = (query @ split(keys).transpose(-1, -2)).masked_fill(~mask, torch.finfo(query.dtype).min)
+    itself = (query * own_key).sum(dim=-1, keepdim=True)
+    shares = torch.cat([there, itself], dim=-1).softmax(dim=-1, dtype=torch.float32).to(query.dtype)
+    read = shares[..., :-1] @ split(values) + shares[..., -1:] * own_value
+    tokens = tokens + attention.out_proj(read.transpose(1, 2).flatten(2))
+    result: Tensor = tokens + layer.mlp(layer.layer_norm2(tokens))
+    return result
+
+
+class RegionTokens:
+    """Region tokens that walk beside a model's own forward: one step after each of its last layers.
+
+    ``tokens`` [n, w, c] after the forward. The patches' keys and values are taken from the layer as it computes them.
+    """
+
+    def __init__(self, mask: Tensor) -> None:
+        self.mask = mask
+        self.tokens: Tensor | None = None
+
+    @contextmanager
+    def beside(self, layers: Sequence[Any]) -> Iterator[RegionTokens]:
+        """Follows the next forward through ``layers``, whose first token is the class token."""
+        with ExitStack() as stack:
+            for layer in layers:
+                parts = [stack.enter_context(watch(part)) for part in (layer.self_attn.k_proj, layer.self_attn.v_proj)]
+                handle = layer.register_forward_hook(self._step(layer, *parts), with_kwargs=True)
+                stack.callback(handle.remove)
+            yield self
+
+    def _step(self, layer: Any, keys: Passed, values: Passed) -> Any:
+        def step(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], __: Any) -> None:
+            entered: Tensor = args[0] if args else kwargs["hidden_states"]
+            if self.tokens is None:
+                self.tokens = entered[:, :1].expand(-1, len(self.mask), -1)
+            assert keys.left is not None and values.left is not None  # noqa: PT018
+            self.tokens = region_step(layer, self.tokens, keys.left[:, 1:], values.left[:, 1:], self.mask)
+            keys.left = values.left = keys.entered = values.entered = None
+
+        return step
+
+
+def attend(layer: Any, states: Tensor) -> Tensor:
+    """One block on states [n, p, c] that all see each other, whatever attention the model is set to."""
+    attention = layer.self_attn
+
+    def split(x: Tensor) -> Tensor:
+        return x.view(*x.shape[:-1], attention.num_heads, -1).transpose(1, 2)
+
+    normed = layer.layer_norm1(states)
+    query, key, value = (split(p(normed)) for p in (attention.q_proj, attention.k_proj, attention.v_proj))
+    read = F.scaled_dot_product_attention(query, key, value)
+    states = states + attention.out_proj(read.transpose(1, 2).flatten(2))
+    result: Tensor = states + layer.mlp(layer.layer_norm2(states))
+    return result
+
+
+TOKENS_AT_ONCE = 16_384
+"""How many patches of crops go through a block together, which bounds the memory."""
+
+
+def late_crops(vision: Any, states: Tensor, windows: Tensor, layers: Sequence[Any]) -> Tensor:
+    """Each window's pooled vector [n, w, c] where its patches alone go through the last ``layers`` and the head.
+
+    ``states`` [n, p, c] enter the first of ``layers``, ``windows`` [w, s] are indices of patches.
+    """
+    count = len(windows)
+    found = []
+    every = torch.arange(len(states) * count, device=states.device)
+    for crops in every.split(max(1, TOKENS_AT_ONCE // windows.shape[1])):
+        image, window = crops.div(count, rounding_mode="floor"), crops % count
+        seen = states[image[:, None], windows[window]]
+        for layer in layers:
+            seen = attend(layer, seen)
+        found.append(vision.head(vision.post_layernorm(seen)))
+    return torch.cat(found).view(len(states), count, -1)

@@ -1,0 +1,91 @@
+"""SigLIP 2, which pools with an attention head and may keep each picture's shape (NaFlex)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from abe_rerank.backbones.families.blocks import read_global, reread, run_watched, watch
+from abe_rerank.backbones.families.regions import late_crops
+from abe_rerank.backbones.families.registry import reads
+from abe_rerank.backbones.windows import REGIONS, RegionPlan, lay_windows
+
+_ROWS = 1536
+
+
+@reads("Siglip2Model")
+class Siglip2Reader:
+    """``value`` reads each patch as the head would if all its attention lay on that patch: out_proj(v_proj(x_p)), then
+    the head's residual LayerNorm and MLP. An image of one patch gives exactly its global embedding. ``csa`` and
+    ``clear`` first run the last block again with that attention. ``regions``: late crops of windows.
+    """
+
+    readouts: tuple[str, ...] = ("value", "csa", "clear", REGIONS)
+    pads_to_window = True
+
+    def read_images(self, model: Any, inputs: Mapping[str, Tensor], readout: str) -> tuple[Tensor, Tensor]:
+        """See :class:`abe_rerank.backbones.families.registry.Reader`."""
+        vision = model.vision_model
+        if readout == "value":
+            features, _, left = run_watched(model, inputs, vision.post_layernorm)
+            return features, self._head_value(vision.head, left)
+        last = vision.encoder.layers[-1]
+        features, entered, _ = run_watched(model, inputs, last)
+        mask = inputs.get("pixel_attention_mask")
+        left = reread(last, entered, readout, None if mask is None else mask.bool())
+        return features, self._head_value(vision.head, vision.post_layernorm(left))
+
+    def read_regions(self, model: Any, inputs: Mapping[str, Tensor], plan: RegionPlan) -> tuple[Tensor, Tensor]:
+        """See :class:`abe_rerank.backbones.families.registry.Reader`. Images of one grid go through together."""
+        vision = model.vision_model
+        layers = vision.encoder.layers
+        first = len(layers) - plan.layers(len(layers))
+        with watch(layers[first] if first < len(layers) else vision.post_layernorm) as seen:
+            features = read_global(model, inputs)
+        assert seen.entered is not None
+        found = []
+        for index, (rows, columns) in self._grids(vision, inputs):
+            windows = lay_windows(rows, columns, plan).to(seen.entered.device)
+            states = seen.entered[index, : rows * columns]
+            found.append((index, late_crops(vision, states, windows, layers[first:])))
+        most = max(vectors.shape[1] for _, vectors in found)
+        regions = features.new_zeros(len(features), most, features.shape[-1])
+        for index, vectors in found:
+            regions[index, : vectors.shape[1]] = vectors
+        return features, regions
+
+    @staticmethod
+    def _grids(vision: Any, inputs: Mapping[str, Tensor]) -> list[tuple[Tensor, tuple[int, int]]]:
+        """The images of each grid: (their indices, (rows, columns))."""
+        pixels = inputs["pixel_values"]
+        if "spatial_shapes" not in inputs:
+            size = vision.config.patch_size
+            return [(torch.arange(len(pixels)), (pixels.shape[-2] // size, pixels.shape[-1] // size))]
+        shapes = [(int(rows), int(columns)) for rows, columns in inputs["spatial_shapes"].tolist()]
+        return [
+            (torch.tensor([n for n, shape in enumerate(shapes) if shape == grid]), grid)
+            for grid in dict.fromkeys(shapes)
+        ]
+
+    @staticmethod
+    def _head_value(head: Any, states: Tensor) -> Tensor:
+        """v_proj and out_proj are applied as the one matrix they are without attention between them.
+
+        The MLP is added in place to some rows at a time, which stay in the processor's cache; without gradients only.
+        """
+        c = states.shape[-1]
+        inner, outer = head.attention, head.attention.out_proj
+        weight = outer.weight @ inner.in_proj_weight[2 * c :]
+        mixed = F.linear(states, weight, outer.weight @ inner.in_proj_bias[2 * c :] + outer.bias)
+        for rows in mixed.view(-1, c).split(_ROWS):
+            rows += head.mlp(head.layernorm(rows))
+        return mixed
+
+    def project_tokens(self, model: Any, states: Tensor) -> Tensor:
+        """See :class:`abe_rerank.backbones.families.registry.Reader`."""
+        projected: Tensor = model.text_model.head(states)
+        return projected

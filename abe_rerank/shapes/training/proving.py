@@ -1,0 +1,226 @@
+"""Trains small backbones of public kinds, on which readouts for models that this project was not made for are proved.
+
+They are trained as public models are: whole pictures and web-like captions, a contrastive loss on the global
+embeddings, nothing else: no close-ups, no self-distillation, no start of our own. So their patches mean little one by
+one, and their global score cannot tell which attribute belongs to which object.
+
+``clip``: class token, causal text encoder, softmax loss. ``siglip``: attention-pooling head, sigmoid loss, the same
+pictures. ``clip-coarse``: as ``clip``, of another input size, patch size, depth and width.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+import typer
+from torch import Tensor, nn
+from transformers import CLIPConfig, CLIPModel, SiglipConfig, SiglipModel
+
+from abe_rerank.shapes.training.common import learning_rate, load_checkpoint, log_to, save_checkpoint
+from abe_rerank.shapes.training.pools import Pool, PoolPlan, open_pool
+from abe_rerank.shapes.training.tokenizer import save_tokenizer, word_tokenizer
+from abe_rerank.shapes.world import SCENES
+
+log = logging.getLogger(__name__)
+
+TOKENS = 24
+"""Words of a caption; a framed one has a start and an end token beside them."""
+PAD_ID, START_ID, END_ID = 0, 2, 3
+RATE, WARMUP, BATCH, SAVE_EVERY = 1e-3, 100, 128, 100
+MEAN, DEVIATION = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+"""How CLIP's image processors normalise red, green and blue."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """The shape of a model: ``family`` "clip" or "siglip", sizes in pixels, depth and width of the vision tower."""
+
+    family: str
+    image: int = 64
+    patch: int = 8
+    layers: int = 4
+    width: int = 160
+    heads: int = 5
+    seed: int = 0
+
+
+KINDS = {
+    "clip": Kind("clip"),
+    "siglip": Kind("siglip", seed=1),
+    "clip-coarse": Kind("clip", image=96, patch=12, layers=6, width=128, heads=4, seed=2),
+}
+
+
+def new_model(kind: Kind, vocabulary_size: int) -> CLIPModel | SiglipModel:
+    """The model before training, as transformers starts it: 1.5 to 2 million parameters."""
+    vision = {
+        **{"hidden_size": kind.width, "intermediate_size": 4 * kind.width, "num_hidden_layers": kind.layers},
+        **{"num_attention_heads": kind.heads, "image_size": kind.image, "patch_size": kind.patch, "hidden_act": "gelu"},
+    }
+    text = {
+        **{"hidden_size": 128, "intermediate_size": 512, "num_hidden_layers": 2, "num_attention_heads": 4},
+        **{"hidden_act": "gelu"},
+        **{"vocab_size": vocabulary_size, "pad_token_id": PAD_ID, "bos_token_id": START_ID, "eos_token_id": END_ID},
+    }
+    if kind.family == "clip":
+        text["max_position_embeddings"] = TOKENS + 2
+        return CLIPModel(CLIPConfig(vision_config=vision, text_config=text, projection_dim=128))
+    text.update({"max_position_embeddings": TOKENS, "projection_size": kind.width})
+    model = SiglipModel(SiglipConfig(vision_config=vision, text_config=text))
+    with torch.no_grad():
+        model.logit_scale.fill_(math.log(10.0))
+        model.logit_bias.fill_(-10.0)
+    return model
+
+
+def framed(ids: Tensor) -> Tensor:
+    """Token ids [n, tokens] between a start and an end token, padding behind: [n, tokens + 2]."""
+    out = F.pad(ids, (1, 1), value=PAD_ID)
+    out[:, 0] = START_ID
+    out[torch.arange(len(ids)), 1 + (ids != PAD_ID).sum(1)] = END_ID
+    return out
+
+
+def embed(model: Any, pixels: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
+    """Global image embeddings [n, D] and text embeddings [n, D] of length 1, float32."""
+    if isinstance(model, CLIPModel):
+        text = model.text_projection(model.text_model(framed(ids)).pooler_output)
+        image = model.visual_projection(model.vision_model(pixels).pooler_output)
+    else:
+        text, image = model.text_model(ids).pooler_output, model.vision_model(pixels).pooler_output
+    return F.normalize(image.float(), dim=-1), F.normalize(text.float(), dim=-1)
+
+
+def contrast(model: Any, image: Tensor, text: Tensor, ids: Tensor) -> Tensor:
+    """The family's loss: softmax (InfoNCE both ways) or sigmoid. Equal captions are not each other's negatives."""
+    same = (ids[:, None] == ids[None]).all(-1)
+    logits = model.logit_scale.exp() * image @ text.T
+    if isinstance(model, SiglipModel):
+        signs = 2.0 * same - 1.0
+        return -F.logsigmoid(signs * (logits + model.logit_bias)).sum() / len(ids)
+    target = torch.arange(len(ids))
+    logits = logits.masked_fill(same & ~torch.eye(len(ids), dtype=torch.bool), torch.finfo(logits.dtype).min)
+    return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+
+
+class ProvingTraining:
+    """The state of a training: model, optimizer and step; the same seeds give the same batches after a restart."""
+
+    def __init__(self, out: Path, kind: Kind, pool: Pool, steps: int, half: bool):
+        torch.manual_seed(kind.seed)
+        self.out, self.kind, self.pool, self.steps, self.half = out, kind, pool, steps, half
+        self.model: Any = new_model(kind, len(word_tokenizer(TOKENS)))
+        self.model.set_attn_implementation("eager")  # its backward pass is four times as fast on a processor
+        matrices = [p for p in self.model.parameters() if p.ndim > 1]
+        others = [p for p in self.model.parameters() if p.ndim <= 1]
+        groups = [{"params": matrices, "weight_decay": 0.05}, {"params": others, "weight_decay": 0.0}]
+        self.optimizer = torch.optim.AdamW(groups, lr=RATE, betas=(0.9, 0.98))
+        self.step, self.spent = 0, 0.0
+
+    def run(self, snapshot_every: int) -> None:
+        """Trains from where it is to the end, with a checkpoint every 100 steps, and writes the model folder."""
+        losses, begun = [], time.monotonic()
+        while self.step < self.steps:
+            losses.append(self._train_step())
+            self.step += 1
+            if self.step % SAVE_EVERY and self.step != self.steps:
+                continue
+            self.spent += time.monotonic() - begun
+            pace, begun = self.spent / self.step, time.monotonic()
+            mean = sum(losses) / len(losses)
+            log.info("step %d/%d loss %.4f, %.2f s a step", self.step, self.steps, mean, pace)
+            losses = []
+            self._save()
+            if self.step % snapshot_every == 0:
+                save_folder(self.model, self.kind, self.out / "work" / f"step-{self.step:05d}")
+        save_folder(self.model, self.kind, self.out)
+
+    def _train_step(self) -> float:
+        images, ids = self.pool.batch(np.random.default_rng((self.kind.seed, self.step)), BATCH)
+        pixels = to_pixels(images, *normalisation(self.kind))
+        wanted = torch.from_numpy(ids).long()
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.step, self.steps, RATE, WARMUP)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.half):
+            image, text = embed(self.model, pixels, wanted)
+        loss = contrast(self.model, image, text, wanted)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        with torch.no_grad():
+            self.model.logit_scale.clamp_(max=math.log(100.0))
+        return loss.item()
+
+    def _save(self) -> None:
+        state = {
+            **{"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()},
+            **{"step": self.step, "spent": self.spent},
+        }
+        save_checkpoint(self.out / "work" / "checkpoint.pt", state)
+
+    def resume(self) -> None:
+        """Goes on from the checkpoint in the work folder, if there is one."""
+        state = load_checkpoint(self.out / "work" / "checkpoint.pt")
+        if state is not None:
+            self.model.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.step, self.spent = state["step"], state["spent"]
+
+
+def normalisation(kind: Kind) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """(mean, deviation) of red, green and blue in a picture, as public models of the family have them."""
+    return (MEAN, DEVIATION) if kind.family == "clip" else ((0.5,) * 3, (0.5,) * 3)
+
+
+def to_pixels(images: np.ndarray, mean: tuple[float, ...], deviation: tuple[float, ...]) -> Tensor:
+    """uint8 [n, h, w, 3] to float [n, 3, h, w], normalised as the image processor of the folder does."""
+    pixels = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 255
+    return (pixels - torch.tensor(mean)[:, None, None]) / torch.tensor(deviation)[:, None, None]
+
+
+def save_folder(model: Any, kind: Kind, folder: Path) -> None:
+    """An ordinary transformers folder in half precision: config, safetensors, tokenizer and image processor."""
+    from transformers import CLIPImageProcessorPil, SiglipImageProcessorPil
+
+    copy.deepcopy(model).half().save_pretrained(folder)
+    clip = kind.family == "clip"
+    save_tokenizer(word_tokenizer(TOKENS + 2 * clip, framed=clip), folder)
+    sides = {"height": kind.image, "width": kind.image}
+    processor: Any = (
+        CLIPImageProcessorPil(size={"shortest_edge": kind.image}, crop_size=sides)
+        if clip
+        else SiglipImageProcessorPil(size=sides)
+    )
+    processor.save_pretrained(folder)
+
+
+def main(
+    kind: Annotated[str, typer.Option(help=f"one of {', '.join(KINDS)}")],
+    out: Annotated[Path, typer.Option(help="folder of the model that is written")],
+    pools: Annotated[Path | None, typer.Option(help="folder of rendered scenes that several kinds share")] = None,
+    steps: Annotated[int, typer.Option(help="the course of the learning rate is laid out for them")] = 2200,
+    snapshot_every: Annotated[int, typer.Option(help="steps between model folders in OUT/work")] = 400,
+    half: Annotated[bool, typer.Option(help="bfloat16, for processors that are fast at it")] = False,
+) -> None:
+    """Trains a proving backbone (under an hour on one core); the same command goes on from its checkpoint."""
+    if kind not in KINDS:
+        raise typer.BadParameter(f"no kind {kind!r}; choose from {', '.join(KINDS)}")
+    log_to(out / "work")
+    shape = KINDS[kind]
+    plan = PoolPlan(SCENES, count=40_000, size=shape.image, style="web", first=60_000_000)
+    pool = open_pool(pools or out / "work" / "pools", plan, word_tokenizer(TOKENS))
+    log.info("%s: %s, %d steps, half=%s", kind, json.dumps(shape.__dict__), steps, half)
+    training = ProvingTraining(out, shape, pool, steps, half)
+    training.resume()
+    training.run(snapshot_every)
