@@ -50,18 +50,21 @@ class Reranker:
         device: str | None = None,
         dtype: str | None = None,
         image_size: ImageSize | str | None = None,
+        allow_pickle: bool = False,
     ) -> Reranker:
         """A reranker on a CLIP-like model: a transformers folder, a hub id, or None for the built-in model.
 
         ``scorer`` is "abe" (ABE-CLIP, arXiv 2512.17178, in our reading) or "clip" (the global score). ``image_size``
-        is a side, or (height, width), in pixels; None is the size the model was trained at. Raises UsageError for an
-        unknown scorer or model or a size it cannot take, AbeRerankError if the model cannot be loaded.
+        is a side, or (height, width), in pixels; None is the size the model was trained at. Weights are read from pickle
+        files only with ``allow_pickle``, for models whose maker is trusted. Raises UsageError for an unknown scorer or
+        model or a size it cannot take, AbeRerankError if the model cannot be loaded.
         """
         from abe_rerank.backbones import load_backbone
         from abe_rerank.backbones.devices import pick_device
         from abe_rerank.scoring import make_scorer
 
-        return cls(make_scorer(scorer, load_backbone(backbone, pick_device(device), dtype, image_size)))
+        place = pick_device(device)
+        return cls(make_scorer(scorer, load_backbone(backbone, place, dtype, image_size, allow_pickle=allow_pickle)))
 
     def score(self, images: ImageLike | Iterable[ImageLike], prompts: str | Spec | Sequence[str | Spec]) -> np.ndarray:
         """Scores as float64 [images, prompts]; nan where a pair of image and prompt could not be scored.

@@ -422,3 +422,34 @@ def test_an_oracle_with_nan_is_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(AbeRerankError, match="NaN"):
         Oracle.load(folder=folder)
+
+
+def test_a_run_records_that_pickle_was_allowed(
+    cli, pipeline_folder: Path, backbone_folder: Path, tmp_path: Path
+) -> None:
+    def pickle(folder: Path) -> None:
+        torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+        (folder / "model.safetensors").unlink()
+
+    pickled = changed(backbone_folder, tmp_path / "pickled", pickle)
+    models = ["--model", pipeline_folder, "--backbone", pickled, "--steps", "1", "-n", "1"]
+    code, _, err = cli("generate", "a red cube", *models, "--out", tmp_path / "refused")
+    assert code == 2
+    assert "--allow-pickle" in err
+    code, _, err = cli("generate", "a red cube", *models, "--out", tmp_path / "run", "--allow-pickle")
+    assert code == 0, err
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert report["settings"]["allow_pickle"] is True
+    assert all("--allow-pickle" in command for command in report["commands"].values())
+    code, _, err = cli(
+        "evaluate",
+        "--images",
+        tmp_path / "run" / "candidates",
+        "--backbone",
+        pickled,
+        "--allow-pickle",
+        "--out",
+        tmp_path / "evaluated",
+    )
+    assert code == 0, err
+    assert "--allow-pickle" in json.loads((tmp_path / "evaluated" / "run.json").read_text())["command"]

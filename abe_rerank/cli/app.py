@@ -18,6 +18,7 @@ from abe_rerank import __version__
 from abe_rerank.cli.benchmark import app as benchmarks
 from abe_rerank.cli.evaluate_options import evaluate
 from abe_rerank.cli.options import (
+    AllowPickle,
     AsJson,
     Assets,
     Backbone,
@@ -77,6 +78,7 @@ def generate(
     dtype: Dtype = None,
     image_size: ImageSize = None,
     assets: Assets = False,
+    allow_pickle: AllowPickle = False,
 ) -> None:
     """Draw N images of PROMPT, score each attribute on its object, pick the best-bound image and say why."""
     from abe_rerank.cli.generate import Request
@@ -84,7 +86,7 @@ def generate(
     from abe_rerank.drawing.sampling import Sampling
 
     sampling = Sampling(n=n, seed=seed, batch_size=batch_size, steps=steps, guidance=guidance)
-    run(Request(prompt, sampling, model, backbone, scorer, out, device, dtype, image_size, assets))
+    run(Request(prompt, sampling, model, backbone, scorer, out, device, dtype, image_size, assets, allow_pickle))
 
 
 @app.command()
@@ -107,6 +109,7 @@ def score(
     dtype: Dtype = None,
     image_size: ImageSize = None,
     as_json: AsJson = False,
+    allow_pickle: AllowPickle = False,
 ) -> None:
     """Score images that exist already, best first."""
     from abe_rerank.cli.loading import load_reranker
@@ -114,7 +117,8 @@ def score(
     from abe_rerank.cli.score import score as run
 
     rows = rows_of(images or [], prompt, manifest)
-    run(load_reranker(backbone, scorer, device, dtype, image_size), rows, top_k, as_json)
+    reranker = load_reranker(backbone, scorer, device, dtype, image_size, allow_pickle=allow_pickle)
+    run(reranker, rows, top_k, as_json)
 
 
 @app.command()

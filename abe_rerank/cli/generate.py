@@ -39,6 +39,7 @@ class Request:
     dtype: str | None = None
     image_size: str | None = None
     assets: bool = False
+    allow_pickle: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,13 @@ def generate(request: Request) -> None:
     with new_run_folder(out) as folder:
         with _timed(seconds, "loading"):
             pipeline, reranker = load_models(
-                request.model, request.backbone, request.scorer, request.device, request.dtype, request.image_size
+                request.model,
+                request.backbone,
+                request.scorer,
+                request.device,
+                request.dtype,
+                request.image_size,
+                allow_pickle=request.allow_pickle,
             )
         warnings = prompt_warnings(spec.prompt, reranker.scorer.backbone, pipeline)
         for warning in warnings:
@@ -124,6 +131,8 @@ def _report(run: _Run, ranking: Ranking) -> Report:
         warnings=run.warnings,
     )
     settings = ranking.settings | {"device": str(pipeline.device), "dtype": str(pipeline.dtype).removeprefix("torch.")}
+    if request.allow_pickle:
+        settings["allow_pickle"] = True
     return build_report(_with_settings(ranking, settings), facts)
 
 
@@ -156,6 +165,7 @@ def _rescore(request: Request, out: Path) -> str:
         "--image-size": request.image_size,
     }
     given = [f"{name}={value}" for name, value in options.items() if value is not None]
+    given += ["--allow-pickle"] if request.allow_pickle else []
     return shlex.join(["abe-rerank", "score", str(out / "candidates"), *given])
 
 
@@ -177,6 +187,7 @@ def _command(request: Request, n: int, seed: int) -> str:
     words = ["abe-rerank", "generate"]
     for name, value in options.items():
         words += [] if value is None else [name, str(value)]
+    words += ["--allow-pickle"] if request.allow_pickle else []
     return shlex.join([*words, "--", request.prompt] if request.prompt.startswith("-") else [*words, request.prompt])
 
 
