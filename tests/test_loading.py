@@ -326,6 +326,14 @@ PIPELINE_DAMAGES: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = 
     "unknown pipeline": (lambda f: with_json(f / "model_index.json", _class_name="No"), ("class No", "diffusers")),
     "own part": (lambda f: with_json(f / "model_index.json", unet=["evil", "Net"]), ("unet is evil.Net",)),
     "unknown part": (lambda f: with_json(f / "model_index.json", unet=["diffusers", "No"]), ("unet is diffusers.No",)),
+    "a pipeline as a part": (
+        lambda f: with_json(f / "model_index.json", unet=["diffusers", "StableDiffusionPipeline"]),
+        ("unet is diffusers.StableDiffusionPipeline",),
+    ),
+    "an unknown class of transformers": (
+        lambda f: with_json(f / "model_index.json", text_encoder=["transformers", "No"]),
+        ("No",),
+    ),
     "odd part": (lambda f: with_json(f / "model_index.json", unet=[1, 2, 3]), ("unet must be",)),
     "part outside": (lambda f: with_json(f / "model_index.json", **{"../x": ["diffusers", "No"]}), ("../x",)),
     "part missing": (lambda f: shutil.rmtree(f / "vae"), ("vae",)),
@@ -343,6 +351,17 @@ PIPELINE_DAMAGES: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = 
 def test_a_damaged_pipeline_is_refused_in_one_line(pipeline_folder: Path, tmp_path: Path, damage: str) -> None:
     change, words = PIPELINE_DAMAGES[damage]
     refused(load_pipeline, changed(pipeline_folder, tmp_path / "model", change), *words)
+
+
+def test_a_part_by_the_name_that_older_libraries_gave_it(pipeline_folder: Path, tmp_path: Path) -> None:
+    def rename(folder: Path) -> None:
+        with_json(folder / "model_index.json", feature_extractor=["transformers", "CLIPFeatureExtractor"])
+        (folder / "feature_extractor").mkdir()
+        settings = {"feature_extractor_type": "CLIPFeatureExtractor", "size": 16, "crop_size": 16}
+        (folder / "feature_extractor" / "preprocessor_config.json").write_text(json.dumps(settings))
+
+    pipeline = load_pipeline(changed(pipeline_folder, tmp_path / "model", rename), device="cpu")
+    assert "CLIPImageProcessor" in type(pipeline.components["feature_extractor"]).__name__
 
 
 def test_pickle_in_a_part_is_read_only_where_it_is_allowed(pipeline_folder: Path, tmp_path: Path) -> None:
