@@ -19,6 +19,7 @@ from abe_rerank.cli.benchmark import app as benchmarks
 from abe_rerank.cli.doctor import doctor
 from abe_rerank.cli.evaluate_options import evaluate
 from abe_rerank.cli.options import (
+    AllowPickle,
     AsJson,
     Assets,
     Backbone,
@@ -79,6 +80,7 @@ def generate(
     dtype: Dtype = None,
     image_size: ImageSize = None,
     assets: Assets = False,
+    allow_pickle: AllowPickle = False,
 ) -> None:
     """Draw N images of PROMPT, score each attribute on its object, pick the best-bound image and say why."""
     from abe_rerank.cli.generate import Request
@@ -86,7 +88,7 @@ def generate(
     from abe_rerank.drawing.sampling import Sampling
 
     sampling = Sampling(n=n, seed=seed, batch_size=batch_size, steps=steps, guidance=guidance)
-    run(Request(prompt, sampling, model, backbone, scorer, out, device, dtype, image_size, assets))
+    run(Request(prompt, sampling, model, backbone, scorer, out, device, dtype, image_size, assets, allow_pickle))
 
 
 @app.command()
@@ -109,6 +111,7 @@ def score(
     dtype: Dtype = None,
     image_size: ImageSize = None,
     as_json: AsJson = False,
+    allow_pickle: AllowPickle = False,
 ) -> None:
     """Score images that exist already, best first."""
     from abe_rerank.cli.loading import load_reranker
@@ -116,7 +119,8 @@ def score(
     from abe_rerank.cli.score import score as run
 
     rows = rows_of(images or [], prompt, manifest)
-    run(load_reranker(backbone, scorer, device, dtype, image_size), rows, top_k, as_json)
+    reranker = load_reranker(backbone, scorer, device, dtype, image_size, allow_pickle=allow_pickle)
+    run(reranker, rows, top_k, as_json)
 
 
 @app.command()

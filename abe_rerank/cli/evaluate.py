@@ -46,6 +46,7 @@ class Request:
     device: str | None = None
     dtype: str | None = None
     image_size: str | None = None
+    allow_pickle: bool = False
     out: Path | None = None
 
     @property
@@ -53,7 +54,8 @@ class Request:
         """Where the run lies: ``--out``, or a folder under ``runs`` that the same settings always lead to."""
         if self.out is not None:
             return self.out
-        settings = json.dumps(asdict(self), sort_keys=True, default=str, ensure_ascii=True)
+        asked = {name: value for name, value in asdict(self).items() if (name, value) != ("allow_pickle", False)}
+        settings = json.dumps(asked, sort_keys=True, default=str, ensure_ascii=True)
         digest = hashlib.sha256(settings.encode()).hexdigest()[:8]
         name = self.suite_name or Path(os.path.abspath(str(self.images))).name
         return Path("runs") / f"{words_of(name, 32)}-{digest}"
@@ -75,7 +77,9 @@ class Request:
         """The command line, with what is not default."""
         words = ["abe-rerank", "evaluate"]
         for name, value in asdict(self).items():
-            if isinstance(value, bool):
+            if name == "allow_pickle":
+                words += ["--allow-pickle"] if value else []
+            elif isinstance(value, bool):
                 words.append(f"--{name}" if value else f"--no-{name}")
             elif value is not None and value != getattr(Request, name):
                 words.append(f"--{name.replace('_', '-')}={value}")
@@ -163,10 +167,19 @@ def _source(request: Request, listing: Listing, world: World) -> tuple[Drawn | F
     from abe_rerank.evaluation.sources import Drawn, Found
 
     if request.images is not None:
-        reranker = load_reranker(request.backbone, request.scorer, world.device, request.dtype, request.image_size)
+        names = (request.backbone, request.scorer, world.device, request.dtype, request.image_size)
+        reranker = load_reranker(*names, allow_pickle=request.allow_pickle)
         return Found(Path(os.path.abspath(request.images)), listing.files), reranker
-    names = (request.model, request.backbone, request.scorer)
-    pipeline, reranker = load_models(*names, world.device, request.dtype, request.image_size, shown=world.is_first)
+    pipeline, reranker = load_models(
+        request.model,
+        request.backbone,
+        request.scorer,
+        world.device,
+        request.dtype,
+        request.image_size,
+        allow_pickle=request.allow_pickle,
+        shown=world.is_first,
+    )
     return Drawn(pipeline, _sampling(request), request.folder), reranker
 
 
@@ -181,7 +194,7 @@ def _measure(request: Request, reranker: Reranker, world: World) -> Measure:
         if backbone in ("", request.backbone):
             judge = replace(reranker, scorer=make_scorer(name, reranker.scorer.backbone))
         else:
-            judge = load_reranker(backbone, name, world.device, request.dtype)
+            judge = load_reranker(backbone, name, world.device, request.dtype, allow_pickle=request.allow_pickle)
         if judge.scorer.stamp == reranker.scorer.stamp:
             raise UsageError(f"the judge {request.judge} is what picks; name another scorer or backbone")
     if request.asks_oracle:

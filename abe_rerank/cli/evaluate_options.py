@@ -7,7 +7,18 @@ from typing import Annotated
 
 import typer
 
-from abe_rerank.cli.options import Backbone, BatchSize, Device, Dtype, Guidance, ImageSize, Model, Scorer, Steps
+from abe_rerank.cli.options import (
+    AllowPickle,
+    Backbone,
+    BatchSize,
+    Device,
+    Dtype,
+    Guidance,
+    ImageSize,
+    Model,
+    Scorer,
+    Steps,
+)
 from abe_rerank.evaluation import layouts
 from abe_rerank.suites import formats
 
@@ -56,6 +67,7 @@ def evaluate(
     device: Device = None,
     dtype: Dtype = None,
     image_size: ImageSize = None,
+    allow_pickle: AllowPickle = False,
 ) -> None:
     """Say how well a text-to-image model binds: draw N images for each prompt of a suite, or take those that are there,
     and score them.
@@ -84,6 +96,7 @@ def evaluate(
             device=device,
             dtype=dtype,
             image_size=image_size,
+            allow_pickle=allow_pickle,
             out=out,
         )
     )

@@ -37,6 +37,7 @@ class Request:
     dtype: str | None = None
     image_size: str | None = None
     assets: bool = False
+    allow_pickle: bool = False
 
 
 def generate(request: Request) -> None:
@@ -60,7 +61,13 @@ def generate(request: Request) -> None:
     with new_run_folder(out) as folder:
         with _timed(seconds, "loading"):
             pipeline, reranker = load_models(
-                request.model, request.backbone, request.scorer, request.device, request.dtype, request.image_size
+                request.model,
+                request.backbone,
+                request.scorer,
+                request.device,
+                request.dtype,
+                request.image_size,
+                allow_pickle=request.allow_pickle,
             )
         scorer = reranker.scorer
         warnings = prompt_warnings([spec.prompt], scorer.backbone, pipeline)
@@ -75,6 +82,7 @@ def generate(request: Request) -> None:
             backbone=backbone_record(scorer.backbone, request.backbone or "built-in"),
             text_to_image=pipeline_record(pipeline, request.model or "built-in"),
             created=started,
+            allow_pickle=request.allow_pickle,
             seconds=seconds,
             warnings=(*warnings, *([close] if close else [])),
         )
@@ -135,6 +143,7 @@ def _rescore(request: Request, out: Path) -> str:
         "--image-size": request.image_size,
     }
     given = [f"{name}={value}" for name, value in options.items() if value is not None]
+    given += ["--allow-pickle"] if request.allow_pickle else []
     return shlex.join(["abe-rerank", "score", str(out / "candidates"), *given])
 
 
@@ -156,6 +165,7 @@ def _command(request: Request, n: int, seed: int) -> str:
     words = ["abe-rerank", "generate"]
     for name, value in options.items():
         words += [] if value is None else [name, str(value)]
+    words += ["--allow-pickle"] if request.allow_pickle else []
     return shlex.join([*words, "--", request.prompt] if request.prompt.startswith("-") else [*words, request.prompt])
 
 

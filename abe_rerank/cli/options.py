@@ -27,6 +27,10 @@ ImageSize = Annotated[
         help="Size at which the backbone sees images: 144, or 96x144 (height x width).", show_default="its own"
     ),
 ]
+AllowPickle = Annotated[
+    bool,
+    typer.Option("--allow-pickle", help="Read weights from pickle files too; only for models whose maker you trust."),
+]
 Count = Annotated[int, typer.Option("--n", "-n", help="How many images to draw for a prompt.")]
 Seed = Annotated[int, typer.Option(help="Seed of the first image; image k has seed + k.")]
 BatchSize = Annotated[int, typer.Option(help="Images drawn at once.")]
