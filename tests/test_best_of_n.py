@@ -126,7 +126,7 @@ def test_numbers_of_images_are_powers_of_two_and_n():
 def test_a_run_draws_scores_and_judges_each_prompt_with_seeds_of_its_own(pipeline, reranker):
     import torch
 
-    from abe_rerank.drawing.sampling import Sampling, sample
+    from abe_rerank.drawing.sampling import Sampling, draw, settle
     from abe_rerank.shapes.detector import Detector
     from abe_rerank.shapes.oracle import Oracle
 
@@ -147,6 +147,6 @@ def test_a_run_draws_scores_and_judges_each_prompt_with_seeds_of_its_own(pipelin
     assert third.seeds == (14, 15)
     assert first.parsed_as_expected is True
     assert third.parsed_as_expected is None
-    images = [s.image for s in sample(pipeline, "a blue star", Sampling(n=2, seed=14, steps=1))]
+    images = [s.image for s in draw(pipeline, "a blue star", settle(pipeline, Sampling(n=2, seed=14, steps=1))).images]
     np.testing.assert_allclose(third.values, reranker.score(images, "a blue star")[:, 0], atol=1e-5)
     assert third.right.tolist() == [oracle.is_right(image, parse("a blue star")) for image in images]
