@@ -28,6 +28,10 @@ Verdict = Literal["bound", "swapped", "weak", "not found"]
 Status = Literal["scored", "nothing to bind", "unscored"]
 
 
+PAINTED_OVER = "painted over by the model's safety checker"
+"""Why such an image is unscored."""
+
+
 @dataclass(frozen=True)
 class Attribute:
     """One attribute of one object, as it stands in the prompt: ``prompt[span[0]:span[1]] == text``."""
@@ -223,7 +227,7 @@ class Sample:
     @property
     def picture(self) -> Image | NoPicture:
         """What there is to be scored."""
-        return NoPicture("painted over by the model's safety checker") if self.blanked else self.image
+        return NoPicture(PAINTED_OVER) if self.blanked else self.image
 
 
 @dataclass(frozen=True)

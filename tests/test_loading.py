@@ -326,6 +326,14 @@ PIPELINE_DAMAGES: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = 
     "unknown pipeline": (lambda f: with_json(f / "model_index.json", _class_name="No"), ("class No", "diffusers")),
     "own part": (lambda f: with_json(f / "model_index.json", unet=["evil", "Net"]), ("unet is evil.Net",)),
     "unknown part": (lambda f: with_json(f / "model_index.json", unet=["diffusers", "No"]), ("unet is diffusers.No",)),
+    "a pipeline as a part": (
+        lambda f: with_json(f / "model_index.json", unet=["diffusers", "StableDiffusionPipeline"]),
+        ("unet is diffusers.StableDiffusionPipeline",),
+    ),
+    "an unknown class of transformers": (
+        lambda f: with_json(f / "model_index.json", text_encoder=["transformers", "No"]),
+        ("No",),
+    ),
     "odd part": (lambda f: with_json(f / "model_index.json", unet=[1, 2, 3]), ("unet must be",)),
     "part outside": (lambda f: with_json(f / "model_index.json", **{"../x": ["diffusers", "No"]}), ("../x",)),
     "part missing": (lambda f: shutil.rmtree(f / "vae"), ("vae",)),
@@ -343,6 +351,17 @@ PIPELINE_DAMAGES: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = 
 def test_a_damaged_pipeline_is_refused_in_one_line(pipeline_folder: Path, tmp_path: Path, damage: str) -> None:
     change, words = PIPELINE_DAMAGES[damage]
     refused(load_pipeline, changed(pipeline_folder, tmp_path / "model", change), *words)
+
+
+def test_a_part_by_the_name_that_older_libraries_gave_it(pipeline_folder: Path, tmp_path: Path) -> None:
+    def rename(folder: Path) -> None:
+        with_json(folder / "model_index.json", feature_extractor=["transformers", "CLIPFeatureExtractor"])
+        (folder / "feature_extractor").mkdir()
+        settings = {"feature_extractor_type": "CLIPFeatureExtractor", "size": 16, "crop_size": 16}
+        (folder / "feature_extractor" / "preprocessor_config.json").write_text(json.dumps(settings))
+
+    pipeline = load_pipeline(changed(pipeline_folder, tmp_path / "model", rename), device="cpu")
+    assert "CLIPImageProcessor" in type(pipeline.components["feature_extractor"]).__name__
 
 
 def test_pickle_in_a_part_is_read_only_where_it_is_allowed(pipeline_folder: Path, tmp_path: Path) -> None:
@@ -422,3 +441,34 @@ def test_an_oracle_with_nan_is_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(AbeRerankError, match="NaN"):
         Oracle.load(folder=folder)
+
+
+def test_a_run_records_that_pickle_was_allowed(
+    cli, pipeline_folder: Path, backbone_folder: Path, tmp_path: Path
+) -> None:
+    def pickle(folder: Path) -> None:
+        torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+        (folder / "model.safetensors").unlink()
+
+    pickled = changed(backbone_folder, tmp_path / "pickled", pickle)
+    models = ["--model", pipeline_folder, "--backbone", pickled, "--steps", "1", "-n", "1"]
+    code, _, err = cli("generate", "a red cube", *models, "--out", tmp_path / "refused")
+    assert code == 2
+    assert "--allow-pickle" in err
+    code, _, err = cli("generate", "a red cube", *models, "--out", tmp_path / "run", "--allow-pickle")
+    assert code == 0, err
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert report["settings"]["allow_pickle"] is True
+    assert all("--allow-pickle" in command for command in report["commands"].values())
+    code, _, err = cli(
+        "evaluate",
+        "--images",
+        tmp_path / "run" / "candidates",
+        "--backbone",
+        pickled,
+        "--allow-pickle",
+        "--out",
+        tmp_path / "evaluated",
+    )
+    assert code == 0, err
+    assert "--allow-pickle" in json.loads((tmp_path / "evaluated" / "run.json").read_text())["command"]

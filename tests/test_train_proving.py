@@ -65,12 +65,12 @@ def test_a_resumed_training_is_the_same_and_its_folder_is_a_backbone(
 ):
     monkeypatch.setattr(proving, "BATCH", 3)
     monkeypatch.setattr(proving, "SAVE_EVERY", 2)
-    whole = ProvingTraining(tmp_path / "whole", SMALL[kind], pool, 4, half=False)
+    whole = ProvingTraining(tmp_path / "whole", SMALL[kind], [pool, pool], 4, half=False)
     whole.run(snapshot_every=2)
-    part = ProvingTraining(tmp_path / "part", SMALL[kind], pool, 4, half=False)
+    part = ProvingTraining(tmp_path / "part", SMALL[kind], [pool, pool], 4, half=False)
     monkeypatch.setattr(part, "steps", 2)
     part.run(snapshot_every=2)
-    again = ProvingTraining(tmp_path / "part", SMALL[kind], pool, 4, half=False)
+    again = ProvingTraining(tmp_path / "part", SMALL[kind], [pool, pool], 4, half=False)
     again.resume()
     assert again.step == 2
     again.run(snapshot_every=2)

@@ -15,6 +15,7 @@ from abe_rerank.cli.options import (
     DRAW,
     OUTPUT,
     SCORE,
+    AllowPickle,
     Backbone,
     BatchSize,
     Device,
@@ -78,6 +79,7 @@ def evaluate(
     backbone: Backbone = None,
     device: Device = None,
     dtype: Dtype = None,
+    allow_pickle: AllowPickle = False,
     scorer: Scorer = "abe",
     image_size: ImageSize = None,
     judge: Annotated[
@@ -128,6 +130,7 @@ def evaluate(
             device=device,
             dtype=dtype,
             image_size=image_size,
+            allow_pickle=allow_pickle,
             out=out,
         )
     )
@@ -212,10 +215,19 @@ def _source(request: EvaluateRequest, listing: Listing, world: World) -> tuple[D
     from abe_rerank.evaluation.sources import Drawn, Found
 
     if request.images is not None:
-        reranker = load_reranker(request.backbone, request.scorer, world.device, request.dtype, request.image_size)
+        names = (request.backbone, request.scorer, world.device, request.dtype, request.image_size)
+        reranker = load_reranker(*names, allow_pickle=request.allow_pickle)
         return Found(Path(os.path.abspath(request.images)), listing.files), reranker
-    names = (request.model, request.backbone, request.scorer)
-    pipeline, reranker = load_models(*names, world.device, request.dtype, request.image_size, shown=world.is_first)
+    pipeline, reranker = load_models(
+        request.model,
+        request.backbone,
+        request.scorer,
+        world.device,
+        request.dtype,
+        request.image_size,
+        allow_pickle=request.allow_pickle,
+        shown=world.is_first,
+    )
     return Drawn(pipeline, request.sampling, request.folder), reranker
 
 
@@ -230,7 +242,7 @@ def _measure(request: EvaluateRequest, reranker: Reranker, world: World) -> Meas
         if backbone in ("", request.backbone):
             judge = replace(reranker, scorer=make_scorer(name, reranker.scorer.backbone))
         else:
-            judge = load_reranker(backbone, name, world.device, request.dtype)
+            judge = load_reranker(backbone, name, world.device, request.dtype, allow_pickle=request.allow_pickle)
         if judge.scorer.stamp == reranker.scorer.stamp:
             raise UsageError(f"the judge {request.judge} is what picks; name another scorer or backbone")
     if request.asks_oracle:

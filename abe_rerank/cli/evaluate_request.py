@@ -36,6 +36,7 @@ class EvaluateRequest:
     device: str | None = None
     dtype: str | None = None
     image_size: str | None = None
+    allow_pickle: bool = False
     out: Path | None = None
 
     @property
@@ -46,7 +47,8 @@ class EvaluateRequest:
         import hashlib
         import json
 
-        settings = json.dumps(asdict(self), sort_keys=True, default=str, ensure_ascii=True)
+        asked = {name: value for name, value in asdict(self).items() if (name, value) != ("allow_pickle", False)}
+        settings = json.dumps(asked, sort_keys=True, default=str, ensure_ascii=True)
         digest = hashlib.sha256(settings.encode()).hexdigest()[:8]
         name = self.suite_name or Path(os.path.abspath(str(self.images))).name
         return Path("runs") / f"{words_of(name, 32)}-{digest}"

@@ -14,6 +14,7 @@ from abe_rerank.cli.command_line import Part, command_line
 from abe_rerank.cli.loading import load_models, warn_of_slow_type
 from abe_rerank.cli.options import (
     OUTPUT,
+    AllowPickle,
     Assets,
     Backbone,
     BatchSize,
@@ -50,6 +51,7 @@ def generate(
     backbone: Backbone = None,
     device: Device = None,
     dtype: Dtype = None,
+    allow_pickle: AllowPickle = False,
     scorer: Scorer = "abe",
     image_size: ImageSize = None,
     out: Annotated[
@@ -64,7 +66,8 @@ def generate(
     from abe_rerank.drawing.sampling import Sampling
 
     sampling = Sampling(n=n, seed=seed, batch_size=batch_size, steps=steps, guidance=guidance)
-    run(GenerateRequest(prompt, sampling, model, backbone, scorer, out, device, dtype, image_size, assets))
+    names = (model, backbone, scorer, out, device, dtype, image_size)
+    run(GenerateRequest(prompt, sampling, *names, assets, allow_pickle))
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,7 @@ class GenerateRequest:
     dtype: str | None = None
     image_size: str | None = None
     assets: bool = False
+    allow_pickle: bool = False
 
 
 def run(request: GenerateRequest) -> None:
@@ -107,7 +111,13 @@ def run(request: GenerateRequest) -> None:
         warn_of_slow_type(request.device, request.dtype)
         with timed(seconds, "loading"):
             pipeline, reranker = load_models(
-                request.model, request.backbone, request.scorer, request.device, request.dtype, request.image_size
+                request.model,
+                request.backbone,
+                request.scorer,
+                request.device,
+                request.dtype,
+                request.image_size,
+                allow_pickle=request.allow_pickle,
             )
         scorer = reranker.scorer
         warnings = prompt_warnings([spec.prompt], scorer.backbone, pipeline)
@@ -122,6 +132,7 @@ def run(request: GenerateRequest) -> None:
             backbone=backbone_record(scorer.backbone, request.backbone or "built-in"),
             text_to_image=pipeline_record(pipeline, request.model or "built-in"),
             created=started,
+            allow_pickle=request.allow_pickle,
             seconds=seconds,
             warnings=(*warnings, *([close] if close else [])),
         )
@@ -201,4 +212,5 @@ def _models(request: GenerateRequest) -> list[Part]:
         ("--device", request.device),
         ("--dtype", request.dtype),
         ("--image-size", request.image_size),
+        ("--allow-pickle", request.allow_pickle or None),
     ]

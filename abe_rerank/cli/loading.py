@@ -22,6 +22,7 @@ def load_models(
     dtype: str | None,
     image_size: str | None = None,
     *,
+    allow_pickle: bool = False,
     shown: bool = True,
 ) -> tuple[Pipeline, Reranker]:
     """The text-to-image pipeline and the reranker, on one device and with one dtype.
@@ -36,22 +37,30 @@ def load_models(
         from abe_rerank.drawing.pipelines import load_pipeline
 
         step(bar, "loading the backbone")
-        reranker = load_reranker(backbone, scorer, device, dtype, image_size)
+        reranker = load_reranker(backbone, scorer, device, dtype, image_size, allow_pickle=allow_pickle)
         step(bar, "loading the text-to-image model")
         place = reranker.scorer.backbone
-        pipeline = load_pipeline(model, place.device, place.dtype)
+        pipeline = load_pipeline(model, place.device, place.dtype, allow_pickle=allow_pickle)
         bar.update()
     return pipeline, reranker
 
 
 def load_reranker(
-    backbone: str | None, scorer: str, device: str | None, dtype: str | None, image_size: str | None = None
+    backbone: str | None,
+    scorer: str,
+    device: str | None,
+    dtype: str | None,
+    image_size: str | None = None,
+    *,
+    allow_pickle: bool = False,
 ) -> Reranker:
     """The reranker on its backbone."""
     quiet_libraries()
     from abe_rerank.reranker import Reranker
 
-    return Reranker.from_pretrained(backbone, scorer, device=device, dtype=dtype, image_size=image_size)
+    return Reranker.from_pretrained(
+        backbone, scorer, device=device, dtype=dtype, image_size=image_size, allow_pickle=allow_pickle
+    )
 
 
 def warn_of_slow_type(device: str | None, dtype: str | None) -> None:

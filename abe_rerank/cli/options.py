@@ -59,6 +59,15 @@ Dtype = Annotated[
     ),
 ]
 
+AllowPickle = Annotated[
+    bool,
+    typer.Option(
+        "--allow-pickle",
+        help="Read weights from pickle files too; only for models whose maker you trust.",
+        rich_help_panel=MODELS,
+    ),
+]
+
 Scorer = Annotated[
     str,
     typer.Option(help=f"{scoring.choices()}.", rich_help_panel=SCORE),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from abe_rerank.cli.loading import load_reranker, warn_of_slow_type
-from abe_rerank.cli.options import OUTPUT, AsJson, Backbone, Device, Dtype, ImageSize, Scorer
+from abe_rerank.cli.options import OUTPUT, AllowPickle, AsJson, Backbone, Device, Dtype, ImageSize, Scorer
 from abe_rerank.cli.terminal import cosine, say, say_json, warn
 from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.scoring.stream import CHUNK, Item, score_stream
@@ -38,6 +38,7 @@ def score(
     backbone: Backbone = None,
     device: Device = None,
     dtype: Dtype = None,
+    allow_pickle: AllowPickle = False,
     scorer: Scorer = "abe",
     image_size: ImageSize = None,
     top_k: Annotated[
@@ -48,7 +49,8 @@ def score(
     """Score images that exist already, best first."""
     rows = rows_of(images or [], prompt, manifest)
     warn_of_slow_type(device, dtype)
-    run(load_reranker(backbone, scorer, device, dtype, image_size), rows, top_k, as_json)
+    reranker = load_reranker(backbone, scorer, device, dtype, image_size, allow_pickle=allow_pickle)
+    run(reranker, rows, top_k, as_json)
 
 
 @dataclass(frozen=True)

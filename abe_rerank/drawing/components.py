@@ -21,7 +21,7 @@ INDEX = "model_index.json"
 
 @dataclass(frozen=True)
 class Part:
-    """A component by its name in the pipeline, its class, and its folder."""
+    """A component by its name in the pipeline, its class, ``object`` where only diffusers knows it, and its folder."""
 
     name: str
     kind: type
@@ -87,6 +87,7 @@ def check_files(parts: Iterable[Part], variant: str | None, allow_pickle: bool) 
 
 def _part(path: Path, name: str, entry: list[Any]) -> Part:
     """A component of the index at ``path``."""
+    import diffusers
     from transformers import PreTrainedTokenizerBase
 
     if len(entry) != 2 or not all(isinstance(word, str) for word in entry):
@@ -96,10 +97,10 @@ def _part(path: Path, name: str, entry: list[Any]) -> Part:
     if Path(name).name != name or not folder.is_dir():
         raise UsageError(f"{path} names {name}, but {folder} is not there; get the whole model again")
     found = _class(library, kind)
-    if found is None:
+    if found is None or issubclass(found, diffusers.DiffusionPipeline):
         raise UsageError(
-            f"{path}: {name} is {library}.{kind}, which diffusers and transformers do not have here; code of a model's "
-            "own is not run"
+            f"{path}: {name} is {library}.{kind}, which is no part that diffusers and transformers have here; code "
+            "of a model's own is not run"
         )
     if issubclass(found, PreTrainedTokenizerBase) and not has_vocabulary(folder):
         raise UsageError(f"{folder} holds no tokenizer; get the whole model again")
@@ -107,7 +108,10 @@ def _part(path: Path, name: str, entry: list[Any]) -> Part:
 
 
 def _class(library: str, kind: str) -> type | None:
-    """A class of diffusers, of transformers, or of the module of a pipeline in diffusers."""
+    """A class of diffusers, of transformers, or of the module of a pipeline in diffusers; None for one of elsewhere.
+
+    What diffusers loads in place of a class that transformers no longer have (CLIPFeatureExtractor) is left to it.
+    """
     import diffusers.pipelines
 
     if library in ("diffusers", "transformers"):
@@ -115,6 +119,8 @@ def _class(library: str, kind: str) -> type | None:
     else:
         module = getattr(diffusers.pipelines, library, None)
     found = getattr(module, kind, None)
+    if found is None and library == "transformers":
+        return object
     return found if inspect.isclass(found) else None
 
 

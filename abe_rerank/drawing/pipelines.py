@@ -70,6 +70,10 @@ def load_pipeline(
                 **dict.fromkeys(index.nulls),
                 **{dtype_keyword("diffusers"): place.dtype},
             ).to(place.device)
+        if unchecked := sorted(set(modules(pipeline)) - set(networks)):
+            raise UsageError(
+                f"its part {unchecked[0]} is of a class whose weights cannot be checked; use another model"
+            )
     except AbeRerankError as error:
         raise type(error)(f"{what} cannot be loaded: {error}") from error
     except Exception as error:

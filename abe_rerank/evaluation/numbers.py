@@ -183,7 +183,14 @@ def _whole(
 
 
 def _refuse_contradictions(run: RunFolder, images: Images) -> None:
-    """Raises AbeRerankError if an image stands twice or two of a prompt differ in pairs; ``images`` are sorted."""
+    """Raises AbeRerankError if an image stands twice, two of a prompt differ in pairs, or some pairs of the run alone
+    have probabilities; ``images`` are sorted.
+    """
+    asked = images.where((images.status == SCORED) & (images.pairs > 0))
+    some = asked.calibrated != (asked.pairs if len(asked) and asked.calibrated[0] else 0)
+    if some.any():
+        k = int(np.argmax(some))
+        raise damaged(run.files[asked.file[k]], int(asked.line[k]), "some pairs of the run alone have probabilities")
     together = np.diff(images.prompt) == 0
     again = together & (np.diff(images.candidate) == 0)
     scored = images.status == SCORED

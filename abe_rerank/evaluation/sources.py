@@ -12,7 +12,7 @@ from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.evaluation.plan import Block
 from abe_rerank.files import write_png
 from abe_rerank.text import readable
-from abe_rerank.types import NoPicture
+from abe_rerank.types import PAINTED_OVER, NoPicture
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -30,8 +30,16 @@ class Taken:
     """
 
     path: str | None
-    picture: Image | NoPicture
     seed: int | None = None
+    image: Image | None = None
+    failure: str | None = None
+
+    @property
+    def picture(self) -> Image | NoPicture:
+        """What there is to be scored."""
+        if self.image is None or self.failure is not None:
+            return NoPicture(self.failure or "there is no such image")
+        return self.image
 
 
 class Source(Protocol):
@@ -67,13 +75,13 @@ class Drawn:
         except (UsageError, DeviceError):
             raise
         except AbeRerankError as error:
-            return [Taken(None, NoPicture(str(error)), seed) for seed in seeds]
+            return [Taken(None, seed, failure=str(error)) for seed in seeds]
         taken = []
         for candidate, drawn in zip(block.candidates, samples.images, strict=True):
             path = f"images/{block.index:05d}/seed{drawn.seed}.png"
             if candidate in wanted:
                 write_png(self.folder / path, drawn.image)
-            taken.append(Taken(path, drawn.picture, drawn.seed))
+            taken.append(Taken(path, drawn.seed, drawn.image, PAINTED_OVER if drawn.blanked else None))
         return taken
 
 
@@ -92,9 +100,9 @@ class Found:
         from abe_rerank.images import read
 
         if candidate >= len(self.files[index]):
-            return Taken(None, NoPicture("there is no such image of this prompt"))
+            return Taken(None, failure="there is no such image of this prompt")
         file = self.files[index][candidate]
         try:
-            return Taken(readable(file), read(str(file)))
+            return Taken(readable(file), image=read(str(file)))
         except AbeRerankError as error:
-            return Taken(readable(file), NoPicture(str(error).replace(str(file), readable(file))))
+            return Taken(readable(file), failure=str(error).replace(str(file), readable(file)))

@@ -1,1 +1,1 @@
-"""Run folders: what they hold, how they are written whole, read and gone on with."""
+"""Run folders: what they hold, how they are written whole, read, continued and mended."""

@@ -70,12 +70,14 @@ class Report(Record):
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What a ranking does not know of itself: models, commands, times in seconds, warnings."""
+    """What a ranking does not know of itself: models and whether pickled weights were allowed, commands, times in
+    seconds, warnings."""
 
     text_to_image: ModelRecord
     backbone: ModelRecord
     commands: Commands
     created: datetime
+    allow_pickle: bool = False
     seconds: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
@@ -92,7 +94,7 @@ def build_report(ranking: Ranking, facts: RunFacts) -> Report:
             _candidate_record(rank, candidate) for rank, candidate in enumerate(ranking.candidates, start=1)
         ),
         scorer=str(ranking.settings["scorer"]),
-        settings={name: _json(value) for name, value in ranking.settings.items() if name != "scorer"},
+        settings=_settings(ranking, facts),
         text_to_image=facts.text_to_image,
         backbone=facts.backbone,
         versions=versions(),
@@ -100,6 +102,11 @@ def build_report(ranking: Ranking, facts: RunFacts) -> Report:
         warnings=facts.warnings,
         commands=facts.commands,
     )
+
+
+def _settings(ranking: Ranking, facts: RunFacts) -> dict[str, JsonValue]:
+    found = {name: _json(value) for name, value in ranking.settings.items() if name != "scorer"}
+    return {**found, "allow_pickle": True} if facts.allow_pickle else found
 
 
 def contradiction(report: Report) -> str | None:

@@ -10,16 +10,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from torch import Tensor, einsum
 
-from abe_rerank.backbones import Backbone, ImageFeatures, load_backbone
+from abe_rerank.backbones import DualEncoder, ImageFeatures, load_backbone
 from abe_rerank.benchmarks.binding_scenes import TASKS, twins
-from abe_rerank.benchmarks.cases import FeatureScorer, judge
+from abe_rerank.benchmarks.case_judging import judge
 from abe_rerank.scoring.abe import AbeScorer
-from abe_rerank.scoring.baselines import ClipScorer
+from abe_rerank.scoring.clip import ClipScorer
 from abe_rerank.scoring.phrase_table import PromptTable
 from abe_rerank.scoring.terms import AbeSettings
 from abe_rerank.types import Spec
@@ -69,30 +69,30 @@ def _objects(values: Tensor, table: PromptTable) -> Tensor:
 class WindowScorer:
     """A rule over the windows of one region plan; phrases as :class:`AbeScorer` reads them, objects in full."""
 
-    backbone: Backbone
+    backbone: DualEncoder
     patch_readout: str
     rule: Callable[[ImageFeatures, PromptTable, float], Tensor]
 
     def prepare(self, specs: Sequence[Spec]) -> PromptTable:
-        """See :class:`abe_rerank.benchmarks.cases.FeatureScorer`."""
+        """See :class:`abe_rerank.scoring.Scorer`."""
         return AbeScorer(self.backbone, AbeSettings(region_query="phrase")).table(specs)[1]
 
     def score_features(self, features: ImageFeatures, prepared: PromptTable) -> Tensor:
-        """See :class:`abe_rerank.benchmarks.cases.FeatureScorer`."""
+        """See :class:`abe_rerank.scoring.Scorer`."""
         scale = float(self.backbone.model.logit_scale.detach().exp())
         return self.rule(features, prepared, scale)
 
 
-def scorers(backbone: Backbone, plans: Sequence[str]) -> dict[str, FeatureScorer]:
+def scorers(backbone: DualEncoder, plans: Sequence[str]) -> dict[str, Any]:
     """What is measured, by name."""
-    found: dict[str, FeatureScorer] = {"global score": ClipScorer(backbone), "ABE": AbeScorer(backbone)}
+    found: dict[str, Any] = {"global score": ClipScorer(backbone), "ABE": AbeScorer(backbone)}
     for plan in plans:
         for name, rule in RULES.items():
             found[f"{plan}, {name}"] = WindowScorer(backbone, plan, rule)
     return found
 
 
-def measure(backbone: Backbone, scenes: int, plans: Sequence[str] = PLANS) -> dict[str, dict[str, float]]:
+def measure(backbone: DualEncoder, scenes: int, plans: Sequence[str] = PLANS) -> dict[str, dict[str, float]]:
     """For each scorer, and each task of MEASURED, the share of pictures that prefer their own caption."""
     table: dict[str, dict[str, float]] = {}
     for task in TASKS:

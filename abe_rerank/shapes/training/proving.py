@@ -1,8 +1,10 @@
 """Trains small backbones of public kinds, on which readouts for models that this project was not made for are proved.
 
 They are trained as public models are: whole pictures and web-like captions, a contrastive loss on the global
-embeddings, nothing else: no close-ups, no self-distillation, no start of our own. So their patches mean little one by
-one, and their global score cannot tell which attribute belongs to which object.
+embeddings, nothing else: no windows, no self-distillation. So their patches mean little one by one, and their global
+score cannot tell which attribute belongs to which object. Half of the pictures show one object or two that fill much of
+them, as product pictures do; without them, and without positions that start as sines, these models learn no shape in
+100,000 pictures.
 
 ``clip``: class token, causal text encoder, softmax loss. ``siglip``: attention-pooling head, sigmoid loss, the same
 pictures. ``clip-coarse``: as ``clip``, of another input size, patch size, depth and width.
@@ -15,7 +17,8 @@ import json
 import logging
 import math
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,14 +32,20 @@ from transformers import CLIPConfig, CLIPModel, SiglipConfig, SiglipModel
 from abe_rerank.shapes.training.common import learning_rate, load_checkpoint, log_to, save_checkpoint
 from abe_rerank.shapes.training.pools import Pool, PoolPlan, open_pool
 from abe_rerank.shapes.training.tokenizer import save_tokenizer, word_tokenizer
-from abe_rerank.shapes.world import SCENES
+from abe_rerank.shapes.world import SCENES, WorldSettings
 
 log = logging.getLogger(__name__)
 
 TOKENS = 24
 """Words of a caption; a framed one has a start and an end token beside them."""
 PAD_ID, START_ID, END_ID = 0, 2, 3
-RATE, WARMUP, BATCH, SAVE_EVERY = 1e-3, 100, 128, 100
+RATE, WARMUP, BATCH, SAVE_EVERY = 1e-3, 100, 64, 100
+"""``BATCH`` is the number of pictures of each pool in a step."""
+PRODUCTS = WorldSettings(counts=((1, 0.7), (2, 0.3)), diameters=(0.3, 0.9), patterned=0.2, twins=0.0, style=0.5)
+POOLS = (
+    PoolPlan(SCENES, count=40_000, size=64, style="web", first=60_000_000),
+    PoolPlan(PRODUCTS, count=24_000, size=64, style="web", first=61_000_000),
+)
 MEAN, DEVIATION = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 """How CLIP's image processors normalise red, green and blue."""
 
@@ -61,8 +70,8 @@ KINDS = {
 }
 
 
-def new_model(kind: Kind, vocabulary_size: int) -> CLIPModel | SiglipModel:
-    """The model before training, as transformers starts it: 1.5 to 2 million parameters."""
+def new_model(kind: Kind, vocabulary_size: int) -> Any:
+    """The model before training, as transformers starts it but for the positions: 1.5 to 2 million parameters."""
     vision = {
         **{"hidden_size": kind.width, "intermediate_size": 4 * kind.width, "num_hidden_layers": kind.layers},
         **{"num_attention_heads": kind.heads, "image_size": kind.image, "patch_size": kind.patch, "hidden_act": "gelu"},
@@ -74,12 +83,24 @@ def new_model(kind: Kind, vocabulary_size: int) -> CLIPModel | SiglipModel:
     }
     if kind.family == "clip":
         text["max_position_embeddings"] = TOKENS + 2
-        return CLIPModel(CLIPConfig(vision_config=vision, text_config=text, projection_dim=128))
+        return _placed(CLIPModel(CLIPConfig(vision_config=vision, text_config=text, projection_dim=128)), kind)
     text.update({"max_position_embeddings": TOKENS, "projection_size": kind.width})
-    model = SiglipModel(SiglipConfig(vision_config=vision, text_config=text))
+    model: Any = SiglipModel(SiglipConfig(vision_config=vision, text_config=text))
     with torch.no_grad():
         model.logit_scale.fill_(math.log(10.0))
         model.logit_bias.fill_(-10.0)
+    return _placed(model, kind)
+
+
+def _placed(model: Any, kind: Kind) -> Any:
+    """The model with positions of patches that start as sines of rows and columns (arXiv 2205.01580), still learnt."""
+    side, quarter = kind.image // kind.patch, kind.width // 4
+    angles = torch.arange(side)[:, None] / 100 ** (torch.arange(quarter) / quarter)
+    line = torch.cat([angles.sin(), angles.cos()], dim=1)
+    rows, columns = line[:, None].expand(-1, side, -1), line[None].expand(side, -1, -1)
+    with torch.no_grad():
+        positions = model.vision_model.embeddings.position_embedding.weight
+        positions[len(positions) - side * side :] = 0.4 * torch.cat([rows, columns], dim=-1).flatten(0, 1)
     return model
 
 
@@ -116,9 +137,9 @@ def contrast(model: Any, image: Tensor, text: Tensor, ids: Tensor) -> Tensor:
 class ProvingTraining:
     """The state of a training: model, optimizer and step; the same seeds give the same batches after a restart."""
 
-    def __init__(self, out: Path, kind: Kind, pool: Pool, steps: int, half: bool):
+    def __init__(self, out: Path, kind: Kind, pools: Sequence[Pool], steps: int, half: bool):
         torch.manual_seed(kind.seed)
-        self.out, self.kind, self.pool, self.steps, self.half = out, kind, pool, steps, half
+        self.out, self.kind, self.pools, self.steps, self.half = out, kind, pools, steps, half
         self.model: Any = new_model(kind, len(word_tokenizer(TOKENS)))
         self.model.set_attn_implementation("eager")  # its backward pass is four times as fast on a processor
         matrices = [p for p in self.model.parameters() if p.ndim > 1]
@@ -146,7 +167,8 @@ class ProvingTraining:
         save_folder(self.model, self.kind, self.out)
 
     def _train_step(self) -> float:
-        images, ids = self.pool.batch(np.random.default_rng((self.kind.seed, self.step)), BATCH)
+        rng = np.random.default_rng((self.kind.seed, self.step))
+        images, ids = (np.concatenate(p) for p in zip(*(pool.batch(rng, BATCH) for pool in self.pools), strict=True))
         pixels = to_pixels(images, *normalisation(self.kind))
         wanted = torch.from_numpy(ids).long()
         for group in self.optimizer.param_groups:
@@ -218,9 +240,9 @@ def main(
         raise typer.BadParameter(f"no kind {kind!r}; choose from {', '.join(KINDS)}")
     log_to(out / "work")
     shape = KINDS[kind]
-    plan = PoolPlan(SCENES, count=40_000, size=shape.image, style="web", first=60_000_000)
-    pool = open_pool(pools or out / "work" / "pools", plan, word_tokenizer(TOKENS))
+    folder, tokenizer = pools or out / "work" / "pools", word_tokenizer(TOKENS)
+    drawn = [open_pool(folder, replace(plan, size=shape.image), tokenizer) for plan in POOLS]
     log.info("%s: %s, %d steps, half=%s", kind, json.dumps(shape.__dict__), steps, half)
-    training = ProvingTraining(out, shape, pool, steps, half)
+    training = ProvingTraining(out, shape, drawn, steps, half)
     training.resume()
     training.run(snapshot_every)
