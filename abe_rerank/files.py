@@ -4,42 +4,70 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from io import BytesIO
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Literal
 
 from abe_rerank.errors import AbeRerankError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+    from PIL.PngImagePlugin import PngInfo
 
 
 def write_whole(path: Path, content: bytes | Iterable[bytes]) -> None:
     """Write a file under the name of :func:`unfinished`, sync it, then rename it; parts of an iterable follow each
-    other. Raises AbeRerankError if it cannot be written.
+    other. What fails leaves the file as it was. Links are never written through: they are replaced.
+
+    Raises AbeRerankError if it cannot be written.
     """
     part = unfinished(path)
     try:
         part.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
+        part.unlink(missing_ok=True)
+        with part.open("xb") as file:
             file.writelines([content] if isinstance(content, bytes) else content)
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
     except OSError as error:
-        raise AbeRerankError(f"cannot write {path}: {error.strerror or error}") from None
+        with suppress(OSError):
+            part.unlink()
+        raise AbeRerankError(
+            f"cannot write {path}: {error.strerror or error}; check the free space and the permissions there"
+        ) from None
 
 
-def write_png(path: Path, image: Image) -> None:
-    """Write an image as :func:`write_whole` does."""
+def write_png(path: Path, image: Image, about: PngInfo | None = None) -> None:
+    """Write an image, with its text chunks, as :func:`write_whole` does."""
     file = BytesIO()
-    image.save(file, format="PNG")
+    image.save(file, format="PNG", pnginfo=about)
     write_whole(path, file.getvalue())
 
 
 def unfinished(path: Path) -> Path:
     """The name that a file has until it is whole; always the same, so that a kill leaves at most one behind."""
     return path.with_name(f".{path.name}.unfinished")
+
+
+def inside(folder: Path, name: str) -> Path:
+    """The file of a folder that was perhaps received from elsewhere, by its path within, as "images/seed0.png".
+
+    Raises AbeRerankError if the path leads outside of the folder, or through a link.
+    """
+    parts = PurePosixPath(name)
+    if parts.is_absolute() or ".." in parts.parts or not parts.parts or set(name) & set("\0\\:"):
+        raise AbeRerankError(f"{name!r} is the name of a file outside of {folder}; a run names its own files only")
+    place = folder
+    try:
+        for part in parts.parts:
+            place /= part
+            if place.is_symlink():
+                raise AbeRerankError(f"{place} is a link, and none is followed within a run; put the file itself there")
+    except OSError as error:
+        raise AbeRerankError(f"{name!r} cannot be a file in {folder}: {error.strerror or error}") from None
+    return place
 
 
 def data_folder(name: Literal["prompts", "pipelines"]) -> Path:

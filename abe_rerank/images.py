@@ -162,8 +162,8 @@ def _decoded(image: Image.Image, path: str) -> Image.Image:
     pixels = image.width * image.height
     if pixels > MOST_PIXELS:
         raise AbeRerankError(
-            f"{path} has {pixels / 1e6:.0f} million pixels; at most {MOST_PIXELS // 10**6} million are read: "
-            "scale it down first"
+            f"{path} has {pixels / 1e6:.0f} million pixels, more than the {MOST_PIXELS // 10**6} million that are "
+            "read; scale it down first"
         )
     if getattr(image, "is_animated", False) and image.format != "MPO":  # MPO: what some cameras add to a photograph
         warnings.warn(f"{path} holds several frames; the first is read", UserWarning, stacklevel=3)

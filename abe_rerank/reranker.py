@@ -15,16 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 from abe_rerank.errors import UsageError
 from abe_rerank.images import as_list, to_pil_list
-from abe_rerank.types import Candidate, NoPicture, Ranking, Score, Settings, Spec
+from abe_rerank.types import Candidate, Ranking, Score, Settings, Spec
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
 
-    from abe_rerank.backbones import Backbone
     from abe_rerank.backbones.sizes import ImageSize
     from abe_rerank.drawing.pipelines import Pipeline
-    from abe_rerank.drawing.sampling import Samples
     from abe_rerank.images import ImageLike
     from abe_rerank.scoring import Scorer
 
@@ -95,14 +93,18 @@ class Reranker:
 
     def explain(self, image: ImageLike, prompt: str | Spec) -> Score:
         """The score of one image with its terms, and evidence, margin, region and verdict of each pair."""
-        return self._scores([image], as_spec(prompt))[0]
+        from abe_rerank.scoring.ranking import scores_of
+
+        return scores_of(self.scorer, as_spec(prompt), [image])[0]
 
     def rank(self, prompt: str | Spec, images: ImageLike | Iterable[ImageLike], *, progress: bool = False) -> Ranking:
         """The images as candidates, best first. Raises like :meth:`score`."""
+        from abe_rerank.scoring.ranking import ranking_of, scores_of
+
         spec, listed = as_spec(prompt), as_list(images)
         pictures = to_pil_list(listed)
         sources = [fspath(image) if isinstance(image, (str, PathLike)) else None for image in listed]
-        scores = self._scores(pictures, spec, progress)
+        scores = scores_of(self.scorer, spec, pictures, progress)
         candidates = [Candidate(p, s, source=x) for p, s, x in zip(pictures, scores, sources, strict=True)]
         return ranking_of(spec, candidates, Settings(self.scorer.stamp))
 
@@ -127,6 +129,7 @@ class Reranker:
         from abe_rerank.drawing.pipelines import load_pipeline
         from abe_rerank.drawing.prompt_fit import prompt_warnings
         from abe_rerank.drawing.sampling import Sampling, draw, settle
+        from abe_rerank.scoring.ranking import rank
 
         sampling, backbone = Sampling(n=n, seed=seed, batch_size=batch_size, call=call), self.scorer.backbone
         spec = as_spec(prompt)
@@ -135,22 +138,7 @@ class Reranker:
         for warning in prompt_warnings([spec.prompt], backbone, pipeline):
             warnings.warn(warning, UserWarning, stacklevel=2)
         samples = draw(pipeline, spec.prompt, settle(pipeline, sampling), progress)
-        return self.rank_samples(spec, samples, progress)
-
-    def rank_samples(self, spec: Spec, samples: Samples, progress: bool = False) -> Ranking:
-        """Drawn images as candidates, best first; those that the model's safety checker painted over are unscored."""
-        scores = self._scores([sample.picture for sample in samples.images], spec, progress)
-        candidates = [Candidate(s.image, score, seed=s.seed) for s, score in zip(samples.images, scores, strict=True)]
-        return ranking_of(spec, candidates, Settings(self.scorer.stamp, samples.drawing))
-
-    def _scores(self, pictures: Sequence[ImageLike | NoPicture], spec: Spec, progress: bool = False) -> list[Score]:
-        from tqdm import tqdm
-
-        from abe_rerank.scoring.stream import score_stream
-
-        scores = score_stream(self.scorer, ((picture, spec) for picture in pictures))
-        shown = {"desc": "scoring", "unit": "image", "disable": not progress, "leave": False}
-        return list(tqdm(scores, total=len(pictures), **shown))
+        return rank(self.scorer, spec, samples, progress)
 
 
 def as_spec(prompt: str | Spec) -> Spec:
@@ -161,24 +149,3 @@ def as_spec(prompt: str | Spec) -> Spec:
     if not spec.prompt.strip():
         raise UsageError('the prompt is empty; say what to draw, as in "a yellow cylinder and a red cube"')
     return spec
-
-
-def ranking_of(spec: Spec, candidates: Iterable[Candidate], settings: Settings) -> Ranking:
-    """Candidates sorted by score, best first, unscored ones last; ties keep their order."""
-    ordered = sorted(candidates, key=lambda c: (c.score.value is None, -(c.score.value or 0.0)))
-    return Ranking(spec.prompt, spec, tuple(ordered), settings)
-
-
-def rounding_warning(values: Sequence[float | None], backbone: Backbone) -> str | None:
-    """A line if the two best of ``values`` (best first) lie closer than half precision tells apart, else None.
-
-    Measured on the built-in backbone, scores in bfloat16 and float16 stray from float32 by 0.6 of the type's epsilon
-    (standard deviation); twice the epsilon is what we take as apart.
-    """
-    import torch
-
-    kind = str(backbone.dtype).removeprefix("torch.")
-    known = [value for value in values if value is not None][:2]
-    if kind in ("float32", "float64") or len(known) < 2 or known[0] - known[1] >= 2 * torch.finfo(backbone.dtype).eps:
-        return None
-    return f"the two best scores differ by less than {kind} tells apart; --dtype float32 decides between them"

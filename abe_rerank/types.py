@@ -213,6 +213,28 @@ class Drawing:
 
 
 @dataclass(frozen=True)
+class Sample:
+    """One drawn image and its seed; ``blanked`` if the model's own safety checker painted it over."""
+
+    seed: int
+    image: Image
+    blanked: bool = False
+
+    @property
+    def picture(self) -> Image | NoPicture:
+        """What there is to be scored."""
+        return NoPicture("painted over by the model's safety checker") if self.blanked else self.image
+
+
+@dataclass(frozen=True)
+class Samples:
+    """The images drawn of one prompt, in the order of their seeds, and how they were drawn."""
+
+    images: tuple[Sample, ...]
+    drawing: Drawing
+
+
+@dataclass(frozen=True)
 class Settings(Mapping[str, object]):
     """What a ranking rests on: the stamp of its scorer and, where its candidates were drawn, how.
 

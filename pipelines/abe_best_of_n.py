@@ -42,7 +42,7 @@ class AbeBestOfNPipeline(StableDiffusionPipeline):
     """Stable Diffusion with best-of-N by attribute binding; components are those of ``StableDiffusionPipeline``.
 
     ``backbone`` is the CLIP-like model that scores (a folder or a hub id, None for the one built into abe-rerank),
-    ``scorer`` "abe" or "clip". The scorer is loaded at the first call.
+    ``scorer`` "abe", "clip" or "filip". The scorer is loaded at the first call.
     """
 
     def __init__(

@@ -7,6 +7,10 @@ from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# Before torch is loaded, here and in child processes: where other work wants the cores too, threads that wait for each
+# other by spinning take ten times as long as one. The tests' models are too small to gain by a second thread.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import pytest
 from browser import browser  # noqa: F401  (a fixture)

@@ -1,4 +1,4 @@
-"""Synthetic run folders: real records, numbers drawn by lot from a seed."""
+"""Synthetic run folders: real records, random numbers from a seed."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from abe_rerank.cli.app import main
-from abe_rerank.runs.report_record import ModelRecord
-from abe_rerank.runs.results import HeatRecord, JudgeResult, OracleResult, PairResult, Result, RunRecord
+from abe_rerank.runs.evaluated import JudgeResult, OracleResult, Result, RunRecord
+from abe_rerank.runs.records import ModelRecord, PairRecord, RegionRecord
 from abe_rerank.types import Region
 
 STAMP = "abe-rerank 0.1.0 float32 | abe | 0123456789ab | mu=1.0"
@@ -133,8 +133,14 @@ def run_record(shape: Shape) -> RunRecord:
 def write_run(folder: Path, shape: Shape, found: list[Result] | None = None, complete: bool = True) -> Path:
     """A run folder; an incomplete one has its lines in two files under results/."""
     folder.mkdir(parents=True)
-    (folder / "run.json").write_text(run_record(shape).model_dump_json(), encoding="utf-8")
-    lines = [result.line() + "\n" for result in (results(shape) if found is None else found)]
+    (folder / "run.json").write_bytes(run_record(shape).text())
+    made = results(shape) if found is None else found
+    lines = [result.line() + "\n" for result in made]
+    if shape.drawn:
+        (folder / "images").mkdir()
+        for result in made:
+            if result.image is not None:
+                (folder / result.image).touch()
     if complete:
         (folder / "results.jsonl").write_text("".join(lines), encoding="utf-8")
     else:
@@ -144,18 +150,20 @@ def write_run(folder: Path, shape: Shape, found: list[Result] | None = None, com
     return folder
 
 
-def _pair(rng: np.random.Generator, shape: Shape) -> PairResult:
+def _pair(rng: np.random.Generator, shape: Shape) -> PairRecord:
     verdict = ("bound", "swapped", "weak", "not found")[int(rng.choice(4, p=[0.6, 0.2, 0.1, 0.1]))]
     region = Region(rng.random((shape.side, shape.side)), (0.1, 0.1, 0.5, 0.5))
-    return PairResult(
+    return PairRecord(
         attribute="red",
+        attribute_span=(0, 3),
         object="cube",
+        object_span=(4, 8),
         evidence=round(float(rng.normal(0.2, 0.05)), 6),
         competitor="blue",
         margin=round(float(rng.normal(0.02, 0.02)), 6),
         verdict=verdict,
         probability=round(float(rng.random()), 6) if shape.calibrated else None,
-        heat=HeatRecord.of(region),
+        region=RegionRecord.of(region),
     )
 
 

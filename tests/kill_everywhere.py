@@ -19,10 +19,10 @@ from PIL import Image
 from abe_rerank.evaluation.plan import Plan
 from abe_rerank.evaluation.processes import World
 from abe_rerank.evaluation.sources import Taken
-from abe_rerank.evaluation.work import finish, open_run, work
+from abe_rerank.evaluation.work import begin, finish, work
 from abe_rerank.files import write_whole
-from abe_rerank.runs.report_record import ModelRecord
-from abe_rerank.runs.results import Result, RunRecord
+from abe_rerank.runs.evaluated import Result, RunRecord
+from abe_rerank.runs.records import ModelRecord
 from abe_rerank.suites import SuitePrompt
 
 PROMPTS = tuple(SuitePrompt(str(k), f"prompt {k}") for k in range(2))
@@ -87,7 +87,7 @@ class Level:
 
 
 def run(folder: Path) -> None:
-    state = open_run(folder, RECORD, b"prompts\n", PLAN)
+    state = begin(folder, RECORD, b"prompts\n", PLAN)
     if not state.complete:
         work(folder, PLAN, Squares(folder), Level(), state, World(0, 1, None))
         finish(folder, PLAN)

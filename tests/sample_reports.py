@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 import numpy as np
 from PIL import Image
 
-from abe_rerank.report.folder import write_run
-from abe_rerank.runs.build import RunFacts, build_report
-from abe_rerank.runs.report_record import Commands, ModelRecord
+from abe_rerank.report.views import write_views
+from abe_rerank.runs.generated import Commands, RunFacts, build_report
+from abe_rerank.runs.generated_folder import write_generated
+from abe_rerank.runs.records import ModelRecord
 from abe_rerank.types import Attribute, Candidate, ObjectPhrase, PairScore, Ranking, Region, Score, Spec
 
 EVIL = '<script>alert(1)</script> & "x" </script><img src=x onerror=alert(2)> {{ 7 * 7 }} \x1b[31m a red cube'
@@ -62,5 +63,7 @@ def run_folder_of(ranking, folder, **options):
     """Write the run folder of a ranking into ``folder``, and give its report."""
     report = report_of(ranking)
     folder.mkdir(exist_ok=True)
-    write_run(folder, report, [candidate.image for candidate in ranking.candidates], **options)
+    images = [candidate.image for candidate in ranking.candidates]
+    write_generated(folder, report, images)
+    write_views(folder, report, images, **options)
     return report

@@ -15,6 +15,7 @@ from abe_rerank.backbones import DualEncoder, load_backbone
 from abe_rerank.backbones.families import reader_of, registry, supported
 from abe_rerank.backbones.families.clip import ClipReader
 from abe_rerank.errors import UsageError
+from abe_rerank.parsing import parse
 
 TEXTS = ["a red cube", "a photo of a striped blue sphere and a dog", "ring"]
 
@@ -134,6 +135,20 @@ def test_text_is_encoded_once_and_long_text_in_windows(backbone: DualEncoder) ->
     assert all(long[a - 2 : a] == ", " for a, _ in spans[1:])
     mean = backbone.encode_texts([long[a:b] for a, b in spans]).mean(dim=0)
     torch.testing.assert_close(backbone.encode_texts([long])[0], mean / mean.norm())
+
+
+def test_no_window_cuts_through_the_phrase_of_an_object_that_fits(backbone: DualEncoder) -> None:
+    phrases = ("a dog", "a striped red cube", "a blue sphere", "two striped blue cubes")
+    for first in range(4):
+        for count in (5, 8):
+            text = " and ".join(phrases[(first + k) % 4] for k in range(count))
+            spans = backbone.text_windows(text)
+            assert len(spans) > 1
+            for thing in parse(text).objects:
+                assert any(a <= thing.phrase_span[0] and thing.phrase_span[1] <= b for a, b in spans), text[
+                    slice(*thing.phrase_span)
+                ]
+            assert " ".join(text[a:b] for a, b in spans) == text
 
 
 def _need_words(backbone: DualEncoder) -> None:

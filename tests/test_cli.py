@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from abe_rerank.runs.new_folder import default_folder, new_run_folder
-from abe_rerank.runs.report_record import Report
+from abe_rerank.runs.folders import default_folder, new_run_folder
+from abe_rerank.runs.generated import Report
 
 PROMPT = "a yellow cylinder and a red cube"
 
@@ -178,10 +178,11 @@ def test_an_unknown_backbone_and_scorer_are_named(cli, pipeline_folder, backbone
     code, _, err = cli("generate", PROMPT, "--model", pipeline_folder, "--backbone", "/no/such/backbone")
     assert code == 2
     assert "/no/such/backbone" in one_line(err)[0]
+    (tmp_path / "x.png").touch()
     code, _, err = cli("score", "x.png", "--prompt", PROMPT, "--backbone", backbone_folder, "--scorer", "oracle")
     assert code == 2
     assert "oracle" in one_line(err)[0]
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["x.png"]
 
 
 def test_an_output_folder_in_use_or_out_of_reach_is_refused_before_work(cli, tmp_path):

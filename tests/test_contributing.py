@@ -13,7 +13,7 @@ import pytest
 from sample_reports import ranking_of, report_of
 from tiny_models import save_tiny
 
-from abe_rerank.runs.build import to_json
+from abe_rerank.runs.generated_folder import to_json
 
 ROOT = Path(__file__).resolve().parents[1]
 RECIPES = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", (ROOT / "CONTRIBUTING.md").read_text("utf-8"), re.M | re.S))

@@ -18,8 +18,8 @@ import psutil
 import pytest
 from PIL import Image
 
-from abe_rerank.runs.journal import read_results
-from abe_rerank.runs.results import RunRecord
+from abe_rerank.runs.evaluated import RunRecord
+from abe_rerank.runs.reading import open_run, read_results
 from abe_rerank.suites import load_prompts
 
 BUILT_IN = ["--limit", "5", "-n", "2", "--steps", "2", "--seed", "3", "--device", "cpu"]
@@ -43,7 +43,7 @@ def complete(*words, launcher=()):
 
 
 def results_in(folder):
-    return list(read_results(folder / "results.jsonl"))
+    return list(read_results(open_run(folder)))
 
 
 def pictures_in(folder):
@@ -94,6 +94,7 @@ def test_a_finished_run_shows_the_means_of_its_lines(cli, undisturbed):
     assert overall(said) == ["5", "10", "0", "0", *(f"{mean:.3f}" for mean in means)]
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments_it_goes_on_and_ends_with_the_same_bytes(undisturbed, tmp_path):
     out, lot, kills = tmp_path / "killed", random.Random(20261123), 0
     for images in (1, 5):
@@ -113,6 +114,7 @@ def test_killed_at_random_moments_it_goes_on_and_ends_with_the_same_bytes(undist
     assert str(out / "results.jsonl") in said
 
 
+@pytest.mark.slow
 def test_two_processes_end_as_one_even_if_one_of_them_dies(undisturbed, tmp_path):
     out = tmp_path / "two"
     launcher = ("-m", "accelerate.commands.launch", *LAUNCH.split())

@@ -10,7 +10,7 @@ from conftest import tiny_pipeline, tiny_xl_pipeline, word_tokenizer
 
 from abe_rerank.drawing import sampling
 from abe_rerank.drawing.pipelines import load_pipeline
-from abe_rerank.drawing.prompt_fit import cut_off, tokenizers_of, unknown_words
+from abe_rerank.drawing.prompt_fit import cut_off, prompt_warnings, tokenizers_of, unknown_words
 from abe_rerank.drawing.sampling import Sampling, call_arguments, settle
 from abe_rerank.errors import AbeRerankError, UsageError
 
@@ -109,6 +109,32 @@ def test_unknown_words_are_those_without_a_token(pipeline):
 def test_a_prompt_longer_than_the_text_encoder_is_noticed(pipeline):
     assert cut_off(pipeline, PROMPT) is None
     assert cut_off(pipeline, "red " * 40) == (41, 16)
+
+
+def test_what_the_models_cannot_read_is_said_once_for_one_prompt_and_for_many(pipeline, reranker):
+    backbone = reranker.scorer.backbone
+    assert prompt_warnings([PROMPT], backbone, pipeline) == []
+    (unknown,) = prompt_warnings(["a red zebra"], backbone, pipeline)
+    assert unknown.startswith("the text-to-image model and the backbone have no token for zebra: ")
+    (scored,) = prompt_warnings(["a red zebra"], backbone)
+    assert scored.startswith("the backbone has no token for zebra: ")
+    long = "red " * 40
+    drawn, parts = prompt_warnings([long], backbone, pipeline)
+    assert drawn == "the prompt has 41 tokens, and the text-to-image model reads the first 16 only"
+    assert "it is read in" in parts
+    many = prompt_warnings([PROMPT, "a red zebra", long, "a zebra and a lynx", PROMPT], backbone, pipeline)
+    assert [line.split(":")[0] for line in many] == [
+        "the text-to-image model and the backbone have no token for zebra, lynx (in 2 of 4 prompts)",
+        "1 of 4 prompts are longer than the text-to-image model reads, which cuts them",
+        "1 of 4 prompts are longer than the backbone reads at once",
+    ]
+
+
+def test_everything_that_was_left_open_is_settled_once(pipeline):
+    drawing = settle(pipeline, Sampling(n=3, seed=5, batch_size=2, steps=4, call={"height": 16}))
+    assert drawing.arguments == {"num_inference_steps": 4, "guidance_scale": 7.5, "height": 16}
+    assert (list(drawing.seeds), drawing.batch_size) == ([5, 6, 7], 2)
+    assert (drawing.device, drawing.dtype) == ("cpu", "float32")
 
 
 def test_steps_and_guidance_come_from_the_caller_then_the_folder_then_the_class(pipeline_folder, tmp_path):

@@ -10,6 +10,7 @@ import torch
 from tiny_models import FAMILIES, IMAGE_SIZE, images, save_tiny
 
 from abe_rerank.backbones import Backbone, load_backbone
+from abe_rerank.backbones.families import regions
 from abe_rerank.backbones.windows import RegionPlan, lay_windows, read_plan, spread, window_count, window_mask
 from abe_rerank.errors import UsageError
 from abe_rerank.parsing.parser import parse
@@ -126,6 +127,14 @@ def test_a_region_is_a_forward_that_sees_nothing_else(backbone: Backbone, plan: 
     found = backbone.encode_images(pictures, str(plan))
     assert found.mask.shape == found.patches.shape[:2] == (3, 9)
     torch.testing.assert_close(found.patches, _naive(backbone, pictures, plan, (4, 4)), atol=1e-5, rtol=0)
+
+
+def test_crops_do_not_depend_on_how_many_go_through_together(
+    backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = backbone.encode_images(images(3), "regions").patches
+    monkeypatch.setattr(regions, "TOKENS_AT_ONCE", 10)
+    torch.testing.assert_close(backbone.encode_images(images(3), "regions").patches, together, atol=1e-5, rtol=0)
 
 
 def test_pictures_of_several_shapes_have_windows_of_their_own(tmp_path: Path) -> None:

@@ -18,11 +18,12 @@ from sample_reports import EVIL, ranking_of, report_of
 
 from abe_rerank.report.html import render_html
 from abe_rerank.report.sentences import brief, claim, headline, mark, pieces, sentence, status_line, why
-from abe_rerank.runs.build import score_record, to_json
-from abe_rerank.runs.report_record import PairRecord, ParseRecord, RegionRecord, Report
+from abe_rerank.runs.generated import Report
+from abe_rerank.runs.generated_folder import to_json
+from abe_rerank.runs.records import HeatRecord, PairRecord, ParseRecord, RegionRecord, ScoreRecord
 from abe_rerank.types import Attribute, ObjectPhrase, Score, Spec
 
-SCHEMA_COMMAND = """write it again: python -c 'import json; from abe_rerank.runs.report_record import Report
+SCHEMA_COMMAND = """write it again: python -c 'import json; from abe_rerank.runs.generated import Report
 print(json.dumps(Report.model_json_schema(), indent=1))' > abe_rerank/runs/report.schema.json"""
 
 
@@ -62,7 +63,7 @@ def pair_of(verdict, **changes):
         object="cube",
         object_span=(4, 8),
         verdict=verdict,
-        region=RegionRecord(weights=((1.0,),), box=(0, 0, 1, 1)),
+        region=RegionRecord(heat=HeatRecord.of(np.ones((1, 1)), low=0.0), box=(0, 0, 1, 1)),
         contrast=None,
         **{"competitor": "blue"} | numbers,
     )
@@ -73,16 +74,19 @@ def test_report_json_holds_the_ranking_and_reads_back_equal():
     text = to_json(report_of(ranking))
     record = json.loads(text)
     assert Report.model_validate_json(text) == report_of(ranking)
-    assert record["schema_version"] == 1
+    assert record["schema_version"] == 2
     assert record["picked"] == 1
     assert record["parse"]["pairs"] == [["red", "cube"]]
     assert [c["seed"] for c in record["candidates"]] == [0, 1, 2]
     assert [c["score"]["value"] for c in record["candidates"]] == [0.5, 0.2, None]
     assert record["candidates"][2]["score"]["reason"] == "painted over"
     pair = record["candidates"][0]["score"]["pairs"][0]
-    weights = np.array(pair["region"]["weights"])
-    np.testing.assert_allclose(weights, ranking.best.score.pairs[0].region.weights, atol=1e-6)
-    assert float((weights * pair["contrast"]).sum()) == pytest.approx(pair["margin"], abs=1e-4)
+    scored = ranking.best.score.pairs[0]
+    weights, contrast = (HeatRecord.model_validate(heat).values for heat in (pair["region"]["heat"], pair["contrast"]))
+    np.testing.assert_allclose(weights, scored.region.weights, atol=scored.region.weights.max() / 500)
+    np.testing.assert_allclose(contrast, scored.contrast, atol=np.ptp(scored.contrast) / 500)
+    assert float((weights * contrast).sum()) == pytest.approx(pair["margin"], abs=1e-3)
+    assert (pair["margin"], pair["evidence"]) == (scored.margin, scored.evidence)
     assert pair["competitor_probability"] == 0.04
     first = record["candidates"][0]
     assert (first["width"], first["height"]) == (12, 8)
@@ -113,7 +117,7 @@ def test_the_schema_file_is_that_of_the_records_and_holds_for_reports():
 
 def test_reports_with_missing_or_unknown_fields_are_refused():
     record = json.loads(to_json(report_of(ranking_of("a red cube"))))
-    for change in ({"schema_version": 2}, {"unknown": 1}, {"prompt": None}):
+    for change in ({"schema_version": 3}, {"unknown": 1}, {"prompt": None}):
         with pytest.raises(ValidationError):
             Report.model_validate_json(json.dumps(record | change))
 
@@ -227,9 +231,7 @@ def test_the_pieces_of_a_prompt_join_to_the_prompt_and_mark_its_objects():
             ObjectPhrase("cone", (49, 53), (45, 53), (Attribute("red", (45, 48), "colour"),), negated=True),
         ),
     )
-    from abe_rerank.runs.build import parse_record
-
-    found = pieces(prompt, parse_record(spec))
+    found = pieces(prompt, ParseRecord.of(spec))
     assert "".join(piece.text for piece in found) == prompt
     assert [(p.text, p.object, p.role) for p in found if p.object] == [
         ("red", 1, "attribute"),
@@ -273,8 +275,8 @@ def test_without_a_calibration_evidence_is_said_and_without_a_competitor_the_bar
 
 
 def test_what_a_score_stands_on_is_said():
-    scored, swapped, blank = (score_record(c.score) for c in ranking_of("a red cube").candidates)
-    bare = score_record(Score(0.1, "nothing to bind", "abe 1", 0.1))
+    scored, swapped, blank = (ScoreRecord.of(c.score) for c in ranking_of("a red cube").candidates)
+    bare = ScoreRecord.of(Score(0.1, "nothing to bind", "abe 1", 0.1))
     assert status_line(scored) == "1 of 1 attributes are where they belong"
     assert status_line(swapped) == "0 of 1 attributes are where they belong"
     assert status_line(blank) == "not scored: painted over"

@@ -81,6 +81,16 @@ def test_pil_images_are_rewarded_like_their_tensors(reranker):
     torch.testing.assert_close(reward(images, prompts), reward(images / 255, prompts))
 
 
+def test_a_trainer_that_hands_over_metadata_gets_rewards_and_info(reranker):
+    """As TRL's DDPOTrainer and flow_grpo call it: three arguments by place, a pair back."""
+    images, reward = pictures(3), binding_reward(reranker)
+    found, info = reward(images, ["a red cube", "a cube", ""], ({}, {}, {}))
+    torch.testing.assert_close(found, reward(images, ["a red cube", "a cube", ""]), equal_nan=True)
+    assert torch.as_tensor(found, device="cpu").shape == (3,)
+    assert info == {"status": ["scored", "nothing to bind", "unscored"]}
+    assert reward(images, ["a red cube"] * 3, None)[1]["status"] == ["scored"] * 3
+
+
 @pytest.mark.parametrize(
     ("images", "prompts", "said"),
     [

@@ -48,7 +48,7 @@ def run_of(folder, shape=SHAPE, change=None):
     """A synthetic run with images of 12 x 8 pixels; ``change`` is made to each result."""
     made = [change(result) if change else result for result in results(shape)]
     write_run(folder, shape, made)
-    (folder / "images").mkdir()
+    (folder / "images").mkdir(exist_ok=True)
     for result in made:
         if result.image is not None and shape.drawn:
             colour = (20 * result.index % 256, 80 * result.candidate, 0)
@@ -76,7 +76,7 @@ def test_the_page_holds_every_image_with_what_was_found(tmp_path):
             assert [pair["verdict"] for pair in one["pairs"]] == [pair.verdict for pair in image.pairs]
             for pair, record in zip(one["pairs"], image.pairs, strict=True):
                 thing = one["objects"][pair["object"]]
-                assert (thing["name"], thing["levels"]) == (record.object, record.heat.levels)
+                assert (thing["name"], thing["levels"]) == (record.object, record.region.heat.levels)
                 assert pair["claim"].startswith(pair["brief"]) or pair["verdict"] != "swapped"
 
 
@@ -235,7 +235,7 @@ def test_an_image_opens_large_with_its_overlays_by_mouse_and_keyboard(page, run)
         "const c = document.querySelector('dialog canvas');"
         "return [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data].filter((_, k) => k % 4 === 3)"
     )
-    assert int(np.argmin(alpha)) == int(images[0].pairs[1].heat.weights.argmax())
+    assert int(np.argmin(alpha)) == int(images[0].pairs[1].region.heat.values.argmax())
     page.find("dialog label")[1].click()
     assert page.js("return document.querySelector('dialog .overlay').childElementCount") == 0
     page.js("document.activeElement.blur()")

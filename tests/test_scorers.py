@@ -14,11 +14,11 @@ from tiny_models import images, save_tiny
 from abe_rerank.backbones import DualEncoder, ImageFeatures, load_backbone
 from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.parsing import parse
-from abe_rerank.reranker import rounding_warning
 from abe_rerank.scoring import make_scorer
 from abe_rerank.scoring.abe import AbeScorer
 from abe_rerank.scoring.calibration import fit, write_calibration
 from abe_rerank.scoring.explanations import peak, region_box, verdict
+from abe_rerank.scoring.ranking import rounding_warning
 from abe_rerank.scoring.readings import competitors, plan
 from abe_rerank.scoring.stream import score_stream
 from abe_rerank.scoring.terms import AbeSettings, write_settings

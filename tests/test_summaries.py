@@ -192,21 +192,21 @@ def changed(line, **fields):
 
 
 BROKEN = {
-    "not JSON": lambda line: line[:100],
-    "not an object": lambda line: "[1]",
-    "schema_version is 2": lambda line: changed(line, schema_version=2),
-    "'pairs' is missing": lambda line: json.dumps({k: v for k, v in json.loads(line).items() if k != "pairs"}),
-    "value must be a number": lambda line: changed(line, value="0.5"),
+    "Invalid JSON": lambda line: line[:100],
+    "the file: Input should be an object": lambda line: "[1]",
+    "schema_version: Input should be 2": lambda line: changed(line, schema_version=3),
+    "pairs: Field required": lambda line: json.dumps({k: v for k, v in json.loads(line).items() if k != "pairs"}),
+    "value: Input should be a valid number": lambda line: changed(line, value="0.5"),
     "value must be null exactly": lambda line: changed(line, value=None),
-    "NaN is no number": lambda line: changed(line, value=float("nan")),
-    "int too large": lambda line: changed(line, value=10**400),
-    "unknown status 'fine'": lambda line: changed(line, status="fine"),
+    "NaN|finite": lambda line: changed(line, value=float("nan")),
+    "value: Input should be": lambda line: changed(line, value=10**400),
+    "status: Input should be 'scored', 'nothing": lambda line: changed(line, status="fine"),
     "prompt 1 is another one": lambda line: changed(line, prompt="something else"),
     "stands a second time": lambda line: changed(line, candidate=0),
     "has other pairs": lambda line: changed(line, pairs=[]),
-    "index and candidate": lambda line: changed(line, index=-1),
-    "must be texts": lambda line: changed(line, category=None),
-    "right must be true": lambda line: changed(line, oracle={"right": 1, "reason": None}),
+    "index: Input should be greater": lambda line: changed(line, index=-1),
+    "category: Input should be a valid string": lambda line: changed(line, category=None),
+    "oracle.right: Input should be a valid boolean": lambda line: changed(line, oracle={"right": 1, "reason": None}),
 }
 
 

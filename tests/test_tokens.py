@@ -8,13 +8,15 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import CLIPTokenizer, PreTrainedTokenizerFast
 
+from abe_rerank.backbones import TokenStates
 from abe_rerank.errors import UsageError
 from abe_rerank.parsing import parse
 from abe_rerank.parsing.pieces import align_pieces
-from abe_rerank.parsing.tokens import token_indices, token_offsets, windows
+from abe_rerank.parsing.tokens import token_offsets, windows
 from abe_rerank.types import Spec
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -75,6 +77,14 @@ def words(text: str) -> list[tuple[int, int]]:
             spans.append((start, k))
             start = None
     return spans
+
+
+def token_indices(tokenizer, text: str, spans: list[tuple[int, int]]) -> list[list[int]]:
+    """The tokens of each span as the scorers find them: by the offsets of the tokens that stand for characters."""
+    offsets = token_offsets(tokenizer, text)
+    kept = [k for k, (start, end) in enumerate(offsets) if start < end]
+    tokens = TokenStates(torch.empty(len(kept), 0), tuple(offsets[k] for k in kept))
+    return [[kept[i] for i in tokens.indices(span)] for span in spans]
 
 
 @pytest.mark.parametrize("make", FAST)

@@ -50,7 +50,7 @@ def test_losses_against_loops(kind: str, pool: Pool):
         for j in range(4):
             same = CAPTIONS[i] == CAPTIONS[j]
             if kind == "siglip":
-                logit = logits[i, j] + float(model.logit_bias)
+                logit = logits[i, j] + float(model.logit_bias.detach())
                 total -= float(F.logsigmoid(logit if same else -logit)) / 4
             elif i == j:
                 others = [k for k in range(4) if k == i or CAPTIONS[k] != CAPTIONS[i]]

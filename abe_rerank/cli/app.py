@@ -16,6 +16,7 @@ import typer
 
 from abe_rerank import __version__
 from abe_rerank.cli.benchmark import app as benchmarks
+from abe_rerank.cli.doctor import doctor
 from abe_rerank.cli.evaluate_options import evaluate
 from abe_rerank.cli.options import (
     AsJson,
@@ -35,6 +36,7 @@ from abe_rerank.cli.options import (
     Steps,
 )
 from abe_rerank.cli.statistics_options import compare, summarize
+from abe_rerank.cli.terminal import warnings_as_notes
 from abe_rerank.cli.tune import tune
 from abe_rerank.errors import AbeRerankError, UsageError
 
@@ -165,6 +167,7 @@ def show(
 app.command()(tune)
 app.command()(summarize)
 app.command()(compare)
+app.command()(doctor)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -182,7 +185,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _run(words: list[str], debug: bool) -> int:
     """The exit code of a command; every error becomes one line on stderr, with a traceback first in debugging."""
     try:
-        code = app(args=words, prog_name="abe-rerank", standalone_mode=False)
+        with warnings_as_notes():
+            code = app(args=words, prog_name="abe-rerank", standalone_mode=False)
     except Exception as error:
         message, code = _described(error)
         if debug:

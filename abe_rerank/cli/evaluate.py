@@ -90,7 +90,7 @@ def evaluate(request: Request) -> None:
     """
     from abe_rerank.cli.evaluate_notes import conclude
     from abe_rerank.evaluation.processes import World
-    from abe_rerank.runs.evaluation_folder import check_folder
+    from abe_rerank.runs.resuming import check_folder
 
     check_folder(request.folder)
     listing = _listing(request)
@@ -105,14 +105,14 @@ def evaluate(request: Request) -> None:
 def _run(request: Request, listing: Listing, plan: Plan, world: World) -> None:
     from abe_rerank.cli.evaluate_notes import greet, warn
     from abe_rerank.evaluation.identity import Asked, prompts_file, record_of
-    from abe_rerank.evaluation.work import finish, open_run, work
+    from abe_rerank.evaluation.work import begin, finish, work
 
     out = request.folder
     source, reranker = _source(request, listing, world)
     measure = _measure(request, reranker, world)
     asked = Asked(request.suite_name, request.model or "built-in", request.backbone or "built-in", request.command)
     record = record_of(asked, plan, source, measure)
-    state = world.by_first(lambda: open_run(out, record, prompts_file(plan), plan))
+    state = world.by_first(lambda: begin(out, record, prompts_file(plan), plan))
     if world.is_first:
         greet(out, plan, state, record, listing)
     if not state.complete:

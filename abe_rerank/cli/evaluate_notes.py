@@ -1,4 +1,4 @@
-"""What ``abe-rerank evaluate`` says: what it begins or goes on with, what may surprise, what is done."""
+"""What ``abe-rerank evaluate`` says: what it begins or continues, what may surprise, what is done."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from abe_rerank.evaluation.sources import Drawn, Found
     from abe_rerank.evaluation.summary_schema import Choices, Group
     from abe_rerank.evaluation.work import State
-    from abe_rerank.runs.results import RunRecord
+    from abe_rerank.runs.evaluated import RunRecord
 
 
 def greet(out: Path, plan: Plan, state: State, record: RunRecord, listing: Listing) -> None:
-    """Say what is begun or gone on with, and what may make its results differ."""
+    """Say what is begun or continued, and what may make its results differ."""
     total = len(plan.keys)
     if state.complete:
         note(f"{out} is complete; nothing is done")
@@ -33,6 +33,8 @@ def greet(out: Path, plan: Plan, state: State, record: RunRecord, listing: Listi
     if changed and not state.complete:
         was = ", ".join(f"{name} {state.begun.versions.get(name)}" for name in changed)
         note(f"warning: the run was begun with {was}; what comes now may differ in the last digits")
+    if state.gone:
+        note(f"warning: images that are gone and are drawn again: {len(state.gone)}, the first {state.gone[0]}")
     if listing.left_out:
         note(f"warning: {len(listing.left_out)} files are left out, the first: {listing.left_out[0]}")
 

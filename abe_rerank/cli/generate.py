@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,14 +14,12 @@ from typing import TYPE_CHECKING
 from abe_rerank.cli.loading import load_models
 from abe_rerank.cli.terminal import cosine, note, say
 from abe_rerank.errors import AbeRerankError
-from abe_rerank.runs.new_folder import default_folder, new_run_folder
+from abe_rerank.runs.folders import default_folder, new_run_folder
 from abe_rerank.text import table
 
 if TYPE_CHECKING:
-    from abe_rerank.drawing.pipelines import Pipeline
     from abe_rerank.drawing.sampling import Sampling
-    from abe_rerank.reranker import Reranker
-    from abe_rerank.runs.report_record import Commands, Report
+    from abe_rerank.runs.generated import Commands, Report
     from abe_rerank.types import Ranking
 
 
@@ -41,19 +39,6 @@ class Request:
     assets: bool = False
 
 
-@dataclass(frozen=True)
-class _Run:
-    """A request with what carried it out; ``seconds`` fills up as it goes on."""
-
-    request: Request
-    out: Path
-    started: datetime
-    pipeline: Pipeline
-    reranker: Reranker
-    warnings: tuple[str, ...]
-    seconds: dict[str, float]
-
-
 def generate(request: Request) -> None:
     """Run a request and print its table; the run folder is written whole or not at all.
 
@@ -61,79 +46,76 @@ def generate(request: Request) -> None:
     """
     from abe_rerank.drawing.prompt_fit import prompt_warnings
     from abe_rerank.drawing.sampling import draw, settle
-    from abe_rerank.report.folder import write_run
-    from abe_rerank.reranker import as_spec, rounding_warning
+    from abe_rerank.report.views import write_views
+    from abe_rerank.reranker import as_spec
+    from abe_rerank.runs.generated import RunFacts, build_report
+    from abe_rerank.runs.generated_folder import write_generated
+    from abe_rerank.runs.provenance import backbone_record, pipeline_record
+    from abe_rerank.scoring.ranking import rank, rounding_warning
 
     started = datetime.now().astimezone()
+    seconds: dict[str, float] = {}
     spec = as_spec(request.prompt)
     out = request.out or default_folder(request.prompt, started)
-    seconds: dict[str, float] = {}
     with new_run_folder(out) as folder:
         with _timed(seconds, "loading"):
             pipeline, reranker = load_models(
                 request.model, request.backbone, request.scorer, request.device, request.dtype, request.image_size
             )
-        backbone = reranker.scorer.backbone
-        warnings = prompt_warnings([spec.prompt], backbone, pipeline)
-        for warning in warnings:
-            note(f"warning: {warning}")
+        scorer = reranker.scorer
+        warnings = prompt_warnings([spec.prompt], scorer.backbone, pipeline)
+        _warn(warnings)
         with _timed(seconds, "sampling and scoring"):
             samples = draw(pipeline, spec.prompt, settle(pipeline, request.sampling), progress=True)
-            ranking = reranker.rank_samples(spec, samples, progress=True)
-        if close := rounding_warning([c.score.value for c in ranking.candidates], backbone):
-            warnings.append(close)
-            note(f"warning: {close}")
-        report = _report(_Run(request, out, started, pipeline, reranker, tuple(warnings), seconds), ranking)
-        write_run(folder, report, [candidate.image for candidate in ranking.candidates], linked=request.assets)
-    say(ranking_table(ranking))
-    say(_verdict(ranking, out))
+            ranking = rank(scorer, spec, samples, progress=True)
+        close = rounding_warning([c.score.value for c in ranking.candidates], scorer.backbone)
+        _warn([close] if close else [])
+        facts = RunFacts(
+            commands=_commands(request, ranking, out),
+            backbone=backbone_record(scorer.backbone, request.backbone or "built-in"),
+            text_to_image=pipeline_record(pipeline, request.model or "built-in"),
+            created=started,
+            seconds=seconds,
+            warnings=(*warnings, *([close] if close else [])),
+        )
+        report = build_report(ranking, facts)
+        images = [candidate.image for candidate in ranking.candidates]
+        write_generated(folder, report, images)
+        write_views(folder, report, images, linked=request.assets)
+    say(report_table(report))
+    say(_verdict(report, out))
 
 
-def ranking_table(ranking: Ranking) -> str:
+def _warn(warnings: Iterable[str]) -> None:
+    for warning in warnings:
+        note(f"warning: {warning}")
+
+
+def report_table(report: Report) -> str:
     """Rank, seed, score, and margin and verdict of each pair, as text."""
-    pairs = [f"{attribute} {thing}" for attribute, thing in ranking.spec.pairs]
+    pairs = [f"{attribute} {thing}" for attribute, thing in report.parse.pairs]
     rows = []
-    for rank, candidate in enumerate(ranking.candidates, start=1):
+    for candidate in report.candidates:
         score = candidate.score
         cells = [f"{cosine(pair.margin)} {pair.verdict}" for pair in score.pairs] or ["-"] * len(pairs)
-        rows.append(
-            [str(rank), str(candidate.seed), cosine(score.value) if score.value is not None else "unscored", *cells]
-        )
+        value = cosine(score.value) if score.value is not None else "unscored"
+        rows.append([str(candidate.rank), str(candidate.seed), value, *cells])
     return table(["rank", "seed", "score", *pairs], rows)
 
 
-def _verdict(ranking: Ranking, out: Path) -> str:
+def _verdict(report: Report, out: Path) -> str:
     from abe_rerank.report.sentences import status_line
-    from abe_rerank.runs.build import score_record
 
-    if ranking.candidates[0].score.value is None:
-        raise AbeRerankError(
-            f"no image could be scored ({ranking.candidates[0].score.reason}); the images are in {out}"
-        )
-    best = ranking.best
-    line = status_line(score_record(best.score))
-    return f"picked seed {best.seed}: {line}\n{out / 'best.png'}\n{out / 'report.html'}"
-
-
-def _report(run: _Run, ranking: Ranking) -> Report:
-    from abe_rerank.runs.build import RunFacts, backbone_record, build_report, pipeline_record
-
-    request, pipeline = run.request, run.pipeline
-    facts = RunFacts(
-        text_to_image=pipeline_record(pipeline, request.model or "built-in"),
-        backbone=backbone_record(run.reranker.scorer.backbone, request.backbone or "built-in"),
-        commands=_commands(request, ranking, run.out),
-        created=run.started,
-        seconds=run.seconds,
-        warnings=run.warnings,
-    )
-    return build_report(ranking, facts)
+    best = report.candidates[0]
+    if report.picked is None:
+        raise AbeRerankError(f"no image could be scored ({best.score.reason}); the images are in {out}")
+    return f"picked seed {best.seed}: {status_line(best.score)}\n{out / 'best.png'}\n{out / 'report.html'}"
 
 
 def _commands(request: Request, ranking: Ranking, out: Path) -> Commands:
     """The command that was run, the one that draws the winner again (at the same batch size, to the bit), and one that
     scores the images again."""
-    from abe_rerank.runs.report_record import Commands
+    from abe_rerank.runs.generated import Commands
 
     best = ranking.candidates[0]
     redraw = None

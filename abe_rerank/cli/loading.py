@@ -8,8 +8,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import torch
-
     from abe_rerank.drawing.pipelines import Pipeline
     from abe_rerank.reranker import Reranker
 
@@ -24,30 +22,28 @@ def load_models(
     *,
     shown: bool = True,
 ) -> tuple[Pipeline, Reranker]:
-    """The text-to-image pipeline and the reranker, with a progress bar on stderr if it is to be ``shown``."""
+    """The text-to-image pipeline and the reranker, on one device and with one dtype.
+
+    A progress bar stands on stderr if it is to be ``shown``.
+    """
     from tqdm import tqdm
 
     form = "{desc}: {n_fmt}/{total_fmt} [{elapsed}]"
     with tqdm(total=3, desc="loading libraries", bar_format=form, leave=False, disable=not shown) as bar:
         quiet_libraries()
-        from abe_rerank.backbones.devices import choose
         from abe_rerank.drawing.pipelines import load_pipeline
 
-        place = choose(device, dtype)
-        step(bar, "loading the text-to-image model")
-        pipeline = load_pipeline(model, place.device, place.dtype)
         step(bar, "loading the backbone")
-        reranker = load_reranker(backbone, scorer, place.device, place.dtype, image_size)
+        reranker = load_reranker(backbone, scorer, device, dtype, image_size)
+        step(bar, "loading the text-to-image model")
+        place = reranker.scorer.backbone
+        pipeline = load_pipeline(model, place.device, place.dtype)
         bar.update()
     return pipeline, reranker
 
 
 def load_reranker(
-    backbone: str | None,
-    scorer: str,
-    device: str | torch.device | None,
-    dtype: str | torch.dtype | None,
-    image_size: str | None = None,
+    backbone: str | None, scorer: str, device: str | None, dtype: str | None, image_size: str | None = None
 ) -> Reranker:
     """The reranker on its backbone."""
     quiet_libraries()

@@ -13,9 +13,9 @@ def parse(prompt: str, as_json: bool) -> None:
 
     spec = as_spec(prompt)
     if as_json:
-        from abe_rerank.runs.build import parse_record
+        from abe_rerank.runs.records import ParseRecord
 
-        say(parse_record(spec).model_dump_json(indent=1))
+        say(ParseRecord.of(spec).model_dump_json(indent=1))
     else:
         say(describe(spec))
 

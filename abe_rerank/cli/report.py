@@ -42,12 +42,11 @@ def is_evaluation(folder: Path) -> bool:
 
 
 def _one_prompt(folder: Path, assets: bool) -> None:
-    from abe_rerank.report.folder import read_run, write_views
-    from abe_rerank.runs.build import pixels_sha256
+    from abe_rerank.report.views import write_views
+    from abe_rerank.runs.generated_folder import changed_images, read_generated
 
-    record, images = read_run(folder)
-    for candidate, image in zip(record.candidates, images, strict=True):
-        if pixels_sha256(image) != candidate.pixels_sha256:
-            note(f"warning: {folder / candidate.image} is not the image that was scored")
+    record, images = read_generated(folder)
+    for name in changed_images(record, images):
+        note(f"warning: {folder / name} is not the image that was scored")
     write_views(folder, record, images, linked=assets)
     say(f"{folder / 'report.html'}\n{folder / 'contact_sheet.png'}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,8 +19,6 @@ from abe_rerank.text import table
 if TYPE_CHECKING:
     from abe_rerank.reranker import Reranker
     from abe_rerank.types import Score
-
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,19 @@ def rows_of(images: Sequence[Path], prompt: str | None, manifest: Path | None) -
         rows = [Row(path, prompt) for path in _files(images)]
     if not rows:
         raise UsageError(f"no images in {manifest or ', '.join(map(str, images))}")
+    _check_there(rows)
     return rows
+
+
+def _check_there(rows: Sequence[Row]) -> None:
+    """Say, before any model is loaded, which files are missing. Raises UsageError if all are."""
+    files = list(dict.fromkeys(row.image for row in rows))
+    missing = [file for file in files if not os.path.lexists(file)]
+    if not missing:
+        return
+    if len(missing) == len(files):
+        raise UsageError(f"no such image file: {missing[0]}" + (f" (nor {len(files) - 1} more)" if files[1:] else ""))
+    note(f"warning: {len(missing)} of {len(files)} image files are missing, the first: {missing[0]}")
 
 
 def score_rows(reranker: Reranker, rows: Iterable[Row], chunk: int = CHUNK) -> Iterator[Scored]:
@@ -70,7 +81,7 @@ def score(reranker: Reranker, rows: Sequence[Row], top_k: int | None, as_json: b
     from tqdm import tqdm
 
     from abe_rerank.drawing.prompt_fit import prompt_warnings
-    from abe_rerank.reranker import rounding_warning
+    from abe_rerank.scoring.ranking import rounding_warning
 
     backbone = reranker.scorer.backbone
     for warning in prompt_warnings([row.prompt for row in rows], backbone):
@@ -99,7 +110,7 @@ def _ranked(results: Iterable[Scored]) -> list[Scored]:
 
 def _as_text(ranked: dict[str, list[Scored]], failed: Sequence[Scored]) -> str:
     from abe_rerank.report.sentences import status_line
-    from abe_rerank.runs.build import score_record
+    from abe_rerank.runs.records import ScoreRecord
 
     blocks = []
     for prompt, results in ranked.items():
@@ -109,7 +120,7 @@ def _as_text(ranked: dict[str, list[Scored]], failed: Sequence[Scored]) -> str:
             cells = [f"{cosine(pair.margin)} {pair.verdict}" for pair in result.score.pairs]
             lines.append([str(rank), str(result.row.image), cosine(result.score.value), *cells])
         unbound = [result.score for result in results if result.score.status == "nothing to bind"]
-        heading = [table([prompt], []), *(status_line(score_record(score)) for score in unbound[:1])]
+        heading = [table([prompt], []), *(status_line(ScoreRecord.of(score)) for score in unbound[:1])]
         blocks.append("\n".join(heading) + "\n" + table(["rank", "image", "score", *pairs], lines))
     if failed:
         lines = [[str(result.row.image), result.score.reason or ""] for result in failed]
@@ -118,23 +129,28 @@ def _as_text(ranked: dict[str, list[Scored]], failed: Sequence[Scored]) -> str:
 
 
 def _as_json(ranked: dict[str, list[Scored]], failed: Sequence[Scored], stamp: str) -> str:
-    from abe_rerank.runs.build import score_record
+    from abe_rerank.runs.records import ScoreRecord
 
     rows: list[dict[str, object]] = []
     for prompt, results in ranked.items():
         for rank, result in enumerate(results, start=1):
-            record = score_record(result.score).model_dump(mode="json")
+            record = ScoreRecord.of(result.score).model_dump(mode="json")
             rows.append({"image": str(result.row.image), "prompt": prompt, "rank": rank, "score": record})
     failures = [{"image": str(r.row.image), "prompt": r.row.prompt, "reason": r.score.reason} for r in failed]
-    return json.dumps({"schema_version": 1, "scorer": stamp, "rows": rows, "failed": failures}, ensure_ascii=False)
+    return json.dumps({"schema_version": 2, "scorer": stamp, "rows": rows, "failed": failures}, ensure_ascii=False)
 
 
 def _files(images: Sequence[Path]) -> list[Path]:
-    """The files themselves, and the image files inside folders, in the order of their names."""
+    """The files themselves, and the image files inside folders, by their names; what is left out is said."""
+    from abe_rerank.images import pictures_in
+
     found: list[Path] = []
     for path in images:
-        if path.is_dir():
-            found += sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
+        if os.path.isdir(path):
+            pictures, left_out = pictures_in(path)
+            found += pictures
+            for line in left_out:
+                note(f"warning: left out {line}")
         else:
             found.append(path)
     return found

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from abe_rerank.cli.report import is_evaluation
-from abe_rerank.cli.terminal import cosine, say
+from abe_rerank.cli.terminal import cosine, note, say
 from abe_rerank.errors import UsageError
 from abe_rerank.text import printable, table
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from abe_rerank.runs.report_record import CandidateRecord, Report
+    from abe_rerank.runs.generated import CandidateRecord, Report
 
 WIDEST = 56
 """Columns of a picture at most; a column is one pixel, a line two."""
@@ -28,14 +28,16 @@ def show(folder: Path, rank: int | None, plain: bool) -> None:
     """
     from rich.console import Console
 
-    from abe_rerank.report.folder import read_run
+    from abe_rerank.runs.generated_folder import changed_images, read_generated
 
     if is_evaluation(folder):
         raise UsageError(f"{folder} is a run of evaluate; see it with abe-rerank summarize or abe-rerank report")
-    report, images = read_run(folder)
-    rank = rank or report.picked or 1
+    report, images = read_generated(folder)
+    rank = (report.picked or 1) if rank is None else rank
     if not 1 <= rank <= len(images):
         raise UsageError(f"{folder} has images of rank 1 to {len(images)}, not {rank}")
+    for name in changed_images(report, images):
+        note(f"warning: {folder / name} is not the image that was scored")
     console = Console(highlight=False)
     say(f"{printable(report.prompt)}\n")
     if not plain and console.is_terminal and console.color_system is not None:

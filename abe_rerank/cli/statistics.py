@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from abe_rerank.cli.terminal import say
+from abe_rerank.cli.terminal import note, say
 from abe_rerank.errors import UsageError
 from abe_rerank.evaluation.tables import FORMATS, Format
 
 
 def summarize(runs: Sequence[Path], form: str | None, as_json: bool) -> None:
     """Print the summary of one or more runs."""
-    from abe_rerank.evaluation.summary import summarize as run
+    from abe_rerank.evaluation.summary import gone_note, load, summary_of_all
     from abe_rerank.evaluation.summary_tables import show_summary
 
     chosen = format_of(form, as_json)
-    say(show_summary(run(runs), chosen))
+    loaded = [load(folder) for folder in runs]
+    for line in filter(None, map(gone_note, loaded)):
+        note(line)
+    say(show_summary(summary_of_all(loaded), chosen))
 
 
 def compare(run_a: Path, run_b: Path, metric: str, top: int, form: str | None, as_json: bool) -> None:

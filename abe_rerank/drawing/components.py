@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from abe_rerank.backbones.model_files import has_vocabulary, json_object, refuse_own_code, weight_files
+from abe_rerank.backbones.model_files import WeightFiles, has_vocabulary, json_object, refuse_own_code, weight_files
 from abe_rerank.backbones.weights import check_complete, refusal
 from abe_rerank.errors import AbeRerankError, UsageError
 
@@ -59,26 +59,30 @@ def read_index(folder: Path) -> Index:
 
 
 def load_networks(
-    parts: Iterable[Part], dtype: torch.dtype, variant: str | None = None, allow_pickle: bool = False
+    parts: Sequence[Part], dtype: torch.dtype, variant: str | None = None, allow_pickle: bool = False
 ) -> dict[str, torch.nn.Module]:
     """The components that are networks, by their names, on the CPU.
 
     ``variant`` counts for the parts that have it, the others give their plain weights. Raises UsageError for tensors
     that are missing, unexpected or wrongly shaped, and what :func:`weight_files` raises.
     """
+    files = check_files(parts, variant, allow_pickle)
+    return {part.name: _load(part, dtype, files[part.name]) for part in parts if part.name in files}
+
+
+def check_files(parts: Iterable[Part], variant: str | None, allow_pickle: bool) -> dict[str, WeightFiles]:
+    """The weight files of each part that is a network. Raises UsageError as :func:`load_networks` does."""
     import torch
 
-    networks = {}
-    found = False
+    files = {}
     for part in parts:
         refuse_own_code(part.folder)
         if issubclass(part.kind, torch.nn.Module):
             has_variant = variant is not None and any(part.folder.glob(f"*.{variant}*"))
-            found |= has_variant
-            networks[part.name] = _load(part, dtype, variant if has_variant else None, allow_pickle)
-    if variant is not None and not found:
+            files[part.name] = weight_files(part.folder, variant if has_variant else None, allow_pickle)
+    if variant is not None and all(found.variant != variant for found in files.values()):
         raise UsageError(f"no part of the model has weights of the variant {variant!r}; leave it out")
-    return networks
+    return files
 
 
 def _part(path: Path, name: str, entry: list[Any]) -> Part:
@@ -114,11 +118,10 @@ def _class(library: str, kind: str) -> type | None:
     return found if inspect.isclass(found) else None
 
 
-def _load(part: Part, dtype: torch.dtype, variant: str | None, allow_pickle: bool) -> torch.nn.Module:
+def _load(part: Part, dtype: torch.dtype, weights: WeightFiles) -> torch.nn.Module:
     import transformers
 
     what = f"{part.name} ({part.folder})"
-    weights = weight_files(part.folder, variant, allow_pickle)
     ours = issubclass(part.kind, transformers.PreTrainedModel)
     options: dict[str, Any] = {
         dtype_keyword("transformers" if ours else "diffusers"): dtype,

@@ -12,7 +12,7 @@ from abe_rerank import builtin
 from abe_rerank.backbones.devices import choose
 from abe_rerank.backbones.hub import fetched, split_revision
 from abe_rerank.backbones.weights import check_finite, hushed, refusal
-from abe_rerank.drawing.components import INDEX, dtype_keyword, load_networks, read_index
+from abe_rerank.drawing.components import INDEX, check_files, dtype_keyword, load_networks, read_index
 from abe_rerank.errors import AbeRerankError, UsageError
 
 if TYPE_CHECKING:
@@ -109,19 +109,24 @@ def _model_folder(model: str | Path | None, variant: str | None, allow_pickle: b
 
 
 def _download(name: str, revision: str | None, variant: str | None, allow_pickle: bool, local: bool) -> Path:
+    """The cached files of a hub model; downloaded where they are not there, unless ``local``."""
     import diffusers
+    from huggingface_hub import snapshot_download
 
+    if local:  # diffusers would ask the hub all the same
+        folder = Path(snapshot_download(name, revision=revision, local_files_only=True))
+        check_files(read_index(folder).parts, variant, allow_pickle)
+        return folder
     loader: Any = diffusers.DiffusionPipeline
-    return Path(
-        loader.download(
+    with hushed():
+        downloaded = loader.download(
             name,
             revision=revision,
             variant=variant,
             use_safetensors=None if allow_pickle else True,
-            local_files_only=local,
             trust_remote_code=False,
         )
-    )
+    return Path(downloaded)
 
 
 def _check_text_to_image(pipeline: Pipeline) -> None:

@@ -19,16 +19,13 @@ from typing import TYPE_CHECKING, Any
 from abe_rerank.backbones.model_files import json_object
 from abe_rerank.drawing.pipelines import Pipeline
 from abe_rerank.errors import AbeRerankError, UsageError, first_line
-from abe_rerank.types import Drawing, NoPicture
+from abe_rerank.types import Drawing, Sample, Samples
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
+    pass
 
 
 LARGEST_SEED = 2**63 - 1
-
-PAINTED_OVER = "painted over by the model's safety checker"
-"""Why such an image is unscored."""
 
 
 class DeviceError(AbeRerankError):
@@ -61,28 +58,6 @@ class Sampling:
             raise UsageError(f"the guidance must be a finite number, got {self.guidance}")
         if self.seed < 0 or self.seed + self.n - 1 > LARGEST_SEED:
             raise UsageError(f"seeds must lie between 0 and {LARGEST_SEED}, got {self.seed}")
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One drawn image and its seed; ``blanked`` if the model's own safety checker painted it over."""
-
-    seed: int
-    image: Image
-    blanked: bool = False
-
-    @property
-    def picture(self) -> Image | NoPicture:
-        """What there is to be scored."""
-        return NoPicture(PAINTED_OVER) if self.blanked else self.image
-
-
-@dataclass(frozen=True)
-class Samples:
-    """The images drawn of one prompt, in the order of their seeds, and how they were drawn."""
-
-    images: tuple[Sample, ...]
-    drawing: Drawing
 
 
 def settle(pipeline: Pipeline, sampling: Sampling) -> Drawing:

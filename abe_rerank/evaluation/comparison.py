@@ -55,8 +55,8 @@ class _Side:
             rows = range(first, end)
         else:
             rows = range(self._chosen[place], self._chosen[place] + 1)
-        found = (result_at(run, images.file[row], images.offset[row]).get("image") for row in rows)
-        return tuple(None if image is None else readable(run.image_path(str(image))) for image in found)
+        found = (result_at(run, images.file[row], images.offset[row]).image for row in rows)
+        return tuple(None if image is None else readable(run.image_path(image)) for image in found)
 
     @cached_property
     def _chosen(self) -> Ints:

@@ -12,9 +12,8 @@ from pydantic import JsonValue
 from abe_rerank.evaluation.judging import Measure
 from abe_rerank.evaluation.plan import Plan
 from abe_rerank.evaluation.sources import Drawn, Found
-from abe_rerank.runs.build import backbone_record, pipeline_record
-from abe_rerank.runs.provenance import versions
-from abe_rerank.runs.results import RunRecord
+from abe_rerank.runs.evaluated import RunRecord
+from abe_rerank.runs.provenance import backbone_record, pipeline_record, versions
 from abe_rerank.suites import as_line
 from abe_rerank.text import readable
 

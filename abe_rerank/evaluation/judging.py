@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from abe_rerank.errors import UsageError
 from abe_rerank.evaluation.plan import Block
 from abe_rerank.evaluation.sources import Taken
-from abe_rerank.runs.results import JudgeResult, OracleResult, Result, terms_of
+from abe_rerank.runs.evaluated import JudgeResult, OracleResult, Result, terms_of
+from abe_rerank.runs.provenance import pixels_sha256
 from abe_rerank.types import NoPicture, Score
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Measure:
                     "prompt": prompt.prompt,
                     "seed": one.seed,
                     "image": one.path,
+                    "pixels_sha256": None if isinstance(one.picture, NoPicture) else pixels_sha256(one.picture),
                     "judge": judgement,
                     "oracle": right,
                     **terms_of(score),

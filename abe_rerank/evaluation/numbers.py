@@ -5,13 +5,13 @@ from __future__ import annotations
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from math import isfinite
 from sys import intern
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from abe_rerank.runs.evaluated import Result
 from abe_rerank.runs.reading import RunFolder, damaged, lines
 from abe_rerank.types import Status
 
@@ -21,7 +21,6 @@ Ints = NDArray[np.int64]
 STATUSES: tuple[Status, ...] = ("scored", "nothing to bind", "unscored")
 SCORED, NOTHING, UNSCORED = range(3)
 EXAMPLES = 5
-_MOST = 2**40
 
 
 class Prompt(NamedTuple):
@@ -74,13 +73,17 @@ class Images:
 
 @dataclass(frozen=True)
 class RunNumbers:
-    """The prompts of a run that have all their images, and the numbers of these; ``unfinished`` counts the others."""
+    """The prompts of a run that have all their images, and the numbers of these; ``unfinished`` counts the others.
+
+    ``gone`` are the images drawn by the run that are there no more.
+    """
 
     run: RunFolder
     prompts: tuple[Prompt, ...]
     images: Images
     unfinished: int
     unscored: tuple[Unscored, ...]
+    gone: tuple[str, ...] = ()
 
 
 @dataclass
@@ -109,77 +112,56 @@ def read_numbers(run: RunFolder) -> RunNumbers:
     so are prompts whose candidates have a gap.
     """
     columns, prompts, unscored = _Columns(), dict[int, Prompt](), list[Unscored]()
+    gone: list[str] = []
+    drawn = run.record.text_to_image is not None
     appends = [getattr(columns, name).append for name in _NAMES]
-    for line in lines(run):
-        try:
-            index, candidate, prompt = _key(line.fields)
-            row = _numbers(line.fields)
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            missing = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-            raise damaged(run.files[line.file], line.number, missing) from None
-        if prompts.setdefault(index, prompt) != prompt:
-            raise damaged(run.files[line.file], line.number, f"prompt {index} is another one than in the lines before")
-        for append, number in zip(appends, (index, candidate, *row, line.file, line.offset, line.number), strict=True):
+    for file, line in lines(run):
+        result = line.result
+        assert result is not None
+        prompt = Prompt(result.prompt_id, intern(result.category), result.prompt)
+        if prompts.setdefault(result.index, prompt) != prompt:
+            what = f"prompt {result.index} is another one than in the lines before"
+            raise damaged(run.files[file], line.number, what)
+        row = (result.index, result.candidate, *_numbers(result), file, line.start, line.number)
+        for append, number in zip(appends, row, strict=True):
             append(number)
-        if row[0] == UNSCORED and len(unscored) < EXAMPLES:
-            unscored.append(Unscored(prompts[index], candidate, str(line.fields.get("reason"))))
-    return _whole(run, prompts, columns, tuple(unscored))
+        if result.status == "unscored" and len(unscored) < EXAMPLES:
+            unscored.append(Unscored(prompts[result.index], result.candidate, str(result.reason)))
+        if drawn and result.image is not None and not run.image_file(result.image).is_file():
+            gone.append(result.image)
+    return _whole(run, prompts, columns, tuple(unscored), tuple(gone))
 
 
 _NAMES = tuple(f.name for f in fields(Images))
 
 
-def _key(line: Mapping[str, Any]) -> tuple[int, int, Prompt]:
-    """(index, candidate, prompt) of a line."""
-    index, candidate = line["index"], line["candidate"]
-    if type(index) is not int or type(candidate) is not int or not (0 <= index < _MOST and 0 <= candidate < _MOST):
-        raise ValueError("index and candidate must be whole numbers from 0")
-    prompt = Prompt(line["prompt_id"], line["category"], line["prompt"])
-    if not all(isinstance(text, str) for text in prompt):
-        raise ValueError("prompt_id, category and prompt must be texts")
-    return index, candidate, prompt._replace(category=intern(prompt.category))
+def _numbers(result: Result) -> tuple[float, ...]:
+    """Of a result: status, value, pairs, bound, calibrated, probability, judge, right."""
+    likely = [pair.probability for pair in result.pairs if pair.probability is not None]
+    judged = result.judge is not None and result.judge.status == "scored"
+    right = None if result.oracle is None else result.oracle.right
+    return (
+        STATUSES.index(result.status),
+        _nan(result.value),
+        len(result.pairs),
+        sum(pair.verdict == "bound" for pair in result.pairs),
+        len(likely),
+        sum(likely),
+        _nan(result.judge.value if judged and result.judge is not None else None),
+        _nan(right),
+    )
 
 
-def _numbers(line: Mapping[str, Any]) -> tuple[float, ...]:
-    """Of a line: status, value, pairs, bound, calibrated, probability, judge, right."""
-    status, value = _status(line["status"]), _number(line["value"], "value")
-    if (status == UNSCORED) != (value != value):
-        raise ValueError('value must be null exactly where the status is "unscored"')
-    pairs, bound, calibrated, probability = line["pairs"], 0, 0, 0.0
-    for pair in pairs:
-        bound += pair["verdict"] == "bound"
-        likely = pair["probability"]
-        if likely is not None:
-            calibrated += 1
-            probability += _number(likely, "probability")
-    judge, oracle = line["judge"], line["oracle"]
-    says = float("nan")
-    if judge is not None and _status(judge["status"]) == SCORED:
-        says = _number(judge["value"], "the judge's value")
-    right = None if oracle is None else oracle["right"]
-    if right is not None and not isinstance(right, bool):
-        raise ValueError("the oracle's right must be true, false or null")
-    verdict = float("nan") if right is None else float(right)
-    return status, value, len(pairs), bound, calibrated, probability, says, verdict
-
-
-def _status(text: object) -> int:
-    if text not in STATUSES:
-        raise ValueError(f"unknown status {text!r}")
-    return STATUSES.index(text)
-
-
-def _number(value: object, name: str) -> float:
-    """A number of a line, nan for null."""
-    if value is None:
-        return float("nan")
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not isfinite(value):
-        raise ValueError(f"{name} must be a number or null")
-    return float(value)
+def _nan(value: float | None) -> float:
+    return float("nan") if value is None else float(value)
 
 
 def _whole(
-    run: RunFolder, prompts: Mapping[int, Prompt], columns: _Columns, unscored: Sequence[Unscored]
+    run: RunFolder,
+    prompts: Mapping[int, Prompt],
+    columns: _Columns,
+    unscored: Sequence[Unscored],
+    gone: tuple[str, ...],
 ) -> RunNumbers:
     """The rows of prompts that are all there, sorted, with prompts renumbered in their order."""
     images = Images(**{name: np.array(getattr(columns, name)) for name in _NAMES})
@@ -194,7 +176,7 @@ def _whole(
     kept = images.where(np.repeat(whole, counts))
     kept.prompt[:] = places[np.repeat(whole, counts)]
     there = tuple(prompts[int(index)] for index in indices[whole])
-    return RunNumbers(run, there, kept, max(run.record.prompts, len(indices)) - len(there), tuple(unscored))
+    return RunNumbers(run, there, kept, max(run.record.prompts, len(indices)) - len(there), tuple(unscored), gone)
 
 
 def _refuse_contradictions(run: RunFolder, images: Images) -> None:

@@ -10,10 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
+from abe_rerank.runs.evaluated import Key
 from abe_rerank.suites import SuitePrompt
-
-Key = tuple[int, int]
-"""(index of the prompt, index of the image among those of the prompt), both from 0."""
 
 
 @dataclass(frozen=True)

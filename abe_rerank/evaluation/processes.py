@@ -43,7 +43,7 @@ class World:
 
     @property
     def is_first(self) -> bool:
-        """Whether this process is the one that speaks and writes what is everybody's."""
+        """Whether this process is the one that prints, and writes what all share."""
         return self.rank == 0
 
     def by_first(self, work: Callable[[], T]) -> T:
@@ -72,7 +72,7 @@ class World:
             PartialState().wait_for_everyone()
 
     def leave(self) -> None:
-        """End the talk between the processes."""
+        """Close the connection between the processes."""
         if self.processes > 1:
             from accelerate import PartialState
 

@@ -31,14 +31,29 @@ SEED = 0
 
 def summarize(folders: Sequence[Path]) -> Summary:
     """The runs in ``folders``. Raises UsageError and AbeRerankError, naming the file, for what cannot be read."""
-    return Summary(level=LEVEL, seed=SEED, runs=tuple(summary_of(load(folder)) for folder in folders))
+    return summary_of_all([load(folder) for folder in folders])
+
+
+def summary_of_all(runs: Sequence[RunNumbers]) -> Summary:
+    """The summary of runs that are read already."""
+    return Summary(level=LEVEL, seed=SEED, runs=tuple(map(summary_of, runs)))
+
+
+def gone_note(numbers: RunNumbers) -> str | None:
+    """A line on the images of a run that are there no more; None if all are."""
+    if not numbers.gone:
+        return None
+    return (
+        f"warning: images of {readable(numbers.run.path)} that are gone: {len(numbers.gone)}, the first "
+        f"{numbers.gone[0]}; its evaluate, started again, draws them again"
+    )
 
 
 def load(folder: Path) -> RunNumbers:
     """The numbers of the run in a folder. Raises UsageError if it has no finished prompt."""
     numbers = read_numbers(open_run(folder))
     if not numbers.prompts:
-        raise UsageError(f"no prompt of the run {folder} is finished; go on with it by abe-rerank evaluate")
+        raise UsageError(f"no prompt of the run {folder} is finished; start its abe-rerank evaluate again to finish it")
     return numbers
 
 

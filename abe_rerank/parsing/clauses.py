@@ -2,39 +2,42 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from abe_rerank.parsing.lexicon import lemma
 from abe_rerank.parsing.phrases import Phrase, noun_phrase
 from abe_rerank.parsing.scene_words import PARTITIVES
+from abe_rerank.parsing.tags import PHRASE, POSSESSIVE, STOP, Tag, tags
 from abe_rerank.parsing.words import Word
 
+_OPENING_PHRASE = tags("DJ#NEGR")
 
-@dataclass
-class Item:
+
+class Item(NamedTuple):
     """A noun phrase (``phrase`` set) or a single word, by the index of its first word."""
 
     at: int
-    tag: str
+    tag: Tag
     phrase: Phrase | None = None
 
 
 def items_of(words: list[Word]) -> list[Item]:
-    """Cut tagged words into noun phrases (tag "P") and single words with their own tag."""
+    """Cut tagged words into noun phrases (tag ``PHRASE``) and single words with their own tag."""
     items: list[Item] = []
     at = 0
     while at < len(words):
-        tag = words[at].tag
-        phrase = _whole_phrase(words, at) if tag in "DJ#NEGR" else None
+        tag = words[at].tag or STOP
+        phrase = _whole_phrase(words, at) if tag in _OPENING_PHRASE else None
         if phrase is None:
             items.append(Item(at, tag))
             at += 1
             continue
-        items.append(Item(at, "P", phrase))
-        at = phrase.end
-        if at < len(words) and words[at].tag == "'" and not phrase.headless:
-            phrase.possessive = True
-            at += 1
+        end = phrase.end
+        if end < len(words) and words[end].tag == POSSESSIVE and not phrase.headless:
+            phrase = phrase._replace(possessive=True)
+            end += 1
+        items.append(Item(at, PHRASE, phrase))
+        at = end
     return items
 
 
@@ -48,8 +51,9 @@ def _whole_phrase(words: list[Word], at: int) -> Phrase | None:
     inner = noun_phrase(words, phrase.end + 1)
     if inner is None or inner.headless:
         return phrase
-    inner.start = phrase.start
-    inner.modifiers = phrase.modifiers + inner.modifiers
-    inner.number = phrase.number if inner.number is None else inner.number
-    inner.determiner = phrase.determiner if inner.determiner is None else inner.determiner
-    return inner
+    return inner._replace(
+        start=phrase.start,
+        modifiers=phrase.modifiers + inner.modifiers,
+        number=phrase.number if inner.number is None else inner.number,
+        determiner=phrase.determiner if inner.determiner is None else inner.determiner,
+    )

@@ -1,10 +1,12 @@
 # ruff: noqa: SIM905 - word lists read best as text
 """The closed classes of English: determiners, prepositions, auxiliaries, and the fixed phrases that act as one word.
 
-Tags are single letters; :mod:`abe_rerank.parsing.tagger` explains them.
+The letters are those of :class:`abe_rerank.parsing.tags.Tag`.
 """
 
 from __future__ import annotations
+
+from abe_rerank.parsing.tags import Tag
 
 _WORDS = {
     "D": "a an the this these those some any several many few both all each every another other various numerous "
@@ -80,7 +82,7 @@ IRREGULAR_PARTICIPLES = frozenset(
 )
 
 
-def _table() -> dict[str, str]:
+def _table() -> dict[str, tuple[Tag, ...]]:
     table: dict[str, str] = {}
     for tag, words in _WORDS.items():
         table.update(dict.fromkeys(words.split(), tag))
@@ -99,7 +101,7 @@ def _table() -> dict[str, str]:
             "'": "'",
         }
     )
-    return table
+    return {text: tuple(map(Tag, letters)) for text, letters in table.items()}
 
 
-CLOSED: dict[str, str] = _table()
+CLOSED: dict[str, tuple[Tag, ...]] = _table()

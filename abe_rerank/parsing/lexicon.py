@@ -12,6 +12,7 @@ from functools import cache, lru_cache
 from importlib.resources import files
 
 from abe_rerank.parsing.closed_class import CLOSED, IRREGULAR_PARTICIPLES
+from abe_rerank.parsing.tags import ADJECTIVE, ADVERB, ING, NOUN, NUMBER, PARTICIPLE, VALUES, VERB, Tag
 from abe_rerank.types import Kind
 
 COUNTABLE_COLOURS = frozenset(
@@ -23,7 +24,7 @@ _UNMARKED_PLURALS = frozenset(
     "sheep fish deer people cattle police jeans pants trousers shorts glasses scissors goggles".split()
 )
 _SHAPE_VALUES = frozenset("heart star diamond arrow ring cross crescent moon flower leaf cloud".split())
-_CATEGORY = {"ADJ": "J", "NOUN": "N", "PROPN": "N", "VERB": "V", "ADV": "R"}
+_CATEGORY = {"ADJ": ADJECTIVE, "NOUN": NOUN, "PROPN": NOUN, "VERB": VERB, "ADV": ADVERB}
 MARKERS: dict[str, Kind] = {
     "shaped": "shape",
     "sized": "size",
@@ -39,6 +40,10 @@ MARKERS: dict[str, Kind] = {
 }
 
 
+Phrases = dict[str, dict[str, list[tuple[list[str], Tag]]]]
+"""Entries of several words, each with the tag of the whole: by their first word and their second, longest first."""
+
+
 @dataclass(frozen=True)
 class Lexicon:
     """The word lists, all in lower case; multi-word entries are joined by single spaces."""
@@ -49,9 +54,9 @@ class Lexicon:
     shapes: frozenset[str]
     shape_nouns: frozenset[str]
     materials: frozenset[str]
-    phrases: dict[str, tuple[tuple[tuple[str, ...], str], ...]]
-    usual: dict[str, str]
-    captions: dict[str, str]
+    phrases: Phrases
+    usual: dict[str, Tag]
+    captions: dict[str, Tag]
 
 
 def _entries(name: str) -> list[str]:
@@ -60,13 +65,13 @@ def _entries(name: str) -> list[str]:
     return [entry for entry in (part.strip() for part in body.split(",")) if entry]
 
 
-def _tag_list(name: str) -> dict[str, str]:
+def _tag_list(name: str) -> dict[str, Tag]:
     text = files("abe_rerank.parsing").joinpath("data", name).read_text(encoding="utf-8")
-    usual: dict[str, str] = {}
-    tag = ""
+    usual: dict[str, Tag] = {}
+    tag = NOUN
     for line in text.splitlines():
         if line.startswith("["):
-            tag = line[1]
+            tag = Tag(line[1])
         elif not line.startswith("#"):
             usual.update(dict.fromkeys(line.split(), tag))
     return usual
@@ -103,23 +108,19 @@ def lexicon() -> Lexicon:
     )
 
 
-def _phrases(kinds: dict[str, Kind]) -> dict[str, tuple[tuple[tuple[str, ...], str], ...]]:
-    """Multi-word entries by their first word, longest first, each with the tag of the whole."""
-    found: dict[str, set[tuple[tuple[str, ...], str]]] = {}
-
-    def add(text: str, tag: str) -> None:
-        parts = tuple(text.split())
+def _phrases(kinds: dict[str, Kind]) -> Phrases:
+    entries: set[tuple[str, Tag]] = {(text, ADJECTIVE) for text in kinds}
+    entries |= {(text, tag[0]) for text, tag in CLOSED.items()}
+    for compound in _entries("compounds.txt"):
+        entries |= {(compound, NOUN), (plural(compound), NOUN)}
+    found: Phrases = {}
+    for parts, tag in sorted((text.split(), tag) for text, tag in entries):
         if len(parts) > 1:
-            found.setdefault(parts[0], set()).add((parts, tag))
-
-    for entry in _entries("compounds.txt"):
-        add(entry, "N")
-        add(plural(entry), "N")
-    for text in kinds:
-        add(text, "J")
-    for text, tag in CLOSED.items():
-        add(text, tag)
-    return {first: tuple(sorted(group, key=lambda g: (-len(g[0]), g))) for first, group in found.items()}
+            found.setdefault(parts[0], {}).setdefault(parts[1], []).append((parts, tag))
+    for following in found.values():
+        for group in following.values():
+            group.sort(key=lambda entry: -len(entry[0]))
+    return found
 
 
 def plural(noun: str) -> str:
@@ -177,64 +178,66 @@ def _dictionary() -> dict[str, dict[str, tuple[str, ...]]]:
 
 
 @lru_cache(maxsize=65536)
-def tags_of(low: str) -> str:
+def tags_of(low: str) -> tuple[Tag, ...]:
     """The possible tags of a lower-case word, the usual one first (see :mod:`abe_rerank.parsing.tagger`)."""
     if low in CLOSED:
         return CLOSED[low]
     lex = lexicon()
     entry = _dictionary().get(low, {})
-    usual = lex.usual.get(low, "")
+    usual = lex.usual.get(low)
     options = dict.fromkeys([usual] if usual else [])
     if low in lex.kinds:
-        options = dict.fromkeys("NJ" if _is_substance(low, usual) else "J")
-    options |= dict.fromkeys(tag for tag in "NJVR" if tag in {_CATEGORY.get(pos) for pos in entry})
-    return "".join(dict.fromkeys(_verb_form(low, tag) for tag in options)) or _guess(low)
+        options = dict.fromkeys((NOUN, ADJECTIVE) if _is_substance(low, usual) else (ADJECTIVE,))
+    options |= dict.fromkeys(
+        tag for tag in (NOUN, ADJECTIVE, VERB, ADVERB) if tag in {_CATEGORY.get(pos) for pos in entry}
+    )
+    return tuple(dict.fromkeys(_verb_form(low, tag) for tag in options)) or _guess(low)
 
 
-def _is_substance(low: str, usual: str) -> bool:
+def _is_substance(low: str, usual: Tag | None) -> bool:
     """Is a listed value first of all a noun: a material or a shape ("glass", "square")?"""
     lex = lexicon()
     if low in lex.shape_nouns:
         return low not in lex.shapes
-    noun = usual == "N" or "NOUN" in _dictionary().get(low, {"NOUN": ()})
-    return low in lex.materials and usual != "J" and noun
+    noun = usual == NOUN or "NOUN" in _dictionary().get(low, {"NOUN": ()})
+    return low in lex.materials and usual != ADJECTIVE and noun
 
 
-def _verb_form(low: str, tag: str) -> str:
-    if tag != "V":
+def _verb_form(low: str, tag: Tag) -> Tag:
+    if tag != VERB:
         return tag
     if low.endswith("ing"):
-        return "G"
-    return "E" if low in IRREGULAR_PARTICIPLES or low.endswith("ed") else "V"
+        return ING
+    return PARTICIPLE if low in IRREGULAR_PARTICIPLES or low.endswith("ed") else VERB
 
 
-def _guess(low: str) -> str:
+def _guess(low: str) -> tuple[Tag, ...]:
     """Tags of a word in no list, by its ending."""
     if "-" in low:
         return _guess_hyphenated(low)
     if low.endswith("ly"):
-        return "R"
+        return (ADVERB,)
     if low.endswith("ing"):
-        return "GN"
+        return ING, NOUN
     if low.endswith("ed") and len(low) > 4:
-        return "EJ"
+        return PARTICIPLE, ADJECTIVE
     if low.endswith(("ish", "less", "ful", "ous", "like", "esque", "ical")) and len(low) > 5:
-        return "J"
+        return (ADJECTIVE,)
     if low.endswith(("ian", "ean", "ese", "ic", "ive", "able", "ible", "al", "ary", "ern")) and len(low) > 5:
-        return "JN"
-    return "N"
+        return ADJECTIVE, NOUN
+    return (NOUN,)
 
 
-def _guess_hyphenated(low: str) -> str:
+def _guess_hyphenated(low: str) -> tuple[Tag, ...]:
     stem, _, last = low.rpartition("-")
     if last in MARKERS or last in ("like", "free", "style", "themed", "inspired", "looking"):
-        return "J"
+        return (ADJECTIVE,)
     if lexicon().kinds.get(last) == "colour" or last in ("old", "tall", "high", "long", "wide", "colored", "coloured"):
-        return "J"
-    tags = tags_of(last) if last else "N"
-    if tags[0] in "EGJ":
-        return "J"
-    return "JN" if stem and tags_of(stem.split("-")[0])[0] in "J#" else "N"
+        return (ADJECTIVE,)
+    if last and tags_of(last)[0] in VALUES:
+        return (ADJECTIVE,)
+    qualified = bool(stem) and tags_of(stem.split("-")[0])[0] in (ADJECTIVE, NUMBER)
+    return (ADJECTIVE, NOUN) if qualified else (NOUN,)
 
 
 @lru_cache(maxsize=65536)

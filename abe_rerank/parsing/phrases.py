@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from abe_rerank.parsing.closed_class import NEGATORS, NUMBER_VALUES
 from abe_rerank.parsing.lexicon import COUNTABLE_COLOURS, kind_of, lexicon, tags_of
 from abe_rerank.parsing.scene_words import UNBOUND
+from abe_rerank.parsing.tags import (
+    ADJECTIVE,
+    ADVERB,
+    AND,
+    COMMA,
+    DETERMINER,
+    ING,
+    JOINING,
+    MARK,
+    NOUN,
+    NUMBER,
+    PARTICIPLES,
+    STOP,
+    tags,
+)
 from abe_rerank.parsing.words import Word
 
 _LOOKAHEAD = 12
+_VALUES_OR_ADVERB = tags("JEGR")
+_LEADING = tags("JEGR,C")
+_BETWEEN_MODIFIERS = tags("R,C:")
+_BEFORE_ACTION = tags("NBH")
+_JOINED_PARTICIPLES = tags("C,EG")
 
 
-@dataclass
-class Phrase:
+class Phrase(NamedTuple):
     """A noun phrase as word indices: ``[start, end)`` of the whole, ``[head, end)`` of the head (empty if there
     is none).
     """
@@ -21,7 +40,7 @@ class Phrase:
     start: int
     end: int
     head: int
-    modifiers: list[int] = field(default_factory=list)
+    modifiers: tuple[int, ...] = ()
     number: int | None = None
     determiner: int | None = None
     possessive: bool = False
@@ -31,61 +50,67 @@ class Phrase:
         """True for a phrase without a noun ("a red" in "a red and a blue ball")."""
         return self.head == self.end
 
+    @property
+    def opened(self) -> bool:
+        """True for a phrase with a determiner or a number."""
+        return self.determiner is not None or self.number is not None
+
 
 def noun_phrase(words: list[Word], start: int) -> Phrase | None:
     """The noun phrase that starts at ``start``, or None. One with a determiner or number but no noun is headless."""
+    modifiers: list[int] = []
+    number = determiner = None
     at = start
-    count = len(words)
-    phrase = Phrase(start, start, start)
-    while at < count:
+    while at < len(words):
         tag = words[at].tag
-        if tag == "D" and not phrase.modifiers:
-            phrase.determiner = at
-        elif tag == "#":
-            phrase.number = at
-        elif tag == "J" or (tag in "EG" and _modifies(words, at, at > start)):
-            phrase.modifiers.append(at)
-        elif tag == "N":
-            return _with_head(words, phrase, at)
-        elif not (tag in "R,C:" and _continues(words, at, phrase)):
+        if tag == DETERMINER and not modifiers:
+            determiner = at
+        elif tag == NUMBER:
+            number = at
+        elif tag == ADJECTIVE or (tag in PARTICIPLES and _modifies(words, at, at > start)):
+            modifiers.append(at)
+        elif tag == NOUN:
+            return _with_head(words, Phrase(start, start, start, tuple(modifiers), number, determiner), at)
+        elif not (tag in _BETWEEN_MODIFIERS and _continues(words, at, start, modifiers)):
             break
         at += 1
-    return _without_noun(words, phrase)
+    return _without_noun(words, Phrase(start, start, start, tuple(modifiers), number, determiner))
 
 
 def _modifies(words: list[Word], at: int, inside: bool) -> bool:
     """A participle is a premodifier inside a phrase or at its start, if a noun follows without a determiner
     between.
     """
-    following = words[at + 1].tag if at + 1 < len(words) else "."
-    before = words[at - 1].tag if at else "."
-    if not inside and before in (
-        "NBH,C" if words[at].tag == "G" else "NBH"
-    ):  # "cats watching birds", "is playing chess"
+    following = words[at + 1].tag if at + 1 < len(words) else STOP
+    before = words[at - 1].tag if at else STOP
+    acting = before in _BEFORE_ACTION or (words[at].tag == ING and before in JOINING)
+    if not inside and acting:  # "cats watching birds", "is playing chess"
         return False
-    return following in "NJ" or (inside and following in "C,EG" and leads_to_noun(words, at + 1))
+    return following in (NOUN, ADJECTIVE) or (
+        inside and following in _JOINED_PARTICIPLES and leads_to_noun(words, at + 1)
+    )
 
 
-def _continues(words: list[Word], at: int, phrase: Phrase) -> bool:
+def _continues(words: list[Word], at: int, start: int, modifiers: list[int]) -> bool:
     """Do an adverb, a comma, "and" or a stray hyphen at ``at`` stand inside the premodifiers?"""
     tag = words[at].tag
-    following = words[at + 1].tag if at + 1 < len(words) else "."
-    if tag == "R":
-        return following in "JEGR" and (at == phrase.start or leads_to_noun(words, at + 1))
-    last_is_modifier = bool(phrase.modifiers) and phrase.modifiers[-1] == at - 1
-    if tag == ":":
-        return words[at].low == "-" and last_is_modifier and following == "N"
-    comma_and = tag == "," and following == "C"
+    following = words[at + 1].tag if at + 1 < len(words) else STOP
+    if tag == ADVERB:
+        return following in _VALUES_OR_ADVERB and (at == start or leads_to_noun(words, at + 1))
+    last_is_modifier = bool(modifiers) and modifiers[-1] == at - 1
+    if tag == MARK:
+        return words[at].low == "-" and last_is_modifier and following == NOUN
+    comma_and = tag == COMMA and following == AND
     return (
-        (last_is_modifier or words[at - 1].tag == ",")
-        and (following in "JEGR" or comma_and or _noun_attribute(words, at + 1))
+        (last_is_modifier or words[at - 1].tag == COMMA)
+        and (following in _VALUES_OR_ADVERB or comma_and or _noun_attribute(words, at + 1))
         and leads_to_noun(words, at + 1)
     )
 
 
 def _noun_attribute(words: list[Word], at: int) -> bool:
     """Is the word a noun that is an attribute here: a material, shape or colour noun with another noun after it."""
-    return at + 1 < len(words) and words[at].tag == "N" and words[at + 1].tag == "N" and attribute_noun(words[at])
+    return at + 1 < len(words) and words[at].tag == NOUN and words[at + 1].tag == NOUN and attribute_noun(words[at])
 
 
 def attribute_noun(word: Word) -> bool:
@@ -100,16 +125,16 @@ def leads_to_noun(words: list[Word], at: int) -> bool:
     """
     for k in range(at, min(at + _LOOKAHEAD, len(words))):
         tag = words[k].tag
-        if tag == "N":
+        if tag == NOUN:
             return True
-        if tag not in "JEGR,C":
+        if tag not in _LEADING:
             return k > at and countable_value(words[k - 1])
     return False
 
 
 def countable_value(word: Word) -> bool:
     """Is an adjective also a noun for a thing: "an orange", "a square"?"""
-    return word.low in COUNTABLE_COLOURS or (word.tag == "J" and word.low in lexicon().shape_nouns)
+    return word.low in COUNTABLE_COLOURS or (word.tag == ADJECTIVE and word.low in lexicon().shape_nouns)
 
 
 def _with_head(words: list[Word], phrase: Phrase, at: int) -> Phrase:
@@ -117,54 +142,47 @@ def _with_head(words: list[Word], phrase: Phrase, at: int) -> Phrase:
     the head.
     """
     end = at
-    while end < len(words) and words[end].tag == "N":
+    while end < len(words) and words[end].tag == NOUN:
         end += 1
     if end < len(words) and words[end].low in COUNTABLE_COLOURS and all(map(attribute_noun, words[at:end])):
         end += 1
     head = at
     while head < end - 1 and attribute_noun(words[head]):
-        phrase.modifiers.append(head)
         head += 1
+    modifiers = (*phrase.modifiers, *range(at, head))
     if head == end - 1 and attribute_noun(words[head]) and _shared_noun(words, end):
-        phrase.modifiers.append(head)
         rest = noun_phrase(words, end + 1)
         if rest is not None and not rest.headless:
-            phrase.modifiers += rest.modifiers
-            phrase.head, phrase.end = rest.head, rest.end
-            return phrase
-        phrase.modifiers.pop()
-    phrase.head, phrase.end = head, end
-    return phrase
+            return phrase._replace(modifiers=(*modifiers, head, *rest.modifiers), head=rest.head, end=rest.end)
+    return phrase._replace(modifiers=modifiers, head=head, end=end)
 
 
 def _shared_noun(words: list[Word], at: int) -> bool:
     """Does "and" at ``at`` join two attributes of one noun: "a wood and metal chair"?"""
-    if at + 1 >= len(words) or words[at].tag != "C":
+    if at + 1 >= len(words) or words[at].tag != AND:
         return False
     material = words[at - 1].low in lexicon().materials and kind_of(words[at + 1].low) in ("material", "colour")
-    return _noun_attribute(words, at + 1) or (material and words[at + 1].tag == "J" and leads_to_noun(words, at + 1))
+    return _noun_attribute(words, at + 1) or (
+        material and words[at + 1].tag == ADJECTIVE and leads_to_noun(words, at + 1)
+    )
 
 
 def _without_noun(words: list[Word], phrase: Phrase) -> Phrase | None:
     """A phrase whose modifiers end without a noun: the last may be one itself ("an orange"), else it is headless."""
-    opened = phrase.determiner is not None or phrase.number is not None
-    if not opened and not phrase.modifiers:
+    if not phrase.opened and not phrase.modifiers:
         return None
     one = phrase.number is not None and bool(phrase.modifiers) and phrase.number > phrase.modifiers[-1]
-    for last in reversed(phrase.modifiers if opened and not one else []):  # "a large orange one" is no orange
+    for last in reversed(phrase.modifiers if phrase.opened and not one else ()):  # "a large orange one" is no orange
         if countable_value(words[last]) or (last == phrase.modifiers[-1] and _noun_like(words[last].low)):
-            phrase.modifiers = [k for k in phrase.modifiers if k < last]
-            phrase.head, phrase.end = last, last + 1
-            return phrase
-    if not opened:
+            return phrase._replace(modifiers=tuple(k for k in phrase.modifiers if k < last), head=last, end=last + 1)
+    if not phrase.opened:
         return None
     last = max([phrase.determiner or phrase.start, phrase.number or phrase.start, *phrase.modifiers])
-    phrase.head = phrase.end = last + 1
-    return phrase
+    return phrase._replace(head=last + 1, end=last + 1)
 
 
 def _noun_like(low: str) -> bool:
-    return "N" in tags_of(low) and kind_of(low) not in ("colour", "size") and low not in UNBOUND
+    return NOUN in tags_of(low) and kind_of(low) not in ("colour", "size") and low not in UNBOUND
 
 
 def negated(words: list[Word], phrase: Phrase) -> bool:

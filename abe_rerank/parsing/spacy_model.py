@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 from abe_rerank.errors import UsageError
 from abe_rerank.parsing.lexicon import kind_of, lemma, lexicon
+from abe_rerank.parsing.scene import Scene, Thing, Value
 from abe_rerank.parsing.scene_words import FRAMES, MADE, PLACES, PROPERTY_KINDS, STYLES
-from abe_rerank.parsing.things import Scene, Thing
+from abe_rerank.parsing.spec import spec_of
+from abe_rerank.parsing.tags import ADJECTIVE, ADVERB, AND, BE, DETERMINER, MARK, PREPOSITION, PRONOUN, VERB
 from abe_rerank.parsing.words import Word
 from abe_rerank.types import Spec
 
@@ -44,18 +46,18 @@ def load(model: str) -> Language:
 def words_of_doc(doc: Doc) -> list[Word]:
     """One word for each token of a parsed document, so that word and token indices agree."""
     tags = {
-        "PUNCT": ":",
-        "DET": "D",
-        "ADP": "I",
-        "VERB": "V",
-        "AUX": "B",
-        "CCONJ": "C",
-        "PRON": "O",
-        "ADV": "R",
-        "SPACE": ":",
+        "PUNCT": MARK,
+        "DET": DETERMINER,
+        "ADP": PREPOSITION,
+        "VERB": VERB,
+        "AUX": BE,
+        "CCONJ": AND,
+        "PRON": PRONOUN,
+        "ADV": ADVERB,
+        "SPACE": MARK,
     }
     return [
-        Word(token.text, token.lower_, token.idx, token.idx + len(token.text), tags.get(token.pos_, "J"))
+        Word(token.text, token.lower_, token.idx, token.idx + len(token.text), tags.get(token.pos_, ADJECTIVE))
         for token in doc
     ]
 
@@ -69,10 +71,7 @@ def parse_with(model: str, prompt: str) -> Spec:
 
 def spec_of_doc(doc: Doc) -> Spec:
     """The Spec of a document with tags, heads and dependency labels."""
-    from abe_rerank.parsing.parser import spec_of
-
-    words = words_of_doc(doc)
-    return spec_of(doc.text, words, DependencyBinder(doc, words).run())
+    return spec_of(doc.text, DependencyBinder(doc, words_of_doc(doc)).run())
 
 
 class DependencyBinder:
@@ -81,15 +80,14 @@ class DependencyBinder:
     def __init__(self, doc: Doc, words: list[Word]) -> None:
         self.doc = doc
         self.scene = Scene(words)
-        self.things: dict[int, Thing] = {}
+        self.things: dict[int, int] = {}  # the number of a token's thing
 
     def run(self) -> Scene:
         """Collect every object, then bind attributes and relate objects."""
         nouns = [token for token in self.doc if token.pos_ in _NOUNS and token.dep_ != "compound"]
         for token in nouns:
             if self._is_object(token):
-                self.things[token.i] = self._thing(token)
-        self.scene.things = list(self.things.values())
+                self.things[token.i] = self.scene.add(self._thing(token))
         for token in nouns:
             self._bind(token)
         for token in self.doc:
@@ -119,14 +117,13 @@ class DependencyBinder:
         while first > 0 and self._extends_head(self.doc[first - 1], token):
             first -= 1
         left = [child.i for child in token.lefts if child.dep_ != "poss" or child.i > token.left_edge.i]
-        thing = Thing(first, token.i + 1, min([first, *left]))
+        count, negated = None, token.dep_ == "pobj" and token.head.lower_ == "without"
         for child in token.children:
             if child.dep_ == "nummod" and child.i < token.i:
-                thing.count = child.i
+                count = child.i
             elif child.dep_ == "neg" or (child.dep_ == "det" and child.lower_ == "no"):
-                thing.negated = True
-        thing.negated = thing.negated or (token.dep_ == "pobj" and token.head.lower_ == "without")
-        return thing
+                negated = True
+        return Thing(first, token.i + 1, min([first, *left]), count, negated)
 
     def _extends_head(self, before: Token, token: Token) -> bool:
         lex = lexicon()
@@ -142,7 +139,7 @@ class DependencyBinder:
         made_from = self._made_from(token)
         if made_from is not None and made_from.i in self.things:
             owner = self.things[made_from.i]
-            owner.add(token.i, token.i, "material")
+            self.scene.attach((owner,), Value(token.i, token.i, "material"))
         if owner is None:
             return
         for value in self._values(token):
@@ -189,7 +186,7 @@ class DependencyBinder:
             *(other for other in token.conjuncts if other.i > token.i and other.pos_ not in ("VERB", "AUX")),
         ]
 
-    def _add(self, thing: Thing, value: Token) -> None:
+    def _add(self, thing: int, value: Token) -> None:
         """Add an attribute; a hyphenated word is one, and a colour takes the word that shades it."""
         first = last = value.i
         while last + 2 < len(self.doc) and self.doc[last + 1].text == "-" and not self.doc[last + 1].whitespace_:
@@ -200,9 +197,9 @@ class DependencyBinder:
         if shade is not None and self._shades(shade):
             first -= 1
         if first == last:
-            self.scene.bind([thing], value.i)
+            self.scene.bind((thing,), value.i)
         else:
-            thing.add(first, last, kind_of(self.doc[first : last + 1].text))
+            self.scene.attach((thing,), Value(first, last, kind_of(self.doc[first : last + 1].text)))
 
     def _owner(self, token: Token) -> Token | None:
         """Whose property a property noun is: "a cow with a glass texture", "the ball's colour", "the colour of
@@ -250,5 +247,5 @@ class DependencyBinder:
         subject = self.things.get(governor.i) if governor is not None else None
         for child in prep.children:
             target = self.things.get(child.i)
-            if child.dep_ == "pobj" and target is not None:
+            if child.dep_ == "pobj" and subject is not None and target is not None:
                 self.scene.relate(subject, prep.i, target)

@@ -1,4 +1,4 @@
-"""From character spans of a prompt to the token indices of any Hugging Face tokenizer.
+"""From the tokens of any Hugging Face tokenizer to their character spans in a prompt, and windows of whole phrases.
 
 Fast tokenizers give character offsets; where there are none (SigLIP's SentencePiece, slow tokenizers) the pieces are
 aligned with the text, byte by byte, so that lower-casing, dropped punctuation, byte fallback and unknown pieces
@@ -8,7 +8,6 @@ are survived.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from abe_rerank.errors import UsageError
@@ -21,21 +20,6 @@ if TYPE_CHECKING:
 _SENTENCE_END = re.compile(r"[.!?;\n。][\"')\]]*\s+")
 _CLAUSE_END = re.compile(r"[,:)\u2013\u2014]\s+")
 _GAP = re.compile(r"\s+")
-
-
-def token_indices(tokenizer: PreTrainedTokenizerBase, text: str, spans: Iterable[Span]) -> list[list[int]]:
-    """The indices of the tokens that cover each character span.
-
-    The indices point into ``tokenizer(text)["input_ids"]`` with its special tokens, neither padded nor
-    truncated. A token
-    belongs to a span if it covers at least one of its characters; a span of white space, or of text that the tokenizer
-    drops, gives [].
-    """
-    offsets = token_offsets(tokenizer, text)
-    found = []
-    for start, end in spans:
-        found.append([k for k, (left, right) in enumerate(offsets) if left < end and start < right and left < right])
-    return found
 
 
 def token_offsets(tokenizer: PreTrainedTokenizerBase, text: str) -> list[Span]:

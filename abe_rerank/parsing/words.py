@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from abe_rerank.parsing.lexicon import COUNTABLE_COLOURS, MARKERS, kind_marker, lexicon, tags_of
+from abe_rerank.parsing.tags import ADJECTIVE, NOUN, STOP, Tag
+from abe_rerank.types import Span
 
 if TYPE_CHECKING:
-    from spacy.tokens import Doc, Token
+    from spacy.tokens import Doc
 
     Tokenize = Callable[[str], Doc]
 
@@ -19,13 +22,13 @@ _LONG_RUN = re.compile(rf"\S{{{_RUN + 1},}}")
 
 
 class Word:
-    """One word of the prompt: its text, lower-case form, character span and tag (see
-    :mod:`abe_rerank.parsing.tagger`).
+    """One word of the prompt: its text, lower-case form, character span and tag, None before
+    :func:`abe_rerank.parsing.tagger.tag` has set it.
     """
 
     __slots__ = ("end", "low", "start", "tag", "text")
 
-    def __init__(self, text: str, low: str, start: int, end: int, tag: str = "") -> None:
+    def __init__(self, text: str, low: str, start: int, end: int, tag: Tag | None = None) -> None:
         self.text = text
         self.low = low
         self.start = start
@@ -44,33 +47,38 @@ def words_of(text: str, tokenize: Tokenize) -> list[Word]:
     """
     joined: list[Word] = []
     glue = False
-    for token, start in _tokens(text, tokenize):
-        token_text = token.text
-        if token_text.isspace():
-            if "\n" in token_text:
-                joined.append(Word(token_text, "\n", start, start + len(token_text), "."))
+    for start, end in _tokens(text, tokenize):
+        token = text[start:end]
+        if token.isspace():
+            if "\n" in token:
+                joined.append(Word(token, "\n", start, end, STOP))
             glue = False
             continue
-        if joined and joined[-1].end == start and _joins(joined[-1], token_text, glue):
+        if joined and joined[-1].end == start and _joins(joined[-1], token, glue):
             last = joined[-1]
-            last.end = start + len(token_text)
-            last.text = text[last.start : last.end]
-            last.low += token.lower_
-            glue = token_text in _HYPHENS
+            last.end = end
+            last.text = text[last.start : end]
+            last.low += token.lower()
+            glue = token in _HYPHENS
             continue
-        joined.append(Word(token_text, token.lower_.replace("\u2019", "'"), start, start + len(token_text)))
+        joined.append(Word(token, token.lower().replace("\u2019", "'"), start, end))
         glue = False
     return _merge_phrases(joined, text)
 
 
-def _tokens(text: str, tokenize: Tokenize) -> Iterator[tuple[Token, int]]:
-    """Every token with the index of its first character."""
-    start = 0
-    for match in _LONG_RUN.finditer(text):
-        for cut in range(match.start(), match.end(), _RUN):
-            yield from ((token, start + token.idx) for token in tokenize(text[start:cut]))
-            start = cut
-    yield from ((token, start + token.idx) for token in tokenize(text[start:]))
+def _tokens(text: str, tokenize: Tokenize) -> list[Span]:
+    """The characters of every token."""
+    cuts = [
+        0,
+        *(cut for match in _LONG_RUN.finditer(text) for cut in range(match.start(), match.end(), _RUN)),
+        len(text),
+    ]
+    found: list[Span] = []
+    for left, right in pairwise(cuts):
+        if left < right:
+            places = tokenize(text[left:right]).to_array(["IDX", "LENGTH"]).tolist()
+            found += [(left + at, left + at + length) for at, length in places]
+    return found
 
 
 def _joins(last: Word, token_text: str, glue: bool) -> bool:
@@ -85,19 +93,20 @@ def _joins(last: Word, token_text: str, glue: bool) -> bool:
 def _merge_phrases(words: list[Word], text: str) -> list[Word]:
     table = lexicon().phrases
     merged: list[Word] = []
-    at = 0
-    while at < len(words):
+    at, count = 0, len(words)
+    while at < count:
         word = words[at]
-        for parts, tag in table.get(word.low, ()):
-            size = len(parts)
-            if all(at + k < len(words) and words[at + k].low == parts[k] for k in range(1, size)):
-                end = words[at + size - 1].end
-                merged.append(Word(text[word.start : end], " ".join(parts), word.start, end, tag))
-                at += size
-                break
-        else:
-            merged.append(word)
-            at += 1
+        following = table.get(word.low)
+        if following is not None and at + 1 < count and words[at + 1].low in following:
+            for parts, tag in following[words[at + 1].low]:
+                end = at + len(parts)
+                if [other.low for other in words[at:end]] == parts:
+                    last = words[end - 1].end
+                    word = Word(text[word.start : last], " ".join(parts), word.start, last, tag)
+                    at = end - 1
+                    break
+        merged.append(word)
+        at += 1
     return _merge_colours(merged, text)
 
 
@@ -111,10 +120,10 @@ def _merge_colours(words: list[Word], text: str) -> list[Word]:
         last = merged[-1] if merged else None
         if last is None:
             merged.append(word)
-        elif (last.low in lex.colour_modifiers and last.tag in ("", "J") and _shaded(words, at)) or (
+        elif (last.low in lex.colour_modifiers and last.tag in (None, ADJECTIVE) and _shaded(words, at)) or (
             word.low in MARKERS and kind_marker(f"{last.low}-{word.low}") and _next(words, at) not in ("like", "as")
         ):
-            merged[-1] = Word(text[last.start : word.end], f"{last.low} {word.low}", last.start, word.end, "J")
+            merged[-1] = Word(text[last.start : word.end], f"{last.low} {word.low}", last.start, word.end, ADJECTIVE)
         else:
             merged.append(word)
     return merged
@@ -132,7 +141,7 @@ def _shaded(words: list[Word], at: int) -> bool:
     if low not in COUNTABLE_COLOURS:
         return True
     following = _next(words, at)
-    return following[:1].isalpha() and tags_of(following)[0] in "NJ"
+    return following[:1].isalpha() and tags_of(following)[0] in (NOUN, ADJECTIVE)
 
 
 _SHINY = frozenset(

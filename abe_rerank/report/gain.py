@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import comb
 
 from abe_rerank.report.sentences import in_place
-from abe_rerank.runs.report_record import CandidateRecord
+from abe_rerank.runs.generated import CandidateRecord
 
 
 @dataclass(frozen=True)

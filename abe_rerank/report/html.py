@@ -11,7 +11,7 @@ from abe_rerank.report.pages import render_page
 from abe_rerank.report.pictures import data_uri
 from abe_rerank.report.sections import Page, View, sections
 from abe_rerank.report.sentences import pieces
-from abe_rerank.runs.report_record import Report
+from abe_rerank.runs.generated import Report
 
 ASSETS = ("base.css", "report.css", "heat.js", "copy.js", "report.js")
 

@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from abe_rerank.report.sentences import competitor, mark
-from abe_rerank.runs.report_record import CandidateRecord, PairRecord
+from abe_rerank.runs.generated import CandidateRecord
+from abe_rerank.runs.records import HeatRecord, PairRecord
 from abe_rerank.types import Box, Span
-
-
-@dataclass(frozen=True)
-class Heat:
-    """A patch map as base64 of one byte a patch, row by row, 255 the strongest."""
-
-    rows: int
-    columns: int
-    levels: str
-
-    @classmethod
-    def of(cls, strengths: np.ndarray) -> Heat:
-        """The map of strengths [rows, columns] in [0, 1]."""
-        levels = np.rint(255 * np.clip(strengths, 0, 1)).astype(np.uint8)
-        rows, columns = levels.shape
-        return cls(rows, columns, b64encode(levels.tobytes()).decode("ascii"))
 
 
 @dataclass(frozen=True)
@@ -37,7 +21,7 @@ class Overlay:
     span: Span
     word: str
     role: str
-    heat: Heat
+    heat: HeatRecord
     box: Box
     window: Box
     caption: str
@@ -54,7 +38,7 @@ class Frame:
 
 def region_strengths(pair: PairRecord) -> np.ndarray:
     """The object's region [rows, columns], 1 where it weighs most."""
-    weights = np.asarray(pair.region.weights, dtype=np.float64)
+    weights = pair.region.heat.values
     top = weights.max(initial=0.0)
     return weights / top if top > 0 else np.zeros_like(weights)
 
@@ -64,7 +48,7 @@ def contrast_strengths(pair: PairRecord) -> np.ndarray | None:
     whichever direction, 0 where it does not. None where the scorer has no such map."""
     if pair.contrast is None:
         return None
-    contrast = np.asarray(pair.contrast, dtype=np.float64)
+    contrast = pair.contrast.values
     top = np.abs(contrast).max(initial=0.0)
     return np.clip(contrast / top, 0, 1) if top > 0 else np.zeros_like(contrast)
 
@@ -91,7 +75,7 @@ def _overlay(number: int, span: Span, pair: PairRecord) -> Overlay:
     is_object = span == pair.object_span
     strengths = None if is_object else contrast_strengths(pair)
     role, word = ("object", pair.object) if strengths is None else ("attribute", pair.attribute)
-    heat = Heat.of(region_strengths(pair) if strengths is None else strengths)
+    heat = HeatRecord.of(region_strengths(pair) if strengths is None else strengths, low=0.0, high=1.0)
     return Overlay(number, span, word, role, heat, pair.region.box, pair.region.window, caption(pair, role))
 
 

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from pydantic import JsonValue, ValidationError
+from pydantic import JsonValue
 
 from abe_rerank.evaluation.numbers import Prompt, RunNumbers
 from abe_rerank.report.sentences import brief, claim, mark
-from abe_rerank.runs.reading import damaged, lines
-from abe_rerank.runs.results import PairResult, Result
+from abe_rerank.runs.evaluated import Result
+from abe_rerank.runs.reading import lines
+from abe_rerank.runs.records import PairRecord
 
 MOST_MAPS = 10_000
 """Runs with more images than this are shown without patch maps, with the frames alone, so that the page stays light."""
@@ -47,12 +48,9 @@ def maps_fit(runs: Sequence[RunNumbers]) -> bool:
 def _images_of(numbers: RunNumbers, page_folder: Path, maps: bool) -> Mapping[Prompt, list[JsonValue]]:
     """The images of each finished prompt, in the order of candidates."""
     found: dict[Prompt, list[Result]] = {prompt: [] for prompt in numbers.prompts}
-    for line in lines(numbers.run):
-        try:
-            result = Result.model_validate(line.fields)
-        except ValidationError as error:
-            file, problem = numbers.run.files[line.file], error.errors()[0]
-            raise damaged(file, line.number, f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}") from None
+    for _, line in lines(numbers.run):
+        result = line.result
+        assert result is not None
         prompt = Prompt(result.prompt_id, result.category, result.prompt)
         if prompt in found:
             found[prompt].append(result)
@@ -76,7 +74,7 @@ def image_data(result: Result, source: str | None, maps: bool) -> Data:
     places: dict[tuple[str, str], int] = {}
     pairs: list[JsonValue] = []
     for pair in result.pairs:
-        key = (pair.object, pair.heat.levels)
+        key = (pair.object, pair.region.heat.levels)
         if key not in places:
             places[key] = len(objects)
             objects.append(_object_data(pair, maps))
@@ -94,7 +92,7 @@ def image_data(result: Result, source: str | None, maps: bool) -> Data:
     }
 
 
-def _pair_data(pair: PairResult, place: int) -> Data:
+def _pair_data(pair: PairRecord, place: int) -> Data:
     return {
         "verdict": pair.verdict,
         "mark": mark(pair),
@@ -107,11 +105,11 @@ def _pair_data(pair: PairResult, place: int) -> Data:
     }
 
 
-def _object_data(pair: PairResult, maps: bool) -> Data:
-    heat = pair.heat
-    data: dict[str, Any] = {"name": pair.object, "box": [_rounded(edge) for edge in heat.box]}
+def _object_data(pair: PairRecord, maps: bool) -> Data:
+    region, heat = pair.region, pair.region.heat
+    data: dict[str, Any] = {"name": pair.object, "box": [_rounded(edge) for edge in region.box]}
     if maps:
-        window = [_rounded(edge) for edge in heat.window]
+        window = [_rounded(edge) for edge in region.window]
         data |= {"window": window, "rows": heat.rows, "columns": heat.columns, "levels": heat.levels}
     return data
 

@@ -15,8 +15,8 @@ from abe_rerank.files import write_whole
 from abe_rerank.report.pages import render_page
 from abe_rerank.report.run_data import Data, data_of, maps_fit
 from abe_rerank.report.run_sentences import NAMES, difference_found, found, metric_name, p_value
-from abe_rerank.runs.report_record import ModelRecord
-from abe_rerank.runs.results import RunRecord
+from abe_rerank.runs.evaluated import RunRecord
+from abe_rerank.runs.records import ModelRecord
 from abe_rerank.text import readable, words_of
 
 ASSETS = ("base.css", "run.css", "heat.js", "copy.js", "run.js")

@@ -3,56 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
-from abe_rerank.runs.report_record import ParseRecord, Report, ScoreRecord
+from abe_rerank.runs.generated import Report
+from abe_rerank.runs.records import PairRecord, ParseRecord, ScoreRecord
 from abe_rerank.types import Verdict
 
 SIGNS: dict[Verdict, str] = {"bound": "✓", "swapped": "⇄", "weak": "~", "not found": "✗"}
-
-
-class Pair(Protocol):
-    """What is said of a pair, whichever record it comes from."""
-
-    @property
-    def attribute(self) -> str:
-        """The asked value."""
-        ...
-
-    @property
-    def object(self) -> str:
-        """What it was asked on."""
-        ...
-
-    @property
-    def competitor(self) -> str:
-        """The strongest other value."""
-        ...
-
-    @property
-    def evidence(self) -> float:
-        """A cosine."""
-        ...
-
-    @property
-    def margin(self) -> float:
-        """A difference of cosines."""
-        ...
-
-    @property
-    def verdict(self) -> Verdict:
-        """What these mean."""
-        ...
-
-    @property
-    def probability(self) -> float | None:
-        """Of the asked value."""
-        ...
-
-    @property
-    def competitor_probability(self) -> float | None:
-        """Of the competitor in its place."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -65,7 +21,7 @@ class Piece:
     span: tuple[int, int] = (0, 0)
 
 
-def sentence(pair: Pair) -> str:
+def sentence(pair: PairRecord) -> str:
     """What a verdict means for one pair, as a reader would say it."""
     if pair.verdict == "bound":
         return f"{pair.attribute} is on the {pair.object}"
@@ -76,7 +32,7 @@ def sentence(pair: Pair) -> str:
     return f"no {pair.object} was found"
 
 
-def claim(pair: Pair) -> str:
+def claim(pair: PairRecord) -> str:
     """The sentence with its numbers: "yellow is on the cylinder: 0.97; red would fit it 0.04".
 
     The numbers are probabilities where the scorer is calibrated, else evidence. What was not found has none.
@@ -89,19 +45,19 @@ def claim(pair: Pair) -> str:
     return f"{sentence(pair)}: {asked}; {competitor(pair)} would fit it {rival}"
 
 
-def numbers(pair: Pair) -> tuple[str, str]:
+def numbers(pair: PairRecord) -> tuple[str, str]:
     """The asked value's and the competitor's probability, or their evidence where there is no probability."""
     if pair.probability is not None and pair.competitor_probability is not None:
         return f"{pair.probability:.2f}", f"{pair.competitor_probability:.2f}"
     return f"{pair.evidence:+.3f}", f"{pair.evidence - pair.margin:+.3f}"
 
 
-def competitor(pair: Pair) -> str:
+def competitor(pair: PairRecord) -> str:
     """The strongest competitor in words; where no value competes, it is the noun without one."""
     return pair.competitor or f"“{pair.object}” alone"
 
 
-def mark(pair: Pair) -> str:
+def mark(pair: PairRecord) -> str:
     """The verdict in a word or two, to stand on a picture."""
     if pair.verdict == "swapped":
         return f"{SIGNS['swapped']} {pair.competitor}, not {pair.attribute}"
@@ -110,7 +66,7 @@ def mark(pair: Pair) -> str:
     return f"{SIGNS[pair.verdict]} {pair.attribute}{'?' if pair.verdict == 'weak' else ''}"
 
 
-def brief(pair: Pair) -> str:
+def brief(pair: PairRecord) -> str:
     """What stands behind a verdict's name in a list."""
     return sentence(pair) if pair.verdict == "swapped" else f"{pair.attribute} {pair.object}"
 

@@ -10,7 +10,8 @@ from abe_rerank.report.lettering import PAPER, SOFT, Line, height_of, write
 from abe_rerank.report.overlays import contrast_strengths, frames_of, region_strengths
 from abe_rerank.report.pictures import pixels, spotlight
 from abe_rerank.report.sentences import brief, claim, competitor, status_line
-from abe_rerank.runs.report_record import CandidateRecord, PairRecord, Report
+from abe_rerank.runs.generated import CandidateRecord, Report
+from abe_rerank.runs.records import PairRecord
 from abe_rerank.types import Box, Verdict
 
 PANEL, GAP, MARGIN = 288, 16, 24

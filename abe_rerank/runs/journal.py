@@ -3,38 +3,38 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from pydantic import ValidationError
-
-from abe_rerank.errors import AbeRerankError, UsageError
-from abe_rerank.evaluation.plan import Key
+from abe_rerank.errors import AbeRerankError
 from abe_rerank.files import write_whole
-from abe_rerank.runs.results import Result
-
-try:
-    import fcntl
-except ImportError:  # not on Windows, where two runs into one folder are noticed by their duplicates only
-    fcntl = None  # type: ignore[assignment]
+from abe_rerank.runs.evaluated import Key, Result
+from abe_rerank.runs.locks import held
+from abe_rerank.runs.reading import damaged, read_lines, scan, way_out
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a line stands: its number from 1, and its bytes [start, end) with the newline."""
+    """Where the line of an image's result stands: its number from 1, and its bytes [start, end) with the newline."""
 
     file: Path
     number: int
     start: int
     end: int
+    image: str | None
 
 
 def results_file(folder: Path, rank: int) -> Path:
     """The file of a process."""
     return folder / "results" / f"rank-{rank:05d}.jsonl"
+
+
+def lock_of(file: Path) -> Path:
+    """The lock that is held while a file of results is written."""
+    return file.with_name(f".{file.name}.lock")
 
 
 def collect(folder: Path, expected: Collection[Key]) -> dict[Key, Place]:
@@ -49,9 +49,10 @@ def collect(folder: Path, expected: Collection[Key]) -> dict[Key, Place]:
         for key, place in _places(file):
             what = f"{file}, line {place.number}: prompt {key[0]}, image {key[1]}"
             if key not in known:
-                raise AbeRerankError(f"{what} is not of this run; {_WAY_OUT}")
+                raise AbeRerankError(f"{what} is not of this run; {way_out(folder)}")
             if key in found:
-                raise AbeRerankError(f"{what} is in line {found[key].number} of {found[key].file} too; {_WAY_OUT}")
+                there = f"line {found[key].number} of {found[key].file}"
+                raise AbeRerankError(f"{what} is in {there} too; {way_out(folder)}")
             found[key] = place
     return found
 
@@ -64,8 +65,12 @@ class Journal:
 
     def add(self, result: Result) -> None:
         """Append a result; when this returns, the line is on the disk. Raises AbeRerankError if that fails."""
+        self.add_line(result.line().encode() + b"\n")
+
+    def add_line(self, line: bytes) -> None:
+        """Append a line with its newline, as :meth:`add` does."""
         with _naming(self._file):
-            rest = result.line().encode() + b"\n"
+            rest = line
             while rest:
                 rest = rest[self._stream.write(rest) :]
             os.fsync(self._stream.fileno())
@@ -76,10 +81,11 @@ def writing(file: Path) -> Iterator[Journal]:
     """Append to a file of results. Raises UsageError if another process does, AbeRerankError if it cannot be opened."""
     with _naming(file):
         file.parent.mkdir(parents=True, exist_ok=True)
-        stream = file.open("ab", buffering=0)  # so that closing writes nothing
-    with stream:
-        _lock(stream, file)
-        yield Journal(stream, file)
+    with held(lock_of(file), file):
+        with _naming(file):
+            stream = file.open("ab", buffering=0)  # so that closing writes nothing
+        with stream:
+            yield Journal(stream, file)
 
 
 def merge(folder: Path, expected: Sequence[Key]) -> Path:
@@ -99,21 +105,54 @@ def merge(folder: Path, expected: Sequence[Key]) -> Path:
     return merged
 
 
-def read_results(file: Path) -> Iterator[Result]:
-    """The results in a merged file, one at a time. Raises AbeRerankError, naming the line, for a damaged one."""
+def merged_places(folder: Path) -> tuple[dict[Key, Place], bool]:
+    """The places of the results in ``results.jsonl``, and whether every line of it is one, each once."""
+    file = folder / "results.jsonl"
+    found: dict[Key, Place] = {}
+    whole = True
+    for line in read_lines(file):
+        if line.result is None or line.result.key in found:
+            whole = False
+        else:
+            found[line.result.key] = Place(file, line.number, line.start, line.end, line.result.image)
+    return found, whole
+
+
+def reopen(folder: Path, keep: Iterable[Place]) -> None:
+    """Make a complete run one that is going on: lines that stand in ``results.jsonl`` alone go back to ``results/``."""
+    with writing(results_file(folder, 0)) as journal:
+        for place in keep:
+            with place.file.open("rb") as stream:
+                stream.seek(place.start)
+                journal.add_line(stream.read(place.end - place.start))
+    (folder / "results.jsonl").unlink(missing_ok=True)
+
+
+def drop(lines: Iterable[tuple[Path, int]]) -> None:
+    """Take lines, by their numbers, out of files. Raises UsageError if another process is writing one."""
+    by_file: dict[Path, set[int]] = {}
+    for file, number in lines:
+        by_file.setdefault(file, set()).add(number)
+    for file, numbers in by_file.items():
+        with held(lock_of(file), file):
+            write_whole(file, _without(file, numbers))
+
+
+def _without(file: Path, numbers: Collection[int]) -> Iterator[bytes]:
     with file.open("rb") as stream:
-        for number, line in enumerate(stream, start=1):
-            yield _parsed(line, file, number, "delete the file and start the run again to have it merged again")
-
-
-_WAY_OUT = "delete the line and start again to have it redone"
+        yield from (raw for number, raw in enumerate(stream, start=1) if number not in numbers)
 
 
 def _places(file: Path) -> Iterator[tuple[Key, Place]]:
     """Key and place of each line of a file; the last is cut off if it was not written to its end."""
-    with _naming(file), file.open("r+b") as stream:
-        _lock(stream, file)
-        yield from _lines(stream, file)
+    with held(lock_of(file), file), _naming(file), file.open("r+b") as stream:
+        for line in scan(stream):
+            if line.result is not None:
+                yield line.result.key, Place(file, line.number, line.start, line.end, line.result.image)
+            elif not line.last:
+                raise damaged(file, line.number, line.flaw)
+            else:
+                os.truncate(stream.fileno(), line.start)
 
 
 @contextmanager
@@ -122,36 +161,9 @@ def _naming(file: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise AbeRerankError(f"cannot write {file}: {error.strerror or error}; see to it and start again") from None
-
-
-def _lines(stream: BinaryIO, file: Path) -> Iterator[tuple[Key, Place]]:
-    size = os.fstat(stream.fileno()).st_size
-    start = number = 0
-    while line := stream.readline():
-        number += 1
-        end = start + len(line)
-        try:
-            if not line.endswith(b"\n"):
-                raise AbeRerankError("the newline is missing")
-            key = _parsed(line, file, number).key
-        except AbeRerankError:
-            if end < size:
-                raise
-            os.truncate(stream.fileno(), start)
-            return
-        yield key, Place(file, number, start, end)
-        start = end
-
-
-def _parsed(line: bytes, file: Path, number: int, way_out: str = _WAY_OUT) -> Result:
-    try:
-        return Result.model_validate_json(line)
-    except ValidationError as error:
-        what = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        field = ".".join(map(str, what["loc"]))
         raise AbeRerankError(
-            f"{file}, line {number}: damaged ({f'{field}: ' if field else ''}{what['msg']}); {way_out}"
+            f"cannot write {file}: {error.strerror or error}; check the free space and the permissions there, then "
+            "start the same command again"
         ) from None
 
 
@@ -165,13 +177,3 @@ def _bytes(places: Mapping[Key, Place], order: Sequence[Key]) -> Iterator[bytes]
     finally:
         for stream in files.values():
             stream.close()
-
-
-def _lock(stream: BinaryIO, file: Path) -> None:
-    """Hold the file until the stream is closed or the process ends. Raises UsageError if another process holds it."""
-    if fcntl is None:
-        return
-    try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise UsageError(f"another process is writing {file}; wait for it or stop it first") from None

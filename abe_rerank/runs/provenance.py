@@ -1,4 +1,4 @@
-"""Hashes of weights and versions of libraries, so that a result says what made it."""
+"""Hashes of weights and pixels, and versions of libraries, so that a result says what made it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,14 @@ from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
+from abe_rerank.runs.records import ModelRecord
+
 if TYPE_CHECKING:
     import torch
+    from PIL.Image import Image
+
+    from abe_rerank.backbones import Backbone
+    from abe_rerank.drawing.pipelines import Pipeline
 
 _LIBRARIES = ("torch", "diffusers", "transformers", "accelerate", "spacy", "numpy", "pillow")
 
@@ -27,6 +33,23 @@ def weights_sha256(modules: Mapping[str, torch.nn.Module]) -> str:
             digest.update(f"{module_name}.{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
             digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
+
+
+def pixels_sha256(image: Image) -> str:
+    """SHA-256 of an image's RGB bytes, row by row."""
+    return hashlib.sha256(image.convert("RGB").tobytes()).hexdigest()
+
+
+def pipeline_record(pipeline: Pipeline, name: str) -> ModelRecord:
+    """The record of a text-to-image pipeline that was asked for by ``name``."""
+    from abe_rerank.drawing.pipelines import modules
+
+    return ModelRecord(name=name, kind=type(pipeline).__name__, weights=weights_sha256(modules(pipeline)))
+
+
+def backbone_record(backbone: Backbone, name: str) -> ModelRecord:
+    """The record of a backbone that was asked for by ``name``."""
+    return ModelRecord(name=name, kind=backbone.kind, weights=backbone.weights_hash)
 
 
 def versions() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The run folders of :mod:`abe_rerank.runs.results`, read line by line: 100,000 results in constant memory.
+"""The folders of evaluation runs, read line by line: 100,000 results in constant memory.
 
 A complete run is read from ``results.jsonl``; one that is going on, or was stopped, from the files under ``results/``,
 where a last line that was cut off in writing is left out.
@@ -6,17 +6,20 @@ where a last line that was cut off in writing is left out.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
+
+from pydantic import ValidationError
 
 from abe_rerank.errors import AbeRerankError, UsageError
-from abe_rerank.runs.evaluation_folder import read_record
-from abe_rerank.runs.results import RunRecord
-
-SCHEMA_VERSION = 1
+from abe_rerank.files import inside
+from abe_rerank.runs.evaluated import Result, RunRecord
+from abe_rerank.runs.records import said_of
+from abe_rerank.runs.version_1 import upgraded
+from abe_rerank.text import readable
 
 
 @dataclass(frozen=True)
@@ -32,15 +35,26 @@ class RunFolder:
         """Where an image of a result lies: drawn ones within the run folder, others where they were."""
         return image if self.record.text_to_image is None else str(self.path / image)
 
+    def image_file(self, image: str) -> Path:
+        """As :meth:`image_path`, to be opened. Raises AbeRerankError for a drawn one that lies outside of the run
+        folder or behind a link.
+        """
+        return Path(image) if self.record.text_to_image is None else inside(self.path, image)
+
 
 @dataclass(frozen=True)
 class Line:
-    """One result: its fields, not checked, and where they stand (file by its number, byte offset, line from 1)."""
+    """A line of results: its number from 1, its bytes [start, end) with the newline, and the result in it.
 
-    fields: Mapping[str, Any]
-    file: int
-    offset: int
+    Where there is none, ``flaw`` says why; ``last`` is true of the last line of a file, which may be cut off.
+    """
+
     number: int
+    start: int
+    end: int
+    last: bool
+    result: Result | None
+    flaw: str = ""
 
 
 def open_run(path: Path) -> RunFolder:
@@ -48,61 +62,117 @@ def open_run(path: Path) -> RunFolder:
     if not path.is_dir():
         raise UsageError(f"there is no run folder {path}; name a folder that abe-rerank evaluate has written")
     record = read_record(path)
-    merged = path / "results.jsonl"
+    merged = inside(path, "results.jsonl")
     if merged.is_file():
         return RunFolder(path, record, (merged,), complete=True)
-    files = tuple(sorted(p for p in (path / "results").glob("*.jsonl") if p.is_file()))
+    files = tuple(sorted(p for p in inside(path, "results").glob("*.jsonl") if p.is_file() and not p.is_symlink()))
     if not files:
-        raise UsageError(f"the run {path} has no results yet; go on with it by abe-rerank evaluate")
+        raise UsageError(f"the run {path} has no results yet; start its abe-rerank evaluate again to have them")
     return RunFolder(path, record, files, complete=False)
 
 
-def lines(run: RunFolder) -> Iterator[Line]:
-    """The results of a run, one at a time. Raises AbeRerankError, naming file and line, for what cannot be read.
+def read_record(folder: Path) -> RunRecord:
+    """The record in ``run.json``.
 
-    In a run that is not complete the last line of a file is left out if it was cut off.
+    Raises UsageError if there is none, or it is damaged, or was edited; AbeRerankError if it is unreadable.
+    """
+    file = inside(folder, "run.json")
+    try:
+        text = file.read_bytes()
+        later = upgraded(text)
+        record = RunRecord.model_validate_json(later or text)
+    except FileNotFoundError:
+        raise UsageError(f"{folder} is no run folder: it has no run.json; name one of evaluate") from None
+    except OSError as error:
+        raise AbeRerankError(f"{file} cannot be read: {error.strerror or error}") from None
+    except ValueError as error:
+        what = said_of(error) if isinstance(error, ValidationError) else str(error)
+        raise UsageError(
+            f"{file} is damaged, or of another version of abe-rerank ({what}); evaluate into another folder"
+        ) from None
+    if later is None and record.seal != record.expected_seal:
+        raise UsageError(
+            f"{file} is damaged: it was edited after the run began; put back what it said, or evaluate into another "
+            "folder"
+        )
+    return record
+
+
+def lines(run: RunFolder) -> Iterator[tuple[int, Line]]:
+    """The results of a run, one at a time, each with the number of its file among ``run.files``.
+
+    Raises AbeRerankError, naming file and line, for what is no result. In a run that is not complete the last line of a
+    file is left out if it was cut off.
     """
     for k, path in enumerate(run.files):
-        try:
-            with path.open("rb") as stream:
-                yield from _lines(stream, path, k, may_be_cut=not run.complete)
-        except OSError as error:
-            raise AbeRerankError(f"{path} cannot be read: {error.strerror or error}") from None
+        for line in read_lines(path):
+            if line.result is not None:
+                yield k, line
+            elif run.complete or not line.last:
+                raise damaged(path, line.number, line.flaw)
 
 
-def result_at(run: RunFolder, file: int, offset: int) -> Mapping[str, Any]:
-    """The fields of the result that :func:`lines` found there."""
+def read_results(run: RunFolder) -> Iterator[Result]:
+    """The results of a complete run. Raises UsageError if it is not, AbeRerankError as :func:`lines` does."""
+    if not run.complete:
+        raise UsageError(f"the run in {run.path} is not complete; start its own command again first")
+    return (line.result for _, line in lines(run) if line.result is not None)
+
+
+def result_at(run: RunFolder, file: int, offset: int) -> Result:
+    """The result that :func:`lines` found there. Raises AbeRerankError if it is there no more."""
     with run.files[file].open("rb") as stream:
         stream.seek(offset)
-        fields: Mapping[str, Any] = json.loads(stream.readline())
-        return fields
+        result, flaw = result_of(stream.readline())
+    if result is None:
+        raise AbeRerankError(f"{run.files[file]} was changed while it was read ({flaw}); start again")
+    return result
 
 
 def damaged(path: Path, number: int, what: str) -> AbeRerankError:
     """The error for a line of results that cannot be used."""
-    return AbeRerankError(f"{path}, line {number}: {what}; evaluate again into a new folder")
+    folder = path.parent if path.name == "results.jsonl" else path.parent.parent
+    return AbeRerankError(f"{path}, line {number}: damaged ({what}); {way_out(folder)}")
 
 
-def _lines(stream: BinaryIO, path: Path, file: int, may_be_cut: bool) -> Iterator[Line]:
-    offset = 0
-    for number, raw in enumerate(stream, start=1):
-        try:
-            fields = _DECODER.decode(raw.decode("utf-8"))
-        except (ValueError, RecursionError) as error:
-            if may_be_cut and not raw.endswith(b"\n"):
-                return
-            raise damaged(path, number, f"not JSON ({error})") from None
-        if not isinstance(fields, dict):
-            raise damaged(path, number, "not an object")
-        if fields.get("schema_version") != SCHEMA_VERSION:
-            version = fields.get("schema_version")
-            raise damaged(path, number, f"schema_version is {version!r}, and this version reads {SCHEMA_VERSION}")
-        yield Line(fields, file, offset, number)
-        offset += len(raw)
+def way_out(folder: Path) -> str:
+    """What to do about damage in a run."""
+    return f"abe-rerank doctor --mend {readable(folder)} removes it, so that evaluate does only that again"
 
 
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no number of JSON")
+def read_lines(path: Path) -> Iterator[Line]:
+    """All lines of a file of results. Raises AbeRerankError if it cannot be read."""
+    try:
+        with path.open("rb") as stream:
+            yield from scan(stream)
+    except OSError as error:
+        raise AbeRerankError(f"{path} cannot be read: {error.strerror or error}") from None
 
 
-_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+def scan(stream: BinaryIO) -> Iterator[Line]:
+    """All lines of a file of results that is open at its beginning."""
+    size = os.fstat(stream.fileno()).st_size
+    start = number = 0
+    while raw := stream.readline():
+        number += 1
+        end = start + len(raw)
+        result, flaw = result_of(raw)
+        yield Line(number, start, end, end >= size, result, flaw)
+        start = end
+
+
+def result_of(raw: bytes) -> tuple[Result | None, str]:
+    """The result in a line, or None and what is wrong with it."""
+    if not raw.endswith(b"\n"):
+        return None, "cut off: the newline is missing"
+    try:
+        return Result.model_validate_json(raw), ""
+    except ValidationError as error:
+        flaw = said_of(error)
+    try:
+        later = upgraded(raw)
+        return (None, flaw) if later is None else (Result.model_validate_json(later), "")
+    except ValidationError as error:
+        return None, said_of(error)
+    except ValueError as error:
+        return None, str(error)

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from abe_rerank.errors import AbeRerankError, UsageError
+from abe_rerank.files import write_whole
 
 FILE = "calibration.json"
 LOST = 0.05
@@ -167,11 +168,9 @@ def write_calibration(folder: Path, calibration: Calibration) -> Path:
     entries = [entry for entry in _entries(path) if entry.key != calibration.key]
     text = json.dumps([asdict(entry) for entry in (*entries, calibration)], indent=1)
     try:
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(text + "\n", encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise AbeRerankError(f"cannot write {path} ({error.strerror}); copy the backbone to your own folder") from error
+        write_whole(path, (text + "\n").encode())
+    except AbeRerankError as error:
+        raise AbeRerankError(f"{error}, or copy the backbone to your own folder") from error
     return path
 
 

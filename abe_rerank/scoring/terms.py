@@ -14,6 +14,7 @@ from torch import Tensor
 
 from abe_rerank.backbones import ImageFeatures
 from abe_rerank.errors import AbeRerankError, UsageError
+from abe_rerank.files import write_whole
 from abe_rerank.scoring import alignment
 from abe_rerank.scoring.phrase_table import PromptTable, TextReadout
 from abe_rerank.scoring.readings import RegionQuery
@@ -90,9 +91,9 @@ def settings_for(folder: Path | None) -> AbeSettings:
 
 
 def write_settings(folder: Path, settings: AbeSettings) -> Path:
-    """Keep settings beside the backbone they were measured for."""
+    """Keep settings beside the backbone they were measured for. Raises AbeRerankError if they cannot be written."""
     path = folder / SETTINGS_FILE
-    path.write_text(json.dumps(asdict(settings), indent=1) + "\n", encoding="utf-8")
+    write_whole(path, (json.dumps(asdict(settings), indent=1) + "\n").encode())
     return path
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from abe_rerank.errors import UsageError
+from abe_rerank.suites.rows import json_lines, json_value, read_text, table_rows
+
+_JSON = (".jsonl", ".json", ".ndjson")
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,10 @@ def read_manifest(path: Path) -> list[Row]:
     for number, record in read_records(path):
         image, prompt = record.get("image"), record.get("prompt")
         if not (isinstance(image, str) and image and isinstance(prompt, str) and prompt.strip()):
-            raise UsageError(f"{path}, line {number}: needs an image and a prompt, as columns or keys of these names")
+            raise UsageError(
+                f"{path}, line {number}: needs an image and a prompt, as columns or keys of these names; "
+                f"found {_found(record)}"
+            )
         rows.append(Row(path.parent / image, prompt, str(record.get("id") or ""), str(record.get("category") or "")))
     return rows
 
@@ -39,26 +42,30 @@ def read_manifest(path: Path) -> list[Row]:
 def read_records(path: Path) -> Iterator[tuple[int, dict[str, object]]]:
     """(line number, record) of each row of a CSV or JSONL file; a line of JSONL that is no object gives an empty one.
 
-    Raises UsageError, naming the line, for what cannot be read.
+    A JSON file may be one list of records too, which are counted in place of lines. The columns of a table may be
+    parted by commas, tabs, semicolons or bars. Raises UsageError, naming the line, for what cannot be read.
     """
+    text = read_text(path)
+    if path.suffix.lower() not in _JSON:
+        for number, cells in table_rows(text, str(path), known=("image", "prompt")):
+            yield number, dict(cells)
+        return
+    whole = text.lstrip().startswith("[")
+    values = enumerate(_listed(text, path), start=1) if whole else json_lines(text, str(path))
+    for number, value in values:
+        yield number, value if isinstance(value, dict) else {}
+
+
+def _listed(text: str, path: Path) -> list[object]:
+    """The records of a file that is one JSON list; lines of JSON that are lists each are none."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be read: {error}") from None
-    yield from _json_lines(text, path) if path.suffix.lower() in (".jsonl", ".json", ".ndjson") else _csv_lines(text)
+        value = json_value(text, str(path))
+    except UsageError:
+        return [value for _, value in json_lines(text, str(path))]
+    return value if isinstance(value, list) else [value]
 
 
-def _csv_lines(text: str) -> Iterator[tuple[int, dict[str, object]]]:
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    for record in reader:
-        yield reader.line_num, dict(record)
-
-
-def _json_lines(text: str, path: Path) -> Iterator[tuple[int, dict[str, object]]]:
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            try:
-                record = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise UsageError(f"{path}, line {number}: not JSON ({error.msg})") from None
-            yield number, record if isinstance(record, dict) else {}
+def _found(record: dict[str, object]) -> str:
+    """What a row holds, in a few words."""
+    given = [name[:40] for name, value in record.items() if value not in (None, "")]
+    return ", ".join(given[:6]) + (" ..." if len(given) > 6 else "") if given else "neither"

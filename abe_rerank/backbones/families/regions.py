@@ -91,13 +91,22 @@ def attend(layer: Any, states: Tensor) -> Tensor:
     return result
 
 
+TOKENS_AT_ONCE = 16_384
+"""How many patches of crops go through a block together, which bounds the memory."""
+
+
 def late_crops(vision: Any, states: Tensor, windows: Tensor, layers: Sequence[Any]) -> Tensor:
     """Each window's pooled vector [n, w, c] where its patches alone go through the last ``layers`` and the head.
 
     ``states`` [n, p, c] enter the first of ``layers``, ``windows`` [w, s] are indices of patches.
     """
-    crops = states[:, windows].flatten(0, 1)
-    for layer in layers:
-        crops = attend(layer, crops)
-    pooled: Tensor = vision.head(vision.post_layernorm(crops))
-    return pooled.view(len(states), len(windows), -1)
+    count = len(windows)
+    found = []
+    every = torch.arange(len(states) * count, device=states.device)
+    for crops in every.split(max(1, TOKENS_AT_ONCE // windows.shape[1])):
+        image, window = crops.div(count, rounding_mode="floor"), crops % count
+        seen = states[image[:, None], windows[window]]
+        for layer in layers:
+            seen = attend(layer, seen)
+        found.append(vision.head(vision.post_layernorm(seen)))
+    return torch.cat(found).view(len(states), count, -1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from abe_rerank.errors import UsageError
 from abe_rerank.evaluation.layouts import FoundImage, ImageLayout, KnownPrompts, register
 from abe_rerank.suites import SuitePrompt, read_file
 from abe_rerank.suites.manifest import read_manifest
@@ -13,13 +12,13 @@ from abe_rerank.suites.manifest import read_manifest
 
 def _of_run(folder: Path, _: KnownPrompts) -> Iterator[FoundImage]:
     """The images of a run are scored again for its prompts; those that could not be drawn are not there."""
-    from abe_rerank.runs.journal import read_results
+    from abe_rerank.runs.reading import open_run, read_results
 
-    if not (folder / "results.jsonl").is_file():
-        raise UsageError(f"the run in {folder} is not complete; start its own command again first")
-    for result in read_results(folder / "results.jsonl"):
+    run = open_run(folder)
+    for result in read_results(run):
         if result.image is not None:
-            yield FoundImage(folder / result.image, SuitePrompt(result.prompt_id, result.prompt), result.candidate)
+            prompt = SuitePrompt(result.prompt_id, result.prompt)
+            yield FoundImage(run.image_file(result.image), prompt, result.candidate)
 
 
 def _prompts_of_run(folder: Path) -> Sequence[SuitePrompt]:

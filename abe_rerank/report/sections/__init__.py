@@ -16,7 +16,7 @@ from markupsafe import Markup
 from abe_rerank.report.overlays import Frame, Overlay, frames_of, missing, overlays_of
 from abe_rerank.report.pages import fill
 from abe_rerank.report.sentences import sentence
-from abe_rerank.runs.report_record import CandidateRecord, Report
+from abe_rerank.runs.generated import CandidateRecord, Report
 
 
 @dataclass(frozen=True)

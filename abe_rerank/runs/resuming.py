@@ -1,4 +1,4 @@
-"""The folder of a run: made or found, and refused if it is another's."""
+"""The folder of an evaluation run: made, or found again and refused if it is another's."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from pydantic import JsonValue, ValidationError
+from pydantic import JsonValue
 
 from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.files import unfinished, write_whole
-from abe_rerank.runs.results import RunRecord
+from abe_rerank.runs.evaluated import RunRecord
+from abe_rerank.runs.reading import read_record
 
 
 def check_folder(out: Path) -> None:
@@ -33,11 +34,12 @@ def open_folder(out: Path, record: RunRecord, prompts: bytes) -> RunRecord:
     """Make the folder of a run, or find it again; gives the record of when it was begun.
 
     Raises UsageError if it holds a run of other settings, saying each difference, or no run at all, or a damaged
-    ``run.json``; AbeRerankError if the folder cannot be read or written.
+    ``run.json``; AbeRerankError if the folder cannot be read or written, or a link in it leads elsewhere.
     """
     check_folder(out)
-    begun = record
+    begun = record.sealed()
     if (out / "run.json").is_file():
+        refuse_links(out)
         begun = read_record(out)
         differences = list(_differences(begun.identity, record.identity))
         if differences:
@@ -45,28 +47,19 @@ def open_folder(out: Path, record: RunRecord, prompts: bytes) -> RunRecord:
                 f"{out} holds a run of other settings: {'; '.join(differences)}; choose another folder with --out"
             )
     else:
-        write_whole(out / "run.json", (record.model_dump_json(indent=1) + "\n").encode())
+        write_whole(out / "run.json", record.text())
     if not (out / "prompts.jsonl").is_file():
         write_whole(out / "prompts.jsonl", prompts)
     return begun
 
 
-def read_record(folder: Path) -> RunRecord:
-    """The record in ``run.json``. Raises UsageError if there is none or it is damaged, AbeRerankError if unreadable."""
-    file = folder / "run.json"
-    try:
-        return RunRecord.model_validate_json(file.read_bytes())
-    except FileNotFoundError:
-        raise UsageError(f"{folder} is no run folder: it has no run.json; name one of evaluate") from None
-    except OSError as error:
-        raise AbeRerankError(f"{file} cannot be read: {error.strerror or error}") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        raise UsageError(
-            f"{file} is damaged, or of another version of abe-rerank ({where}: {first['msg']}); "
-            "evaluate into another folder"
-        ) from None
+def refuse_links(folder: Path) -> None:
+    """Raises AbeRerankError for a link anywhere in a run folder: none is written or read through."""
+    for path, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            file = os.path.join(path, name)
+            if os.path.islink(file):
+                raise AbeRerankError(f"{file} is a link, and none is followed within a run; put the file itself there")
 
 
 def _differences(there: JsonValue, here: JsonValue, name: str = "") -> Iterator[str]:

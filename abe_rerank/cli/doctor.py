@@ -1,0 +1,56 @@
+"""``abe-rerank doctor``: what of a run is whole, what is missing, changed or damaged; and its mending."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from abe_rerank.cli.options import Run
+from abe_rerank.cli.terminal import say
+from abe_rerank.errors import AbeRerankError
+from abe_rerank.text import printable, readable
+
+if TYPE_CHECKING:
+    from abe_rerank.runs.doctor import Checkup
+
+Mend = Annotated[
+    bool, typer.Option("--mend", help="Remove what is damaged, so that the run's own command does only that again.")
+]
+
+
+def doctor(folder: Run, mend: Mend = False) -> None:
+    """Say what of a run is whole and what is missing, changed or damaged; exit code 1 if something is."""
+    from abe_rerank.runs.doctor import examine
+    from abe_rerank.runs.doctor import mend as run
+
+    checkup = examine(folder)
+    say(account(checkup))
+    if not checkup.findings:
+        return
+    if mend:
+        run(checkup)
+        say(f"mended as far as it goes; {next_step(checkup)}")
+        return
+    amiss = "1 thing is" if len(checkup.findings) == 1 else f"{len(checkup.findings)} things are"
+    raise AbeRerankError(
+        f"{amiss} not whole in {readable(folder)}; abe-rerank doctor --mend {shlex.quote(readable(folder))} mends it"
+    )
+
+
+def account(checkup: Checkup) -> str:
+    """What is whole, and a line for each thing that is not."""
+    lines = [f"whole: {checkup.results} results, {checkup.pictures} pictures"]
+    lines += [f"{finding.illness}: {printable(finding.what)}" for finding in checkup.findings]
+    return "\n".join(lines)
+
+
+def next_step(checkup: Checkup) -> str:
+    """What to run for what cannot be mended by taking away."""
+    if checkup.report is None:
+        return f"start the run's own command again: {printable(checkup.command)}"
+    folder = shlex.quote(readable(checkup.folder))
+    if any(finding.what.startswith("candidates/") for finding in checkup.findings):
+        return f"the run's own command draws its images again, into a new folder: {printable(checkup.command)}"
+    return f"abe-rerank report {folder} makes its page and figures again"

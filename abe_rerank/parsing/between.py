@@ -1,0 +1,162 @@
+"""One step of the walk at a word that stands between noun phrases: verbs, prepositions, pronouns, marks, and
+adjectives without a noun.
+"""
+
+from __future__ import annotations
+
+from abe_rerank.parsing.edits import Bind, Detach, Ignore
+from abe_rerank.parsing.lexicon import kind_of
+from abe_rerank.parsing.scene_words import LINKING, PAINTED, STATED
+from abe_rerank.parsing.state import Clause, Step, Things, View
+from abe_rerank.parsing.tags import (
+    ADJECTIVE,
+    COMMA,
+    HAVE,
+    ING,
+    NOT,
+    PARTICIPLE,
+    PARTICIPLES,
+    PHRASE,
+    PREPOSITION,
+    PRONOUN,
+    RELATIVE,
+    STOP,
+    SUBORDINATOR,
+    VERB,
+    tags,
+)
+from abe_rerank.parsing.words import Word
+
+NEAR = 12
+"""How far attributes and ellipses reach, in items; keeps the walk linear."""
+
+_PLURAL_BE = frozenset({"are", "were", "'re"})
+_PRONOUNS = frozenset({"it", "they", "he", "she"})
+_AUXILIARIES = tags("BH")
+_VERBAL = tags("VEG")
+_REFERRING = tags("WOS")
+_TAKING_OBJECTS = tags("IVG")
+_ADJECTIVAL = tags("JR")
+_STILL_NEGATED = tags("CJR,")
+_AFTER_NOUN = tags("RJ,C:")
+
+
+def step_at_word(view: View) -> Step:
+    """What a word outside of noun phrases changes."""
+    clause, talk = view.clause, view.talk
+    item = view.items[view.at]
+    word, tag = view.words[item.at], item.tag
+    if tag == STOP:
+        return Step(Clause(), talk._replace(topic=clause.subject or clause.since_verb[:1] or talk.topic))
+    if tag in _AUXILIARIES or (tag in _VERBAL and word.low in LINKING):
+        clause = _verb(view, word, view.tag(-1) != PRONOUN or word.low != "'s")
+        return Step(clause._replace(copula=clause.subject if tag != HAVE else (), only_colours=False), talk)
+    if tag == ADJECTIVE or (tag in PARTICIPLES and _is_value(view, word)):
+        return _bare(view, word)
+    if tag == VERB:
+        clause = _verb(view, word, True)
+        return Step(clause._replace(copula=clause.subject, only_colours=True), talk)
+    if tag in PARTICIPLES:
+        return Step(clause._replace(link=item, copula=clause.copula if word.low in PAINTED else ()), talk)
+    if tag == PREPOSITION:
+        return Step(clause._replace(link=item, copula=()), talk)
+    if tag in _REFERRING:
+        return _reference(view, word)
+    if tag == NOT:
+        return Step(clause._replace(negate=True), talk)
+    if word.low == "respectively":
+        return _respectively(view)
+    if tag == COMMA and (clause.negate or clause.link is not None):
+        return Step(clause._replace(link=None, negate=clause.negate and view.tag(1) in _ADJECTIVAL), talk)
+    return Step(clause, talk)
+
+
+def _is_value(view: View, word: Word) -> bool:
+    """Is a participle an attribute by itself ("rusted"), not the link to what follows ("carved from")?"""
+    acts = word.tag == ING and view.tag(1) == PHRASE  # "a man peeling an orange"
+    return kind_of(word.low) != "other" and word.low not in PAINTED and view.tag(1) != PREPOSITION and not acts
+
+
+def _verb(view: View, word: Word, finds_subject: bool) -> Clause:
+    """The clause after a finite verb, whose subject is among the things since the last one."""
+    clause, item = view.clause, view.items[view.at]
+    plural = word.low in _PLURAL_BE or (item.tag in (VERB, HAVE) and not word.low.endswith("s"))
+    things = view.scene.things
+    candidates = tuple(k for k in clause.since_verb if things[k].role == "subject")
+    subject, described = clause.subject, clause.described
+    if described:
+        subject, described = described, ()
+    elif candidates and finds_subject:
+        subject = candidates if plural else candidates[-1:]
+    elif clause.since_verb and things[clause.since_verb[-1]].role == "joined":
+        subject = clause.since_verb[-1:]
+    finite = item.tag != ING
+    return clause._replace(
+        subject=subject,
+        described=described,
+        since_verb=() if finite else clause.since_verb,
+        verb_seen=clause.verb_seen or finite,
+        link=item,
+        predicates=(),
+    )
+
+
+def _reference(view: View, word: Word) -> Step:
+    """A pronoun, relative word or subordinator: whom the next verb is about."""
+    clause, talk, tag, before = view.clause, view.talk, word.tag, view.tag(-1)
+    subject, topic = clause.subject, talk.topic
+    if tag == RELATIVE and talk.last is not None and before != PREPOSITION:
+        several = view.low(1) in _PLURAL_BE and len(clause.since_verb) > 1
+        joined = several and view.scene.things[talk.last].role != "object"
+        subject = clause.since_verb if joined else (talk.last,)
+    elif tag == PRONOUN and word.low in _PRONOUNS and (topic or subject) and before not in _TAKING_OBJECTS:
+        subject = subject if clause.verb_seen and subject else topic or subject
+    elif tag == SUBORDINATOR and view.tag(1) in _ADJECTIVAL and clause.copula:  # "not red but blue"
+        return Step(clause._replace(negate=False), talk)
+    elif tag == SUBORDINATOR:
+        topic = subject or topic
+    kept = tag == PRONOUN and before == PREPOSITION  # "the bowl beside it is blue": the bowl is still the subject
+    since_verb = clause.since_verb if kept else ()
+    return Step(clause._replace(subject=subject, since_verb=since_verb, link=None), talk._replace(topic=topic))
+
+
+def _bare(view: View, word: Word) -> Step:
+    """An adjective outside a noun phrase: predicative, after "painted" or "in", or after its noun."""
+    clause, talk, at = view.clause, view.talk, view.items[view.at].at
+    if clause.negate:  # "not white, but", "not very tall", not "not white in front of"
+        clause = clause._replace(negate=view.tag(1) in _STILL_NEGATED)
+        return Step(clause, talk, (Ignore(at, at + 1, "negated"),))
+    if view.low(1) == "than":
+        return Step(clause, talk, (Ignore(at, at + 1, "comparison"),))
+    if word.tag == PARTICIPLE and word.low in STATED:
+        return Step(clause._replace(link=view.items[view.at]), talk)
+    targets = _bare_targets(view, kind_of(word.low))
+    return Step(clause._replace(predicates=(*clause.predicates[-NEAR:], at)), talk, (Bind(targets, at),))
+
+
+def _bare_targets(view: View, kind: str) -> Things:
+    clause, last, link = view.clause, view.talk.lasts, view.link_low
+    if clause.copula and (kind == "colour" or not clause.only_colours):
+        return clause.copula
+    if link in PAINTED:
+        return clause.subject if clause.subject and clause.verb_seen and not clause.since_verb else last
+    only_the_picture = view.talk.framed and not last
+    if link in ("in", "of") and kind == "colour" and not only_the_picture:
+        return last
+    if link == "of" and kind == "material":  # "a jar made of ceramic"
+        return last
+    if kind == "other":
+        return ()
+    by = -1
+    while view.tag(by) in _AFTER_NOUN and view.at + by > max(view.at - NEAR, 0):
+        by -= 1
+    return last if view.tag(by) == PHRASE else ()
+
+
+def _respectively(view: View) -> Step:
+    """ "The cube and the ball are red and blue respectively": one adjective for each subject."""
+    clause = view.clause
+    if not len(clause.predicates) == len(clause.subject) > 1:
+        return Step(clause, view.talk)
+    others = [frozenset(clause.predicates) - {at} for at in clause.predicates]
+    return Step(clause, view.talk, tuple(map(Detach, clause.subject, others)))

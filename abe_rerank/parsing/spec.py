@@ -1,0 +1,81 @@
+"""From what was read of a prompt to its Spec: texts and character spans, and why every other word was ignored."""
+
+from __future__ import annotations
+
+from abe_rerank.parsing.lexicon import kind_marker
+from abe_rerank.parsing.phrases import number_value
+from abe_rerank.parsing.scene import Scene, Thing, Value
+from abe_rerank.parsing.tags import (
+    ADVERB,
+    DETERMINER,
+    FOREIGN,
+    NOT,
+    NUMBER,
+    PREPOSITION,
+    PUNCTUATION,
+    QUOTED,
+    TO,
+    Tag,
+    tags,
+)
+from abe_rerank.parsing.words import Word
+from abe_rerank.types import Attribute, Count, Ignored, ObjectPhrase, Relation, Spec
+
+_REASONS: dict[Tag | None, str] = {
+    **dict.fromkeys(tags("VBHMGE"), "verb"),
+    **dict.fromkeys(tags("CS"), "conjunction"),
+    **dict.fromkeys(tags("OW"), "pronoun"),
+    **dict.fromkeys(tags("JN"), "no object"),
+    DETERMINER: "determiner",
+    PREPOSITION: "preposition",
+    ADVERB: "adverb",
+    TO: "function word",
+    NOT: "negation",
+    QUOTED: "quoted text",
+    FOREIGN: "not English",
+    NUMBER: "number",
+}
+
+
+def spec_of(prompt: str, scene: Scene) -> Spec:
+    """The Spec of a scene, with every other word of the prompt as ignored and why."""
+    words = scene.words
+    place = {number: k for k, number in enumerate(scene.order)}
+    used: set[int] = set()
+    objects = tuple(_object(prompt, words, scene.things[k], scene.values[k], used) for k in scene.order)
+    relations = []
+    for subject, at, target in scene.relations:
+        word = words[at]
+        used.add(at)
+        relations.append(Relation(place[subject], word.text, (word.start, word.end), place[target]))
+    ignored = tuple(
+        Ignored(word.text, (word.start, word.end), scene.reasons.get(at) or _REASONS.get(word.tag, "other"))
+        for at, word in enumerate(words)
+        if at not in used and word.tag not in PUNCTUATION
+    )
+    return Spec(prompt, objects, tuple(relations), ignored)
+
+
+def _object(
+    prompt: str, words: list[Word], thing: Thing, values: dict[tuple[int, int], Value], used: set[int]
+) -> ObjectPhrase:
+    span = (words[thing.head].start, words[thing.end - 1].end)
+    used.update(range(thing.head, thing.end))
+    attributes = []
+    for first, last, kind in sorted(values.values()):
+        place = (words[first].start, words[last].end)
+        marker = kind_marker(prompt[place[0] : place[1]].lower())
+        if marker:  # "heart-shaped": the value is "heart"
+            place = (place[0], place[0] + len(marker[0]))
+        attributes.append(Attribute(prompt[place[0] : place[1]], place, kind))
+        used.update(range(first, last + 1))
+    count = None
+    if thing.counted is not None:
+        word = words[thing.counted]
+        value = number_value(word)
+        if value is not None:
+            count = Count(word.text, (word.start, word.end), value)
+            used.add(thing.counted)
+    return ObjectPhrase(
+        prompt[span[0] : span[1]], span, (words[thing.start].start, span[1]), tuple(attributes), count, thing.negated
+    )

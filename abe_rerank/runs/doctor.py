@@ -1,0 +1,199 @@
+"""What of a run is whole, what is missing, changed or damaged; and its mending, so that only that is done again."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from abe_rerank.errors import AbeRerankError, UsageError
+from abe_rerank.files import inside
+from abe_rerank.images import read
+from abe_rerank.runs.evaluated import Key, Result, RunRecord
+from abe_rerank.runs.generated import CandidateRecord, Report
+from abe_rerank.runs.generated_folder import copy_best, read_report
+from abe_rerank.runs.journal import drop, merged_places, reopen
+from abe_rerank.runs.provenance import pixels_sha256
+from abe_rerank.runs.reading import RunFolder, read_lines, read_record
+from abe_rerank.runs.resuming import refuse_links
+
+Illness = Literal["missing", "changed", "damaged"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something amiss: what, in which way, and what mending takes away: ``lines`` (by number) and ``files``."""
+
+    what: str
+    illness: Illness
+    lines: tuple[tuple[Path, int], ...] = ()
+    files: tuple[Path, ...] = ()
+    key: Key | None = None
+
+
+@dataclass(frozen=True)
+class Checkup:
+    """A run that was looked over: how many results and pictures are ``whole``, and what is not.
+
+    ``command`` is the one that made the run; ``report`` is null for an evaluation run.
+    """
+
+    folder: Path
+    results: int
+    pictures: int
+    findings: tuple[Finding, ...]
+    command: str
+    report: Report | None = None
+
+
+def examine(folder: Path) -> Checkup:
+    """Look a run over; every picture is decoded and compared with its hash.
+
+    Raises UsageError for a folder that holds no run or one whose ``run.json`` is damaged, AbeRerankError for a damaged
+    ``report.json``, and for links, which are not followed.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"no such folder: {folder}; name one that abe-rerank generate or evaluate wrote")
+    refuse_links(folder)
+    if (folder / "run.json").is_file():
+        return _examine_evaluated(folder, read_record(folder))
+    if (folder / "report.json").is_file():
+        return _examine_generated(folder, read_report(folder))
+    raise UsageError(f"{folder} holds no run; name a folder that abe-rerank generate or evaluate wrote")
+
+
+def mend(checkup: Checkup) -> None:
+    """Take away what is damaged, so that the run's own command does only that again.
+
+    In a run of generate, ``best.png`` is written again from the picked image. Raises UsageError if another process is
+    writing the run, AbeRerankError if it cannot be written.
+    """
+    folder, findings = checkup.folder, checkup.findings
+    if checkup.report is not None:
+        if any(finding.what == "best.png" for finding in findings):
+            copy_best(folder, checkup.report)
+        return
+    if not findings:
+        return
+    ill = {finding.key for finding in findings if finding.key is not None}
+    drop(line for finding in findings for line in finding.lines)
+    if (folder / "results.jsonl").is_file():
+        merged, _ = merged_places(folder)
+        there = {line.result.key for file in _parts(folder) for line in read_lines(file) if line.result is not None}
+        reopen(folder, [place for key, place in merged.items() if key not in there and key not in ill])
+    for file in (file for finding in findings for file in finding.files):
+        file.unlink(missing_ok=True)
+
+
+def _examine_evaluated(folder: Path, record: RunRecord) -> Checkup:
+    run = RunFolder(folder, record, (), complete=False)
+    findings: list[Finding] = list(_prompts(folder, record))
+    found: dict[Key, tuple[Path, int, bytes]] = {}
+    pictures = 0
+    for file in _parts(folder):
+        for line in read_lines(file):
+            what, place = f"results/{file.name}, line {line.number}", (file, line.number)
+            if line.result is None:
+                findings.append(Finding(f"{what} ({line.flaw})", "damaged", (place,)))
+            elif not _belongs(line.result, record):
+                findings.append(Finding(f"{what} (of another run)", "damaged", (place,)))
+            elif line.result.key in found:
+                findings.append(Finding(f"{what} (an image that stands before it too)", "damaged", (place,)))
+            else:
+                illness = _illness(run, line.result)
+                found[line.result.key] = (*place, _digest(line.result))
+                pictures += illness is None and line.result.image is not None
+                findings += [] if illness is None else [_picture(run, line.result, illness, place)]
+    findings += _merged(run, found)
+    ill = {finding.key for finding in findings if finding.key is not None}
+    return Checkup(folder, len(found.keys() - ill), pictures, tuple(findings), record.command)
+
+
+def _merged(run: RunFolder, found: dict[Key, tuple[Path, int, bytes]]) -> Iterator[Finding]:
+    """What is amiss in ``results.jsonl``; results that stand there alone are looked at, and added to ``found``."""
+    file = run.path / "results.jsonl"
+    if not file.is_file():
+        return
+    seen: set[Key] = set()
+    for line in read_lines(file):
+        what = f"results.jsonl, line {line.number}"
+        if line.result is None or line.result.key in seen or not _belongs(line.result, run.record):
+            yield Finding(f"{what} ({line.flaw or 'of another run, or there twice'})", "damaged")
+            continue
+        key = line.result.key
+        seen.add(key)
+        if key not in found:
+            found[key] = (file, line.number, _digest(line.result))
+            if illness := _illness(run, line.result):
+                yield _picture(run, line.result, illness, None)
+        elif found[key][2] != _digest(line.result):
+            yield Finding(f"{what} (not what results/ says)", "changed")
+    expected = run.record.prompts * run.record.n if run.record.text_to_image is not None else len(found)
+    if len(seen) < expected:
+        yield Finding(f"results.jsonl ({expected - len(seen)} of {expected} results)", "missing")
+
+
+def _prompts(folder: Path, record: RunRecord) -> Iterator[Finding]:
+    file = folder / "prompts.jsonl"
+    if not file.is_file():
+        yield Finding("prompts.jsonl", "missing")
+        return
+    with file.open("rb") as stream:
+        if hashlib.file_digest(stream, "sha256").hexdigest() != record.prompts_sha256:
+            yield Finding("prompts.jsonl", "changed", files=(file,))
+
+
+def _picture(run: RunFolder, result: Result, illness: Illness, place: tuple[Path, int] | None) -> Finding:
+    """An image that is not what was scored: its result goes too; the file only where it was drawn into the run."""
+    drawn = run.record.text_to_image is not None and illness != "missing"
+    files = (inside(run.path, str(result.image)),) if drawn else ()
+    return Finding(str(result.image), illness, () if place is None else (place,), files, result.key)
+
+
+def _illness(run: RunFolder, result: Result) -> Illness | None:
+    """In which way the image of a result is not what was scored; None if it is, or if there was none."""
+    if result.image is None or (result.pixels_sha256 is None and result.status == "unscored"):
+        return None
+    return _compared(run.image_file(result.image), result.pixels_sha256)
+
+
+def _examine_generated(folder: Path, report: Report) -> Checkup:
+    findings = [
+        Finding(candidate.image, illness)
+        for candidate in report.candidates
+        if (illness := _compared(inside(folder, candidate.image), candidate.pixels_sha256))
+    ]
+    pictures = len(report.candidates) - len(findings)
+    if report.picked is not None:
+        best: CandidateRecord = report.candidates[report.picked - 1]
+        if illness := _compared(folder / "best.png", best.pixels_sha256):
+            findings.append(Finding("best.png", illness))
+    views = ("report.html", "contact_sheet.png")
+    findings += [Finding(name, "missing") for name in views if not (folder / name).is_file()]
+    return Checkup(folder, len(report.candidates), pictures, tuple(findings), report.commands.run, report)
+
+
+def _compared(file: Path, expected: str | None) -> Illness | None:
+    """In which way a picture differs from its hash; without one it need only be a picture."""
+    if not file.is_file():
+        return "missing"
+    try:
+        found = pixels_sha256(read(str(file)))
+    except AbeRerankError:
+        return "damaged"
+    return None if expected in (None, found) else "changed"
+
+
+def _belongs(result: Result, record: RunRecord) -> bool:
+    drawn = record.text_to_image is not None
+    return result.index < record.prompts and (result.candidate < record.n or not drawn)
+
+
+def _digest(result: Result) -> bytes:
+    return hashlib.sha256(result.line().encode()).digest()
+
+
+def _parts(folder: Path) -> list[Path]:
+    return sorted((folder / "results").glob("*.jsonl"))

@@ -1,0 +1,137 @@
+"""New run folders, whole or not there: written under a temporary name, then renamed.
+
+While a folder is being written, a lock file in it is held; one that a killed process left behind is told by its lock,
+and removed by the next run in that place.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+from uuid import uuid4
+
+from abe_rerank.errors import UsageError
+from abe_rerank.runs.locks import held, is_held
+from abe_rerank.text import words_of
+
+LOCK = ".lock"
+
+_UNLOCKED_FOR = 3600.0
+"""Seconds after which a temporary folder without a lock file counts as left behind: its writer has had time to lock."""
+
+
+def default_folder(prompt: str, now: datetime, root: Path = Path("runs")) -> Path:
+    """``runs/<time>-<words of the prompt>``, with a number behind it where that name is taken."""
+    name = f"{now:%Y%m%d-%H%M%S}-{words_of(prompt)}"
+    folder, k = root / name, 1
+    while folder.exists():
+        k += 1
+        folder = root / f"{name}-{k}"
+    return folder
+
+
+@contextmanager
+def new_run_folder(out: Path) -> Iterator[Path]:
+    """Give a temporary folder to write into; it becomes ``out`` when the block ends without an error.
+
+    It lies beside ``out``, or within it where ``out`` is an empty folder (perhaps somebody's working folder, or a
+    mount): always on the same disk, so that nothing is copied in the end. With an error nothing is left behind, parents
+    made here included. Raises UsageError at once, before any work, if ``out`` is not a new or empty folder or cannot be
+    written.
+    """
+    with _naming(out):
+        place = out.resolve()
+        exists = place.is_dir()
+        into = place if exists else place.parent
+        prefix = ".partial-" if exists else f".{place.name[:80]}.partial-"
+        remove_left_behind(into, prefix)
+        _check_free(out)
+        made = [parent for parent in (into, *into.parents) if not parent.exists()]
+        partial = into / f"{prefix}{uuid4().hex[:8]}"
+        try:
+            partial.mkdir(parents=True)
+        except OSError:
+            _remove_empty(made)
+            raise
+    try:
+        with held(partial / LOCK, out):
+            yield partial
+        (partial / LOCK).unlink(missing_ok=True)
+        _check_free(out, but=partial)
+        with _naming(out):
+            if exists:
+                _move_all(partial, place)
+            else:
+                partial.rename(place)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        _remove_empty(made)
+        raise
+
+
+def remove_left_behind(place: Path, prefix: str) -> None:
+    """Remove the temporary folders in ``place`` whose writers were killed."""
+    if not place.is_dir():
+        return
+    for folder in sorted(place.iterdir()):
+        if folder.name.startswith(prefix) and folder.is_dir() and not folder.is_symlink() and _is_left_behind(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_left_behind(folder: Path) -> bool:
+    lock = folder / LOCK
+    if lock.is_symlink():
+        return False
+    if lock.exists():
+        return not is_held(lock)
+    return time.time() - folder.stat().st_mtime > _UNLOCKED_FOR
+
+
+def _move_all(partial: Path, out: Path) -> None:
+    """Move everything into ``out``, what says that it is a run last; after an error all is out again."""
+    moved: list[Path] = []
+    try:
+        for entry in sorted(partial.iterdir(), key=lambda entry: (entry.name == "report.json", entry.name)):
+            entry.rename(out / entry.name)
+            moved.append(out / entry.name)
+        partial.rmdir()
+    except BaseException:
+        for entry in moved:
+            if entry.is_dir():
+                shutil.rmtree(entry, ignore_errors=True)
+            else:
+                entry.unlink(missing_ok=True)
+        raise
+
+
+def _check_free(out: Path, but: Path | None = None) -> None:
+    with _naming(out):
+        if not out.exists():
+            return
+        if not out.is_dir():
+            raise UsageError(f"{out} is a file; choose a new folder with --out")
+        if any(entry.name != (but and but.name) for entry in out.iterdir()):
+            raise UsageError(f"the folder {out} is not empty; choose a new one with --out, or delete it")
+        if not os.access(out, os.W_OK):
+            raise UsageError(f"cannot write to {out}: permission denied; choose another folder with --out")
+
+
+@contextmanager
+def _naming(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(
+            f"cannot write to {out}: {error.strerror or error}; choose another folder with --out"
+        ) from None
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()

@@ -1,0 +1,119 @@
+"""Reading files of rows, JSON lines and tables, that may hold anything: a row, or one error that names the line."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import json
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+from abe_rerank.errors import UsageError
+
+_MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+_DELIMITERS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
+
+
+def read_text(path: Path) -> str:
+    """The text of a file in UTF-8, or in UTF-16 with its mark. Raises UsageError for a file that holds no text."""
+    try:
+        return decoded(path.read_bytes(), str(path))
+    except (OSError, ValueError) as error:
+        if isinstance(error, UsageError):
+            raise
+        words = getattr(error, "strerror", None) or error
+        raise UsageError(f"{path} cannot be read: {words}") from None
+
+
+def decoded(content: bytes, name: str) -> str:
+    """The text in a file's bytes, its mark left out. Raises UsageError, naming the line, for what is no text."""
+    coding, start = next(((coding, len(mark)) for mark, coding in _MARKS if content.startswith(mark)), ("utf-8", 0))
+    try:
+        text = content[start:].decode(coding)
+    except UnicodeDecodeError as error:
+        place = start + error.start
+        line = content.count(b"\n", 0, place) + 1
+        raise UsageError(
+            f"{name}, line {line}: not {coding.upper()} text (byte 0x{content[place]:02x}); save it as UTF-8"
+        ) from None
+    if (place := text.find("\0")) >= 0:
+        line = text.count("\n", 0, place) + 1
+        raise UsageError(
+            f"{name}, line {line}: holds a NUL character, so it is no text file in UTF-8; save it as UTF-8"
+        )
+    return text
+
+
+def json_value(text: str, where: str) -> Any:
+    """The JSON value of a text, as of a line. Raises UsageError, which begins with ``where``, for what is none."""
+    try:
+        value = json.loads(text)
+        json.dumps(value, ensure_ascii=False).encode()
+    except json.JSONDecodeError as error:
+        raise UsageError(f"{where}: not JSON ({error.msg}, column {error.colno})") from None
+    except RecursionError:
+        raise UsageError(f"{where}: JSON that is nested too deeply") from None
+    except UnicodeEncodeError:
+        raise UsageError(f"{where}: holds half a character (a lone surrogate), which no file can hold") from None
+    except ValueError:
+        raise UsageError(f"{where}: holds a number of more digits than can be read") from None
+    return value
+
+
+def json_lines(text: str, name: str) -> Iterator[tuple[int, Any]]:
+    """(line number, value) of each line that is not blank. Raises UsageError, naming the line, for what is no JSON."""
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            yield number, json_value(line, f"{name}, line {number}")
+
+
+def table_rows(text: str, name: str, known: Collection[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    """(line number, cells by column) of each row of a table that is not blank, after its header.
+
+    Columns are parted by commas, tabs, semicolons or bars, whichever gives the header most of the ``known`` names;
+    names are read in lower case and stripped. Raises UsageError, naming the line, for quotes that are not closed, more
+    cells than columns, or a column that is there twice.
+    """
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    delimiter = max(_DELIMITERS, key=lambda sign: len(set(_names(first.split(sign))) & set(known)))
+    reader = csv.reader(
+        io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=delimiter != "\t"
+    )
+    columns: list[str] = []
+    for line, cells in _lines(reader, name):
+        if not any(cell.strip() for cell in cells):
+            continue
+        if not columns:
+            columns = _names(cells)
+            if twice := {column for column in columns if column and columns.count(column) > 1}:
+                raise UsageError(f"{name}, line {line}: the column {min(twice)} is there twice")
+            continue
+        if any(cell.strip() for cell in cells[len(columns) :]):
+            raise UsageError(
+                f"{name}, line {line}: {len(cells)} cells, but {len(columns)} columns, parted by "
+                f'{_DELIMITERS[delimiter]}; put quotes ("...") round a text that holds one'
+            )
+        yield line, dict(zip(columns, cells, strict=False))
+
+
+def _lines(reader: Any, name: str) -> Iterator[tuple[int, list[str]]]:
+    """(line on which it begins, cells) of each row. Raises UsageError for what csv cannot read."""
+    while True:
+        line = reader.line_num + 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            if "field limit" in str(error) or "end of data" in str(error):
+                why = f"a quote that is not closed, or a cell of more than {csv.field_size_limit():,} characters"
+            else:
+                why = f"quotes that do not go round a whole cell ({error})"
+            raise UsageError(f'{name}, line {line}: {why}; write a quote inside of quotes twice ("")') from None
+        yield line, cells
+
+
+def _names(cells: list[str]) -> list[str]:
+    return [cell.strip().strip('"').strip().lower() for cell in cells]

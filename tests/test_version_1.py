@@ -1,0 +1,108 @@
+"""Run folders of schema version 1, as the code before wrote them, are read with the same numbers."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from abe_rerank.runs.evaluated import Result
+from abe_rerank.runs.generated import Report
+from abe_rerank.runs.generated_folder import read_report
+from abe_rerank.runs.reading import open_run, read_results
+
+OLD = Path(__file__).with_name("data") / "version_1"
+"""Two runs, and what ``show``, ``summarize --json`` and ``compare --json`` of then said of them."""
+
+
+@pytest.fixture
+def old(tmp_path, monkeypatch):
+    """A copy of the old runs, which is the working folder."""
+    shutil.copytree(OLD, tmp_path / "old")
+    monkeypatch.chdir(tmp_path / "old")
+    return tmp_path / "old"
+
+
+def test_show_says_what_it_said(old, cli):
+    code, out, err = cli("show", "generated")
+    assert (code, err) == (0, "")
+    assert out == (old / "show.txt").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("summarize", ("summarize", "evaluated")), ("compare", ("compare", "evaluated", "evaluated"))],
+)
+def test_summaries_and_comparisons_say_the_same_numbers(old, cli, name, words):
+    code, out, err = cli(*words, "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out) == json.loads((old / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def test_reports_are_made_again(old, cli):
+    assert cli("report", "generated")[0] == 0
+    assert "red is on the cube: 0.98" in (old / "generated" / "report.html").read_text(encoding="utf-8")
+    assert cli("report", "evaluated")[0] == 0
+    assert (old / "evaluated" / "report.html").is_file()
+
+
+def test_numbers_of_a_report_stay_to_the_bit_and_maps_to_a_level(old):
+    before = json.loads((old / "generated" / "report.json").read_text(encoding="utf-8"))
+    report = read_report(old / "generated")
+    for candidate, was in zip(report.candidates, before["candidates"], strict=True):
+        for pair, old_pair in zip(candidate.score.pairs, was["score"]["pairs"], strict=True):
+            kept = json.loads(pair.model_dump_json(exclude={"region", "contrast"}))
+            assert kept == {name: old_pair[name] for name in kept}
+            assert list(pair.region.box) == old_pair["region"]["box"]
+            weights, contrast = np.array(old_pair["region"]["weights"]), np.array(old_pair["contrast"])
+            np.testing.assert_allclose(pair.region.heat.values, weights, atol=weights.max() / 500)
+            np.testing.assert_allclose(pair.contrast.values, contrast, atol=np.ptp(contrast) / 500)
+    assert report == Report.model_validate_json(report.model_dump_json())
+
+
+def test_numbers_of_results_stay_to_the_bit(old):
+    before = [json.loads(line) for line in (old / "evaluated" / "results.jsonl").read_text().splitlines()]
+    for result, was in zip(read_results(open_run(old / "evaluated")), before, strict=True):
+        assert (result.value, result.local, result.image) == (was["value"], was["local"], was["image"])
+        for pair, old_pair in zip(result.pairs, was["pairs"], strict=True):
+            assert (pair.evidence, pair.margin, pair.probability) == tuple(
+                old_pair[name] for name in ("evidence", "margin", "probability")
+            )
+            assert pair.region.heat.levels == old_pair["heat"]["levels"]
+            assert pair.region.heat.values.sum() == pytest.approx(1)
+        assert result == Result.model_validate_json(result.line())
+
+
+def test_the_images_of_an_old_run_are_scored_again(old, cli, tmp_path):
+    code, _, err = cli("evaluate", "--images", "evaluated", "--out", tmp_path / "again", "--device", "cpu")
+    assert code == 0, err
+    before = [json.loads(line)["value"] for line in (old / "evaluated" / "results.jsonl").read_text().splitlines()]
+    again = [result.value for result in read_results(open_run(tmp_path / "again"))]
+    assert again == pytest.approx(before, abs=1e-5)
+
+
+def test_an_old_run_is_continued(old, cli):
+    command = json.loads((old / "evaluated" / "run.json").read_text())["command"].split()[1:]
+    before = (old / "evaluated" / "results.jsonl").read_bytes().splitlines(keepends=True)
+    (old / "evaluated" / "results.jsonl").unlink()
+    (old / "evaluated" / "results" / "rank-00000.jsonl").write_bytes(b"".join(before[:3]))
+    code, _, err = cli(*command)
+    assert code == 0, err
+    assert "3 of 4 results are there" in err
+    after = (old / "evaluated" / "results.jsonl").read_bytes().splitlines(keepends=True)
+    assert after[:3] == before[:3]
+    assert json.loads(after[3])["schema_version"] == 2
+    assert json.loads(after[3])["value"] == pytest.approx(json.loads(before[3])["value"], abs=1e-5)
+
+
+@pytest.mark.parametrize("weights", [[[0.5], [0.25, 0.25]], [], [[]], "x", [["a"]], [[1e308, 1e308]]])
+def test_maps_that_are_none_are_named(old, cli, weights):
+    report = json.loads((old / "generated" / "report.json").read_text(encoding="utf-8"))
+    report["candidates"][1]["score"]["pairs"][0]["region"]["weights"] = weights
+    (old / "generated" / "report.json").write_text(json.dumps(report))
+    code, _, err = cli("show", "generated")
+    assert code == 1
+    assert "candidates.1.score.pairs.0.region.weights: must be rows of finite numbers, all of one length" in err
