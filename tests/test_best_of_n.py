@@ -32,7 +32,7 @@ def test_the_shapes_suite_is_what_its_generator_makes():
 
 
 def test_the_shapes_suite_says_nothing_twice_and_only_words_of_the_shapes_world():
-    from abe_rerank.shapes.captions import vocabulary, words_of
+    from abe_rerank.shapes.training.captions import vocabulary, words_of
 
     prompts = load_prompts("shapes")
     assert len({p.prompt for p in prompts}) == len({p.id for p in prompts}) == len(prompts) >= 500
