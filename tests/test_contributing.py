@@ -10,9 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from abe_rerank.runs.generated_folder import to_json
 from sample_reports import ranking_of, report_of
 from tiny_models import save_tiny
+
+from abe_rerank.runs.generated_folder import to_json
 
 ROOT = Path(__file__).resolve().parents[1]
 RECIPES = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", (ROOT / "CONTRIBUTING.md").read_text("utf-8"), re.M | re.S))

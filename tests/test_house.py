@@ -107,6 +107,9 @@ def test_what_ships_does_without_what_does_not():
 ALIKE = {
     "__init__": "every package has one",
     "__main__": "every program has one",
+    "clip": "the scorer, the family of models, and the training of one are each named as the kind that they are one of",
+    "protocol": "says what a kind of thing is, in the room of that kind",
+    "registry": "lists the kind of thing that its room is about",
     "loading": "loads models: for a command in cli, of a backbone in backbones",
 }
 """Names that several rooms have, with the reason why nobody takes one for another. A command in ``cli`` may be called

@@ -22,7 +22,7 @@ from tiny_pipelines import PIPELINES, save_tiny_pipeline
 from abe_rerank.backbones import Backbone, load_backbone
 from abe_rerank.backbones.hub import split_revision
 from abe_rerank.drawing.pipelines import load_pipeline, modules
-from abe_rerank.drawing.sampling import Sampling, call_arguments, sample
+from abe_rerank.drawing.sampling import Sampling, call_arguments, draw, settle
 from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.shapes.oracle import Oracle
 
@@ -313,7 +313,7 @@ def test_null_parts_draw(tmp_path: Path) -> None:
     save_tiny_pipeline("StableDiffusion3", word_tokenizer(tmp_path / "raw"), tmp_path / "sd3")
     pipeline = load_pipeline(tmp_path / "sd3", device="cpu")
     assert pipeline.components["text_encoder_3"] is None
-    assert len(sample(pipeline, "a red cube", Sampling(n=1, steps=1))) == 1
+    assert len(draw(pipeline, "a red cube", settle(pipeline, Sampling(n=1, steps=1))).images) == 1
 
 
 PIPELINE_DAMAGES: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {

@@ -18,13 +18,18 @@ from abe_rerank.benchmarks.checkout.oracle_agreement import (  # noqa: E402
     read_labelled,
 )
 from abe_rerank.errors import AbeRerankError, UsageError  # noqa: E402
-from abe_rerank.shapes.captions import COLOUR_SYNONYMS, PATTERN_SYNONYMS, SHAPE_SYNONYMS, SIZE_SYNONYMS  # noqa: E402
 from abe_rerank.shapes.detector import LAYOUT, Detector, DetectorConfig, decode  # noqa: E402
 from abe_rerank.shapes.oracle import SIDE, Detection, Oracle, is_right  # noqa: E402
 from abe_rerank.shapes.render import render  # noqa: E402
 from abe_rerank.shapes.training.oracle_data import MOST, disturbed, labels_of, training_scene  # noqa: E402
 from abe_rerank.shapes.training.oracle_training import aims, loss_of  # noqa: E402
-from abe_rerank.shapes.wishes import asked_of  # noqa: E402
+from abe_rerank.shapes.wishes import (  # noqa: E402
+    COLOUR_SYNONYMS,
+    PATTERN_SYNONYMS,
+    SHAPE_SYNONYMS,
+    SIZE_SYNONYMS,
+    asked_of,
+)
 from abe_rerank.shapes.world import COLOURS, PATTERNS, SHAPES, sample_scene, split_rng  # noqa: E402
 from abe_rerank.types import Attribute, Count, Ignored, ObjectPhrase, Spec  # noqa: E402
 

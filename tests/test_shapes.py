@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from abe_rerank.shapes.captions import ANYTHING, Wording, caption, vocabulary, words_of
 from abe_rerank.shapes.render import render
+from abe_rerank.shapes.training.captions import ANYTHING, Wording, caption, vocabulary, words_of
 from abe_rerank.shapes.world import (
     CLOSE_UPS,
     COLOURS,

@@ -10,6 +10,8 @@ from abe_rerank.parsing.scene_words import LINKING, PAINTED, STATED
 from abe_rerank.parsing.state import Clause, Step, Things, View
 from abe_rerank.parsing.tags import (
     ADJECTIVE,
+    ADVERB,
+    BE,
     COMMA,
     HAVE,
     ING,
@@ -30,6 +32,7 @@ from abe_rerank.parsing.words import Word
 NEAR = 12
 """How far attributes and ellipses reach, in items; keeps the walk linear."""
 
+_CLAUSE = 6
 _PLURAL_BE = frozenset({"are", "were", "'re"})
 _PRONOUNS = frozenset({"it", "they", "he", "she"})
 _AUXILIARIES = tags("BH")
@@ -37,6 +40,7 @@ _VERBAL = tags("VEG")
 _REFERRING = tags("WOS")
 _TAKING_OBJECTS = tags("IVG")
 _ADJECTIVAL = tags("JR")
+_ACTING = tags("VEGBHMIR")
 _STILL_NEGATED = tags("CJR,")
 _AFTER_NOUN = tags("RJ,C:")
 
@@ -105,12 +109,14 @@ def _reference(view: View, word: Word) -> Step:
     """A pronoun, relative word or subordinator: whom the next verb is about."""
     clause, talk, tag, before = view.clause, view.talk, word.tag, view.tag(-1)
     subject, topic = clause.subject, talk.topic
+    if tag == PRONOUN and talk.last is not None and _reduced_relative(view):  # "the tie he is wearing is striped"
+        return Step(clause._replace(subject=talk.lasts, since_verb=(), link=None), talk)
     if tag == RELATIVE and talk.last is not None and before != PREPOSITION:
         several = view.low(1) in _PLURAL_BE and len(clause.since_verb) > 1
         joined = several and view.scene.things[talk.last].role != "object"
         subject = clause.since_verb if joined else (talk.last,)
-    elif tag == PRONOUN and word.low in _PRONOUNS and (topic or subject) and before not in _TAKING_OBJECTS:
-        subject = subject if clause.verb_seen and subject else topic or subject
+    elif tag == PRONOUN and word.low in _PRONOUNS and before not in _TAKING_OBJECTS:
+        subject = subject if clause.verb_seen and subject else topic or subject or _named_so_far(view, word)
     elif tag == SUBORDINATOR and view.tag(1) in _ADJECTIVAL and clause.copula:  # "not red but blue"
         return Step(clause._replace(negate=False), talk)
     elif tag == SUBORDINATOR:
@@ -118,6 +124,28 @@ def _reference(view: View, word: Word) -> Step:
     kept = tag == PRONOUN and before == PREPOSITION  # "the bowl beside it is blue": the bowl is still the subject
     since_verb = clause.since_verb if kept else ()
     return Step(clause._replace(subject=subject, since_verb=since_verb, link=None), talk._replace(topic=topic))
+
+
+def _named_so_far(view: View, word: Word) -> Things:
+    """Whom a pronoun means before any verb: "a hedgehog on grass, it is brown"."""
+    things = view.scene.things
+    named = tuple(k for k in view.clause.since_verb if things[k].role == "subject") or view.talk.lasts
+    return named if word.low == "they" else named[:1]
+
+
+def _reduced_relative(view: View) -> bool:
+    """Does a clause about the last thing start here, with the thing's own verb after it?"""
+    if view.tag(-1) not in (PHRASE, RELATIVE):
+        return False
+    acted = False
+    for by in range(1, _CLAUSE):
+        tag = view.tag(by)
+        if tag == BE and acted:
+            return True
+        if tag not in _ACTING:
+            return False
+        acted = acted or tag != ADVERB
+    return False
 
 
 def _bare(view: View, word: Word) -> Step:

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from abe_rerank.parsing.lexicon import lemma
 from abe_rerank.parsing.phrases import Phrase, noun_phrase
-from abe_rerank.parsing.scene_words import PARTITIVES
-from abe_rerank.parsing.tags import PHRASE, POSSESSIVE, STOP, Tag, tags
+from abe_rerank.parsing.scene_words import GENITIVES, PARTITIVES
+from abe_rerank.parsing.tags import NOUN, PHRASE, POSSESSIVE, STOP, Tag, tags
 from abe_rerank.parsing.words import Word
 
 _OPENING_PHRASE = tags("DJ#NEGR")
@@ -36,6 +36,8 @@ def items_of(words: list[Word]) -> list[Item]:
         if end < len(words) and words[end].tag == POSSESSIVE and not phrase.headless:
             phrase = phrase._replace(possessive=True)
             end += 1
+        elif end < len(words) and words[end - 1].low in GENITIVES and words[end].tag == NOUN and not phrase.headless:
+            phrase = phrase._replace(possessive=True)
         items.append(Item(at, PHRASE, phrase))
         at = end
     return items

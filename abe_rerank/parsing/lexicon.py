@@ -166,7 +166,20 @@ def kind_marker(low: str) -> tuple[str, Kind] | None:
         return None
     known = kind_of(stem)
     itself = known == kind or (kind == "shape" and stem in _SHAPE_VALUES) or (kind == "texture" and known == "material")
-    return (stem, kind) if itself else None
+    return (stem, kind) if itself or (last in COLOURED and _names_colour(stem)) else None
+
+
+COLOURED = frozenset(["colored", "coloured", "color", "colour", "hued"])
+
+
+def _names_colour(stem: str) -> bool:
+    """Is a word before "-coloured" a thing of that colour ("caramel"), not a word about colours ("light", "multi")?"""
+    return "-" not in stem and stem not in _ABOUT_COLOUR and "NOUN" in _dictionary().get(stem, {})
+
+
+_ABOUT_COLOUR = frozenset(
+    "multi neutral natural earth light dark bright pale full single double solid same vivid plain off water".split()
+)
 
 
 @cache

@@ -6,7 +6,9 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from abe_rerank.parsing.plan import scene_of
+from abe_rerank.parsing.quotes import without_layout
 from abe_rerank.parsing.spec import spec_of
+from abe_rerank.parsing.syntax import strip
 from abe_rerank.parsing.tagger import tag
 from abe_rerank.parsing.words import words_of
 from abe_rerank.types import Spec
@@ -33,6 +35,6 @@ def parse(prompt: str, model: str | None = None) -> Spec:
         from abe_rerank.parsing.spacy_model import parse_with
 
         return parse_with(model, prompt)
-    words = words_of(prompt, _tokenizer().make_doc)
+    words = without_layout(words_of(strip(prompt).text, _tokenizer().make_doc))
     tag(words)
     return spec_of(prompt, scene_of(words))

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from abe_rerank.parsing.closed_class import NEGATORS, NUMBER_VALUES
 from abe_rerank.parsing.lexicon import COUNTABLE_COLOURS, kind_of, lexicon, tags_of
-from abe_rerank.parsing.scene_words import UNBOUND
+from abe_rerank.parsing.scene_words import GENITIVES, UNBOUND
 from abe_rerank.parsing.tags import (
     ADJECTIVE,
     ADVERB,
@@ -144,6 +144,9 @@ def _with_head(words: list[Word], phrase: Phrase, at: int) -> Phrase:
     end = at
     while end < len(words) and words[end].tag == NOUN:
         end += 1
+    owner = next((k for k in range(at, end - 1) if words[k].low in GENITIVES), None)
+    if owner is not None:  # "the mans shirt"
+        return phrase._replace(head=owner, end=owner + 1)
     if end < len(words) and words[end].low in COUNTABLE_COLOURS and all(map(attribute_noun, words[at:end])):
         end += 1
     head = at

@@ -69,6 +69,9 @@ LINKING = frozenset(
 )
 """Verbs that link an adjective to their subject as "is" does."""
 
+GENITIVES = frozenset("mans womans mens womens childs childrens persons peoples babys ladys boys girls guys".split())
+"""Nouns that before another noun are owners whose apostrophe was left out."""
+
 STYLE_WORDS = frozenset(
     """photorealistic photo-realistic realistic hyperrealistic hyper-realistic cinematic detailed hyperdetailed
     ultra-detailed

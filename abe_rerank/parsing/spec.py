@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from abe_rerank.parsing.lexicon import kind_marker
 from abe_rerank.parsing.phrases import number_value
 from abe_rerank.parsing.scene import Scene, Thing, Value
@@ -19,7 +21,7 @@ from abe_rerank.parsing.tags import (
     tags,
 )
 from abe_rerank.parsing.words import Word
-from abe_rerank.types import Attribute, Count, Ignored, ObjectPhrase, Relation, Spec
+from abe_rerank.types import Attribute, Count, Ignored, ObjectPhrase, Relation, Span, Spec
 
 _REASONS: dict[Tag | None, str] = {
     **dict.fromkeys(tags("VBHMGE"), "verb"),
@@ -37,6 +39,9 @@ _REASONS: dict[Tag | None, str] = {
 }
 
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
 def spec_of(prompt: str, scene: Scene) -> Spec:
     """The Spec of a scene, with every other word of the prompt as ignored and why."""
     words = scene.words
@@ -47,19 +52,26 @@ def spec_of(prompt: str, scene: Scene) -> Spec:
     for subject, at, target in scene.relations:
         word = words[at]
         used.add(at)
-        relations.append(Relation(place[subject], word.text, (word.start, word.end), place[target]))
+        relations.append(Relation(place[subject], *_as_typed(prompt, word), place[target]))
     ignored = tuple(
-        Ignored(word.text, (word.start, word.end), scene.reasons.get(at) or _REASONS.get(word.tag, "other"))
+        Ignored(*_as_typed(prompt, word), scene.reasons.get(at) or _REASONS.get(word.tag, "other"))
         for at, word in enumerate(words)
         if at not in used and word.tag not in PUNCTUATION
     )
     return Spec(prompt, objects, tuple(relations), ignored)
 
 
+def _as_typed(prompt: str, word: Word) -> tuple[str, Span]:
+    return prompt[word.start : word.end], (word.start, word.end)
+
+
 def _object(
     prompt: str, words: list[Word], thing: Thing, values: dict[tuple[int, int], Value], used: set[int]
 ) -> ObjectPhrase:
-    span = (words[thing.head].start, words[thing.end - 1].end)
+    head = thing.head
+    while head < thing.end - 1 and _CONTROL.search(prompt, words[head].start, words[thing.end - 1].start):
+        head += 1  # no control character inside a name
+    span = (words[head].start, words[thing.end - 1].end)
     used.update(range(thing.head, thing.end))
     attributes = []
     for first, last, kind in sorted(values.values()):
@@ -74,7 +86,7 @@ def _object(
         word = words[thing.counted]
         value = number_value(word)
         if value is not None:
-            count = Count(word.text, (word.start, word.end), value)
+            count = Count(*_as_typed(prompt, word), value)
             used.add(thing.counted)
     return ObjectPhrase(
         prompt[span[0] : span[1]], span, (words[thing.start].start, span[1]), tuple(attributes), count, thing.negated

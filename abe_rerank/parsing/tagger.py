@@ -6,8 +6,9 @@ from __future__ import annotations
 import re
 from functools import cache, lru_cache
 
-from abe_rerank.parsing.lexicon import is_plural, kind_of, lemma, lexicon, tags_of
-from abe_rerank.parsing.scene_words import PAINTED, STATED, WRITING
+from abe_rerank.parsing.lexicon import COUNTABLE_COLOURS, is_plural, kind_of, lemma, lexicon, tags_of
+from abe_rerank.parsing.scene_words import GENITIVES, PAINTED, STATED
+from abe_rerank.parsing.syntax import ALTERNATIVE
 from abe_rerank.parsing.tags import (
     ADJECTIVE,
     ADVERB,
@@ -27,7 +28,6 @@ from abe_rerank.parsing.tags import (
     PARTICIPLES,
     PREPOSITION,
     PRONOUN,
-    QUOTED,
     RELATIVE,
     STOP,
     TO,
@@ -56,22 +56,20 @@ _ENDING_MATERIAL = tags(".,CI")
 _NEVER_NOUN = tags("DIC")
 _LEADING = tags("JEGRC,")
 _OPENING = tags(".,:C")
-_QUOTES = frozenset(['"', "\u201c", "\u201d", "''", "``"])
 _TITLES = frozenset(["mr", "mrs", "ms", "miss", "dr", "mr.", "mrs.", "ms.", "dr."])
 _LOOKAHEAD = 8
-_NEAR = 5
 
 
 def tag(words: list[Word]) -> None:
     """Set the tag of every word in place."""
-    _mark_quotes(words)
     options = [(word.tag,) if word.tag else _options(word.low) for word in words]
     previous: Tag = STOP
     last: Word | None = None
     for at, word in enumerate(words):
         choices = options[at]
-        if last is not None and last.low in _TITLES and word.text[:1].isupper():
-            tagged = NOUN  # "Mrs Brown"
+        titled = last is not None and last.low in _TITLES and word.text[:1].isupper()  # "Mrs Brown"
+        if titled or _names_someone(words, options, at) or _owns(word, options, at):
+            tagged = NOUN
         else:
             tagged = choices[0] if len(choices) == 1 else _choose(words, options, at, previous, last)
         word.tag = tagged
@@ -79,27 +77,17 @@ def tag(words: list[Word]) -> None:
             previous, last = tagged, word
 
 
-def _mark_quotes(words: list[Word]) -> None:
-    """Tag what stands between quotation marks after a word of writing ("a sign that says ...") as Q."""
-    opened = -1
-    for at, word in enumerate(words):
-        if word.low not in _QUOTES and not _single_quote(words, at, opened):
-            continue
-        if opened < 0:
-            opened = at
-            continue
-        before = {other.low for other in words[max(opened - _NEAR, 0) : opened]}
-        if before & WRITING:
-            for inner in words[opened + 1 : at]:
-                inner.tag = QUOTED
-        opened = -1
-
-
-def _single_quote(words: list[Word], at: int, opened: int) -> bool:
-    """An apostrophe after a space opens a quotation, one that touches the word before it closes one."""
-    if words[at].low != "'" or at == 0:
+def _names_someone(words: list[Word], options: list[Options], at: int) -> bool:
+    """Is a colour a name: "Luigi in green, Peach in pink"?"""
+    word = words[at]
+    if word.low not in COUNTABLE_COLOURS or not word.text[0].isupper() or word.text.isupper() or at + 1 == len(words):
         return False
-    return opened >= 0 or (words[at - 1].end < words[at].start and at + 1 < len(words))
+    return words[at + 1].low in ("in", "wearing") and (at == 0 or options[at - 1][0] in _OPENING)
+
+
+def _owns(word: Word, options: list[Options], at: int) -> bool:
+    """Is a word an owner without apostrophe: "the mans shirt", not "he mans the gate"?"""
+    return word.low in GENITIVES and at + 1 < len(options) and options[at + 1][0] in _NOMINAL
 
 
 @lru_cache(maxsize=65536)
@@ -113,7 +101,7 @@ def _options(low: str) -> Options:
         return (COMMA,)
     if low in _SENTENCE:
         return (STOP,)
-    if low in ("&", "+"):
+    if low in ("&", "+", ALTERNATIVE):
         return (AND,)
     if low.startswith(("'", "n'")):
         return tags_of(low) if low in ("'s", "'", "n't", "'re") else (MARK,)
@@ -132,7 +120,8 @@ def _choose(words: list[Word], options: list[Options], at: int, previous: Tag, l
     following = options[at + 1][0] if at + 1 < len(words) else STOP
     if previous == MODAL and VERB in choices:
         return VERB
-    if word.low in ("left", "right") and following in _NOMINAL and (previous in _PREMODIFYING or previous == AND):
+    sided = following in _NOMINAL or (at + 1 < len(words) and words[at + 1].low in ("one", "ones"))
+    if word.low in ("left", "right") and sided and (previous in _PREMODIFYING or previous == AND):
         return ADJECTIVE
     if _in_name(words, at):
         return NOUN

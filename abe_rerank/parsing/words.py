@@ -7,8 +7,8 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from abe_rerank.parsing.lexicon import COUNTABLE_COLOURS, MARKERS, kind_marker, lexicon, tags_of
-from abe_rerank.parsing.tags import ADJECTIVE, NOUN, STOP, Tag
+from abe_rerank.parsing.lexicon import COLOURED, COUNTABLE_COLOURS, MARKERS, kind_marker, kind_of, lexicon, tags_of
+from abe_rerank.parsing.tags import ADJECTIVE, DETERMINER, NOUN, NUMBER, STOP, Tag
 from abe_rerank.types import Span
 
 if TYPE_CHECKING:
@@ -120,13 +120,26 @@ def _merge_colours(words: list[Word], text: str) -> list[Word]:
         last = merged[-1] if merged else None
         if last is None:
             merged.append(word)
+        elif word.low in COLOURED and _names_colour(merged, words, at):
+            merged[-1] = Word(text[last.start : word.end], f"{last.low}-{word.low}", last.start, word.end, ADJECTIVE)
         elif (last.low in lex.colour_modifiers and last.tag in (None, ADJECTIVE) and _shaded(words, at)) or (
-            word.low in MARKERS and kind_marker(f"{last.low}-{word.low}") and _next(words, at) not in ("like", "as")
+            word.low in MARKERS
+            and (word.low not in COLOURED or kind_of(last.low) == "colour")
+            and kind_marker(f"{last.low}-{word.low}")
+            and _next(words, at) not in ("like", "as")
         ):
             merged[-1] = Word(text[last.start : word.end], f"{last.low} {word.low}", last.start, word.end, ADJECTIVE)
         else:
             merged.append(word)
     return merged
+
+
+def _names_colour(merged: list[Word], words: list[Word], at: int) -> bool:
+    """Is the word before "coloured" a thing of the colour that what follows has: "a caramel coloured kitten"?"""
+    opens = len(merged) < 2 or tags_of(merged[-2].low)[0] in (DETERMINER, NUMBER)
+    following = _next(words, at)
+    named = opens and kind_of(merged[-1].low) == "other" and kind_marker(f"{merged[-1].low}-{words[at].low}")
+    return bool(named) and following[:1].isalpha() and tags_of(following)[0] == NOUN and kind_of(following) == "other"
 
 
 def _next(words: list[Word], at: int) -> str:

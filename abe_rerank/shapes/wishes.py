@@ -8,16 +8,24 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from abe_rerank.errors import UsageError
-from abe_rerank.shapes.captions import (
-    ANYTHING,
-    COLOUR_SYNONYMS,
-    PATTERN_NOUNS,
-    PATTERN_SYNONYMS,
-    SHAPE_SYNONYMS,
-    SIZE_SYNONYMS,
-)
 from abe_rerank.shapes.world import COLOURS, LARGE_ABOVE, PATTERNS, SHAPES, SIZES, SMALL_BELOW
 from abe_rerank.types import ObjectPhrase, Spec
+
+Synonyms = Mapping[str, tuple[str, ...]]
+
+SHAPE_SYNONYMS: Synonyms = {
+    "cube": ("box", "block"),
+    "sphere": ("ball",),
+    "cylinder": ("can", "drum"),
+    "ring": ("hoop",),
+    "cross": ("plus",),
+    "crescent": ("moon",),
+}
+COLOUR_SYNONYMS: Synonyms = {"gray": ("grey",), "purple": ("violet",), "cyan": ("turquoise",)}
+PATTERN_SYNONYMS: Synonyms = {"striped": ("stripy",), "dotted": ("polka-dotted", "spotted")}
+SIZE_SYNONYMS: Synonyms = {"small": ("little", "tiny"), "large": ("big", "huge")}
+PATTERN_NOUNS = {"striped": "stripes", "dotted": "dots"}
+ANYTHING = ("object", "thing", "shape")
 
 GRACE = 1 / 128
 """How far a measured diameter may be beyond the limit of a size word: a pixel."""

@@ -1,7 +1,7 @@
 """Scenes of the shapes world: what there is, and how a scene is drawn by lot.
 
 A scene is a plain value; :mod:`abe_rerank.shapes.render` turns it into pixels and masks, and
-:mod:`abe_rerank.shapes.captions` into words. All lengths are fractions of the image's width.
+:mod:`abe_rerank.shapes.training.captions` into words. All lengths are fractions of the image's width.
 """
 
 from __future__ import annotations

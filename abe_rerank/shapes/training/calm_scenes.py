@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from abe_rerank.shapes.captions import WORDINGS, caption
+from abe_rerank.shapes.training.captions import WORDINGS, caption
 from abe_rerank.shapes.world import Scene, SceneObject, WorldSettings, sample_scene, split_rng
 
 PLACED = WorldSettings(

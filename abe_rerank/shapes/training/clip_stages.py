@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from abe_rerank.shapes.captions import WORDINGS
+from abe_rerank.shapes.training.captions import WORDINGS
 from abe_rerank.shapes.training.pools import PoolPlan
 from abe_rerank.shapes.world import CLOSE_UPS, SCENES, WorldSettings
 

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import CLIPTextModel, SiglipTextModel, SiglipVisionModel
 
-from abe_rerank.shapes.captions import content_words
+from abe_rerank.shapes.training.captions import content_words
 
 log = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from transformers import PreTrainedTokenizerFast
 
-from abe_rerank.shapes.captions import Style, Wording, caption
 from abe_rerank.shapes.render import render
+from abe_rerank.shapes.training.captions import Style, Wording, caption
 from abe_rerank.shapes.world import Scene, Split, WorldSettings, sample_scene, split_rng
 
 WORDINGS_KEPT = 4

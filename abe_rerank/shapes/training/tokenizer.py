@@ -8,13 +8,13 @@ from pathlib import Path
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-from abe_rerank.shapes.captions import vocabulary
+from abe_rerank.shapes.training.captions import vocabulary
 
 PAD, UNKNOWN, START, END = "<pad>", "<unk>", "<s>", "</s>"
 
 
 def word_tokenizer(max_length: int, *, framed: bool = False) -> PreTrainedTokenizerFast:
-    """A tokenizer over :func:`abe_rerank.shapes.captions.vocabulary`.
+    """A tokenizer over :func:`abe_rerank.shapes.training.captions.vocabulary`.
 
     ``framed`` puts every text between a start and an end token, as CLIP's text encoder expects; SigLIP's needs none.
     """

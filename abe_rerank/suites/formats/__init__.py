@@ -65,13 +65,22 @@ def _import_all() -> None:
 
 def titles() -> str:
     """The formats as a help text names them."""
-    return ", ".join(form.title for form in reversed(formats()))
+    return ", ".join(form.title for form in (LINES, *reversed(formats())))
 
 
 def read_text(text: str, name: str) -> list[SuitePrompt]:
     """The prompts in a file's text. Raises UsageError, naming the line, for what cannot be read."""
-    form = next(form for form in formats() if form.fits(text, name))
+    form = next((form for form in formats() if form.fits(text, name)), LINES)
     return [_encodable(prompt, name) for prompt in form.read(text, name)]
+
+
+def _line_prompts(text: str, _: str) -> Iterable[SuitePrompt]:
+    lines = enumerate(text.split("\n"), start=1)
+    return (SuitePrompt(str(number), line.strip()) for number, line in lines if line.strip())
+
+
+LINES = PromptFormat("one prompt a line", lambda text, name: True, _line_prompts)
+"""As in T2I-CompBench: what a file of no other format is taken for."""
 
 
 def first_line(text: str) -> str:

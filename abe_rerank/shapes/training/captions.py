@@ -8,31 +8,23 @@ which: as public CLIPs do. No caption is ever wrong and there are no hard negati
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
+from abe_rerank.shapes.wishes import (
+    ANYTHING,
+    COLOUR_SYNONYMS,
+    PATTERN_NOUNS,
+    PATTERN_SYNONYMS,
+    SHAPE_SYNONYMS,
+    SIZE_SYNONYMS,
+    Synonyms,
+)
 from abe_rerank.shapes.world import COLOURS, PATTERNS, SHAPES, SIZES, Scene, SceneObject
 
 Style = Literal["full", "web", "terse"]
-
-Synonyms = Mapping[str, tuple[str, ...]]
-
-SHAPE_SYNONYMS: Synonyms = {
-    "cube": ("box", "block"),
-    "sphere": ("ball",),
-    "cylinder": ("can", "drum"),
-    "ring": ("hoop",),
-    "cross": ("plus",),
-    "crescent": ("moon",),
-}
-COLOUR_SYNONYMS: Synonyms = {"gray": ("grey",), "purple": ("violet",), "cyan": ("turquoise",)}
-PATTERN_SYNONYMS: Synonyms = {"striped": ("stripy",), "dotted": ("polka-dotted", "spotted")}
-SIZE_SYNONYMS: Synonyms = {"small": ("little", "tiny"), "large": ("big", "huge")}
-PATTERN_NOUNS = {"striped": "stripes", "dotted": "dots"}
-ANYTHING = ("object", "thing", "shape")
 
 EMPTY = ("an empty background", "a background", "nothing", "an empty image", "a plain background")
 """Captions of pictures that show no object."""

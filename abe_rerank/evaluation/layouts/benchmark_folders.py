@@ -1,0 +1,50 @@
+"""Folders as public benchmarks want them: GenEval's and T2I-CompBench's.
+
+GenEval         00000/metadata.jsonl with 00000/samples/0000.png
+T2I-CompBench   [samples/]<prompt>_<number>.png
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from abe_rerank.evaluation.layouts import FoundImage, ImageLayout, KnownPrompts, image_files, register
+from abe_rerank.suites import SuitePrompt, read_file
+from abe_rerank.text import readable
+
+
+def _geneval_folders(source: Path) -> list[Path]:
+    return sorted(path.parent for path in source.glob("*/metadata.jsonl"))
+
+
+def _geneval(source: Path, known: KnownPrompts) -> Iterator[FoundImage]:
+    """Images in a folder for each prompt; a prompt whose folder has none is taken up all the same."""
+    for folder in _geneval_folders(source):
+        try:
+            (record,) = read_file(folder / "metadata.jsonl")
+        except ValueError as error:  # a UsageError, or more or fewer lines than one
+            known.left_out.append(f"{folder / 'metadata.jsonl'}: {error}")
+            continue
+        prompt = replace(record, id=folder.name)
+        known.index(prompt)
+        for number, file in enumerate(image_files(folder / "samples")):
+            yield FoundImage(file, prompt, number)
+
+
+def _compbench(source: Path, known: KnownPrompts) -> Iterator[FoundImage]:
+    """Images called by their prompts. A name that is a prompt of the suite as a whole is not cut at its last "_"."""
+    for file in image_files(source / "samples" if (source / "samples").is_dir() else source):
+        whole = readable(file.stem)
+        cut = re.fullmatch(r"(.+)_(\d{1,9})", whole, flags=re.DOTALL)
+        names = [cut[1], whole] if cut else [whole]
+        place, prompt = known.said(*names) or (0, names[0])
+        yield FoundImage(file, SuitePrompt("", prompt), int(cut[2]) if cut and place == 0 else 0)
+
+
+register(
+    ImageLayout("a folder in GenEval's layout", lambda source: bool(_geneval_folders(source)), _geneval, generality=2)
+)
+register(ImageLayout("a folder in T2I-CompBench's layout", Path.is_dir, _compbench, generality=9))

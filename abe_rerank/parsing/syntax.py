@@ -1,0 +1,160 @@
+"""The prompt syntax of the tools people come from: weights, steps, alternatives, flags, networks. It is blanked for
+reading, character by character, so that every span of the blanked text is one of the text as typed.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from abe_rerank.types import Span
+
+_ANY = re.compile(
+    r"[()\[\]{}<\\\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]|::|--|[+-](?=[\s,.]|$)"
+    r"|[\u2013\u2014][a-z]|\b(?:BREAK|AND|ADD[A-Z]{3,4}|embedding:)"
+)
+_NO_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029]")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+_NETWORK = re.compile(r"<[A-Za-z]+:[^<>\n]{1,200}>|\bembedding:[\w./-]+")
+_FLAG = re.compile(
+    r"(?:^|(?<=\s))(?:--no\b(?:(?! --)[^\n]){0,500}"
+    r"|--(?:style|sref|cref|p|profile|ar|aspect)\b[ \t]+(?!--)[^\s,]+"
+    r"|--[a-z][a-z-]*(?:[ \t]+\d[\d.:,]*(?=\s|$|,))?"
+    r"|[\u2013\u2014](?:ar|v|s|q|c|stylize|chaos|seed|niji)[ \t]+\d[\d.:]*)"
+)
+_PART = re.compile(r"::[ \t]{0,4}-?(?:\d+\.?\d*|\.\d+)|::(?=\s|$)")
+_DEGREE = re.compile(r"(?<=[a-z][a-z])(?:\++(?=[\s,.)]|$)|-+(?=[\s,.)]|$)(?!-?\s+(?:and|or|to|a|an|the)\b))")
+_KEYWORD = re.compile(r"\b(?:BREAK|AND|ADDCOMM|ADDBASE|ADDROW|ADDCOL)\b")
+_WEIGHT = re.compile(r"(?<![\d\s])[ \t]{0,4}:[ \t]{0,4}[+-]?(?:\d+\.?\d*|\.\d+)[ \t]{0,4}\Z")
+_AFTER_GROUP = re.compile(r"\++(?=[\s,.)]|$)|-+(?=[\s,.)]|$)|\d+(?:\.\d+)?(?=[\s,.)]|$)")
+_BEFORE_EMPHASIS = re.compile(
+    r"(?:\A|[,.]|\b(?:an?|the|with|and|of|in|on|beside|his|her|its|their|one|two|three|four|five|six|seven|eight))\s*\Z"
+)
+_WORD_FOLLOWS = re.compile(r"[ \t]+(?!(?:and|or|with|on|in|is|are|of|next|beside|behind)\b)[A-Za-z]")
+ALTERNATIVE = "\u241e"
+"""Stands for what parts alternatives ("{red|blue}"); the tokenizer splits words at it, and it reads as "and"."""
+
+_PAIRS = {")": "(", "]": "[", "}": "{"}
+_LOOK = 64
+_SHOWN = 40
+
+
+class Stripped(NamedTuple):
+    """A prompt for reading: ``text`` has the length of the prompt, with its syntax blanked; ``found`` is that syntax
+    as character spans of the prompt.
+    """
+
+    text: str
+    found: tuple[Span, ...]
+
+
+def strip(prompt: str) -> Stripped:
+    """The prompt without the syntax of other tools. Ordinary parentheses, hyphens and ratios stay. What cannot be
+    read at all (control characters, lone surrogates) is blanked, too, but is no syntax. Linear in the length.
+    """
+    if not _ANY.search(prompt):
+        return Stripped(prompt, ())
+    text = _SURROGATE.sub("\ufffd", _NO_TEXT.sub(" ", prompt))
+    found: list[Span] = []
+    out = list(text)
+    for pattern, mark in ((_NETWORK, ","), (_FLAG, "."), (_PART, "."), (_DEGREE, " ")):
+        for match in pattern.finditer(text):
+            found.append(match.span())
+            _blank(out, *match.span(), mark)
+        text = "".join(out)
+    if not prompt.isupper():
+        for match in _KEYWORD.finditer(text):
+            found.append(match.span())
+            if match[0] != "AND":
+                _blank(out, *match.span(), ".")
+    _groups(text, out, found)
+    return Stripped("".join(out), tuple(sorted(set(found))))
+
+
+def unread_syntax(prompt: str) -> tuple[str, ...]:
+    """The pieces of a prompt that a plain pipeline takes for words, as typed, each once and at most 40 characters
+    long; () for an ordinary prompt.
+    """
+    pieces: list[str] = []
+    end = 0
+    for start, stop in strip(prompt).found:
+        if stop > end:
+            pieces.append(" ".join(prompt[start:stop].split()))
+            end = stop
+    short = (piece if len(piece) <= _SHOWN else piece[: _SHOWN - 3] + "..." for piece in pieces)
+    return tuple(dict.fromkeys(short))
+
+
+def _blank(out: list[str], start: int, end: int, mark: str = " ") -> None:
+    out[start:end] = [mark, *" " * (end - start - 1)]
+
+
+class _Group(NamedTuple):
+    """An opened bracket: where, inside which syntax, and where its alternatives are parted."""
+
+    kind: str
+    at: int
+    bars: list[int]
+    inner: list[Span]
+
+
+def _groups(text: str, out: list[str], found: list[Span]) -> None:
+    """Blank brackets that weigh, step or give alternatives."""
+    opened: list[_Group] = []
+    at = 0
+    while at < len(text):
+        letter = text[at]
+        if letter == "\\" and text[at + 1 : at + 2] in ("(", ")", "[", "]", "{", "}"):
+            out[at] = " "
+            at += 2
+            continue
+        if letter in "([{":
+            opened.append(_Group(letter, at, [], []))
+        elif letter in "|:" and opened:
+            opened[-1].bars.append(at)
+        elif letter in _PAIRS and opened and opened[-1].kind == _PAIRS[letter]:
+            group = opened.pop()
+            span = (group.at, at + 1)
+            if opened:
+                opened[-1].inner.append(span)
+            end = _close(text, out, group, at, opened[-1] if opened else None)
+            if end:
+                found.append((group.at, end))
+        at += 1
+
+
+def _close(text: str, out: list[str], group: _Group, at: int, around: _Group | None) -> int:
+    """Blank a group that is syntax; the end of it with what weighs it, 0 for ordinary parentheses."""
+    start, end = group.at, at + 1
+    weight = _WEIGHT.search(text, max(start + 1, at - _LOOK), at)
+    after = _AFTER_GROUP.match(text, at + 1)
+    if group.kind == "(" and not (weight or after or _doubled(text, group, at, around)):
+        if _emphasised(text, start, at):
+            out[start] = out[at] = " "
+        return 0
+    out[start] = out[at] = " "
+    if weight:
+        _blank(out, weight.start(), at)
+    for bar in group.bars:
+        if text[bar] == "|" or (group.kind == "[" and len(group.bars) > 1 and (not weight or bar < weight.start())):
+            out[bar] = ALTERNATIVE
+    if after:
+        end = after.end()
+        _blank(out, at + 1, end)
+    return end
+
+
+def _doubled(text: str, group: _Group, at: int, around: _Group | None) -> bool:
+    """Does a parenthesis touch another one on both sides: "((blue))"?"""
+    inside = bool(group.inner) and group.inner[0][0] == group.at + 1 and group.inner[-1][1] == at
+    outside = (
+        around is not None and around.kind == "(" and around.at == group.at - 1 and text[at + 1 : at + 2] in (")", ":")
+    )
+    return inside or outside
+
+
+def _emphasised(text: str, start: int, at: int) -> bool:
+    """Do single parentheses stand round an attribute before its noun: "a (red) cube", not "a cube (red)"?"""
+    before = text[max(0, start - _LOOK) : start]
+    few = at - start < _LOOK and len(text[start:at].split()) <= 3
+    return few and bool(_WORD_FOLLOWS.match(text, at + 1)) and bool(_BEFORE_EMPHASIS.search(before))

@@ -1,0 +1,149 @@
+"""Prompts as people type them: the syntax of other tools, sentences about things named before, hostile text."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+from test_parsing import check_spans
+
+from abe_rerank.parsing import parse
+from abe_rerank.parsing.syntax import strip, unread_syntax
+
+CASES = Path(__file__).resolve().parents[2] / "shared" / "cases" / "prompts.jsonl"
+
+SYNTAX = [
+    ("(green eyes:1.3), (long hair:0.9)", "green eyes, long hair"),
+    ("(((blue))) vase and (yellow:0.7) cup", "blue vase, yellow cup"),
+    ("((red hat:1.2), (green scarf:1.1):1.3)", "red hat, green scarf"),
+    ("[purple sofa], [[white rug]]", "purple sofa, white rug"),
+    ("{pink} shirt, {{black shoes}}", "pink shirt, black shoes"),
+    ("a [red:blue:0.4] car", "red car, blue car"),
+    ("a {red|green} apple on a [white|black] plate", "red apple, green apple, white plate, black plate"),
+    ("a green frog BREAK a yellow bird", "green frog, yellow bird"),
+    ("a green frog AND a yellow bird", "green frog, yellow bird"),
+    ("a green frog ADDCOL a yellow bird", "green frog, yellow bird"),
+    ("a red car --ar 16:9 --stylize 250 --v 5.2", "red car"),
+    ("a red car --no blue wheels --seed 3", "red car"),
+    ("a red car --style raw --tile", "red car"),
+    ("green cone::1.5 black ball::-0.5", "green cone, black ball"),
+    ("a white cat:: a black dog::2", "white cat, black dog"),
+    ("a blue++ cube and a red-- ball", "blue cube, red ball"),
+    ("(blue cube)++ and (red ball)1.3", "blue cube, red ball"),
+    ("<lora:style_v2:0.6> a brown horse <hypernet:x:1>", "brown horse"),
+    ("embedding:bad-hands a brown horse", "brown horse"),
+    (r"a red fox \(animal\), (white fur:1.1)", "red fox, white fur"),
+    ("a (red) cube and a (blue) cone", "red cube, blue cone"),
+    ("(masterpiece:1.2), a (red:1.1) (wooden:0.9) chair", "red chair, wooden chair"),
+]
+
+SENTENCES = [
+    ("a teapot on a table, it is green in color", "green teapot"),
+    ("a fox in snow, it is orange in colour", "orange fox"),
+    ("a kite over a beach. it is yellow in color", "yellow kite"),
+    ("the womans coat is red in color", "red coat"),
+    ("a boy with a dog. the boys hat is green", "green hat"),
+    ("a childs blue bicycle", "blue bicycle"),
+    ("the hat she is wearing is purple", "purple hat"),
+    ("the car he drives is blue", "blue car"),
+    ("the coat that she is wearing is black", "black coat"),
+    ("the bag they are carrying is brown", "brown bag"),
+    ("a honey-colored puppy", "honey puppy"),
+    ("a rust-coloured leaf on a stone", "rust leaf"),
+    ("a caramel colored horse", "caramel horse"),
+    ("a dog colored blue", "blue dog"),
+    ("a multi-colored scarf", "multi-colored scarf"),
+    ("a light-colored table", "light-colored table"),
+    ("a bakery, with the text 'fresh' in blue", "blue text"),
+    ("a mug with the word 'tea' in green", "green word"),
+    ("Mario, Luigi in green, Peach in pink", "green Luigi, pink Peach"),
+    ("Mario in red, Luigi in green", "red Mario, green Luigi"),
+    ("a king in purple, a queen in white", "purple king, white queen"),
+    ("The left cup is green, the right one is white", "green cup, white cup"),
+    ("the left door is red, the right one is yellow", "red door, yellow door"),
+    ('a "green" bottle', "green bottle"),
+    ("a 'yellow' vase and a “black” cup", "yellow vase, black cup"),
+    ("a green\nbottle on a\nwooden table", "green bottle, wooden table"),
+    ("the cube is red\nthe ball is blue", "red cube, blue ball"),
+    ("a red cube\na blue ball", "red cube, blue ball"),
+]
+
+ORDINARY = [
+    ("a t-shirt", ""),
+    ("(a dog)", ""),
+    ("a black-and-white cat", "black-and-white cat"),
+    ("a red clock at 7:5", "red clock"),
+    ("C++ on a blue screen", "blue screen"),
+    ("a vase (blue) and a cup (red)", "blue vase, red cup"),
+    ("two- and three-storey white houses", "two- houses, three-storey houses, white houses"),
+    ("a red cube - a blue ball", "red cube, blue ball"),
+    ("A RED CUBE AND A BLUE BALL", "RED CUBE, BLUE BALL"),
+    ("a sign that says 'red' on a blue wall", "blue wall"),
+]
+
+HOSTILE = [
+    "a red \ud800 cube",
+    "\udfff\ud800",
+    "a red\x00cube and a blue\x1bball",
+    "fire\x07 hydrant, red fire\x9b hydrant",
+    "((((((((",
+    ")))]]}}",
+    "<lora:<lora:<lora:",
+    "(red:1.2",
+    "--",
+    "\u2028\u2029\u200b",
+    "{|||}",
+    "[::]",
+    "::",
+]
+
+
+def pairs(prompt: str) -> list[str]:
+    spec = parse(prompt)
+    check_spans(spec)
+    assert spec.prompt == prompt
+    return sorted(f"{attribute} {thing}" for attribute, thing in spec.pairs)
+
+
+@pytest.mark.parametrize(("prompt", "expected"), [*SYNTAX, *SENTENCES, *ORDINARY])
+def test_pairs(prompt, expected):
+    assert pairs(prompt) == sorted(pair.strip() for pair in expected.split(",") if pair.strip())
+
+
+@pytest.mark.parametrize("prompt", [prompt for prompt, _ in SYNTAX if "(red) cube" not in prompt])
+def test_what_a_plain_pipeline_does_not_read_is_named(prompt):
+    assert unread_syntax(prompt)
+    assert len(strip(prompt).text) == len(prompt)
+
+
+@pytest.mark.parametrize("prompt", [prompt for prompt, _ in [*SENTENCES, *ORDINARY]])
+def test_ordinary_prompts_have_no_syntax(prompt):
+    assert unread_syntax(prompt) == ()
+
+
+def test_the_cases_that_readers_wrote():
+    if not CASES.is_file():
+        pytest.skip(f"the cases are not at {CASES}")
+    for line in CASES.read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        assert pairs(row["prompt"]) == sorted(" ".join(pair) for pair in row["pairs"]), row["prompt"]
+
+
+@pytest.mark.parametrize("prompt", HOSTILE)
+def test_hostile_text_is_read(prompt):
+    pairs(prompt)
+    unread_syntax(prompt)
+
+
+def test_no_name_holds_a_control_character():
+    names = [thing.text for thing in parse("a red garden\x07 gnome").objects]
+    assert names == ["gnome"]
+
+
+@pytest.mark.parametrize("unit", ["(red:1.2) cube ", "((", "{a|", "[a:", "<lora:", "red cube::2 ", "--no ", "a++ "])
+def test_ten_thousand_words_are_read_in_time(unit):
+    start = time.process_time()
+    parse(unit * (30_000 // len(unit.split())))
+    assert time.process_time() - start < 10
