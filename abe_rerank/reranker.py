@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from abe_rerank.errors import UsageError
+from abe_rerank.files import readable
 from abe_rerank.images import as_list, to_pil_list
-from abe_rerank.text import readable
 from abe_rerank.types import Candidate, Ranking, Score, Settings, Spec
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
 
-    from abe_rerank.backbones.sizes import ImageSize
+    from abe_rerank.backbones.devices import ImageSize
     from abe_rerank.drawing.pipelines import Pipeline
     from abe_rerank.images import ImageLike
     from abe_rerank.scoring import Scorer
@@ -96,13 +96,13 @@ class Reranker:
 
     def explain(self, image: ImageLike, prompt: str | Spec) -> Score:
         """The score of one image with its terms, and evidence, margin, region and verdict of each pair."""
-        from abe_rerank.scoring.ranking import scores_of
+        from abe_rerank.scoring.stream import scores_of
 
         return scores_of(self.scorer, as_spec(prompt), [image])[0]
 
     def rank(self, prompt: str | Spec, images: ImageLike | Iterable[ImageLike], *, progress: bool = False) -> Ranking:
         """The images as candidates, best first. Raises like :meth:`score`."""
-        from abe_rerank.scoring.ranking import ranking_of, scores_of
+        from abe_rerank.scoring.stream import ranking_of, scores_of
 
         spec, listed = as_spec(prompt), as_list(images)
         pictures = to_pil_list(listed)
@@ -132,7 +132,7 @@ class Reranker:
         from abe_rerank.drawing.pipelines import load_pipeline
         from abe_rerank.drawing.prompt_fit import prompt_warnings
         from abe_rerank.drawing.sampling import Sampling, draw, settle
-        from abe_rerank.scoring.ranking import rank
+        from abe_rerank.scoring.stream import rank
 
         sampling, backbone = Sampling(n=n, seed=seed, batch_size=batch_size, call=call), self.scorer.backbone
         spec = as_spec(prompt)

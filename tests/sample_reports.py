@@ -8,8 +8,7 @@ import numpy as np
 from PIL import Image
 
 from abe_rerank.report.views import write_views
-from abe_rerank.runs.generated import Commands, RunFacts, build_report
-from abe_rerank.runs.generated_folder import write_generated
+from abe_rerank.runs.generated import Commands, RunFacts, build_report, write_generated
 from abe_rerank.runs.records import ModelRecord
 from abe_rerank.types import Attribute, Candidate, ObjectPhrase, PairScore, Ranking, Region, Score, Spec
 

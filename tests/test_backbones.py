@@ -11,8 +11,8 @@ import transformers
 from PIL import Image
 from tiny_models import FAMILIES, IMAGE_SIZE, WINDOW, images, save_tiny
 
-from abe_rerank.backbones import DualEncoder, load_backbone
-from abe_rerank.backbones.families import reader_of, registry, supported
+from abe_rerank.backbones import DualEncoder, families, load_backbone
+from abe_rerank.backbones.families import reader_of, supported
 from abe_rerank.backbones.families.clip import ClipReader
 from abe_rerank.errors import UsageError
 from abe_rerank.parsing import parse
@@ -226,12 +226,12 @@ def test_an_unknown_model_is_a_usage_error(name: str) -> None:
 
 
 def test_a_family_is_added_by_registering_its_reader(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_READERS", dict(registry._READERS))
+    monkeypatch.setattr(families, "_READERS", dict(families._READERS))
     assert set(FAMILIES) <= set(supported())
     model = torch.nn.Linear(1, 1)
     with pytest.raises(UsageError, match=r"mine is a Linear, which cannot be read here; supported: .*Siglip2Model"):
         reader_of(model, "mine")
-    registry.reads("Linear")(ClipReader)
+    families.reads("Linear")(ClipReader)
     assert isinstance(reader_of(model, "mine"), ClipReader)
     assert supported()[-1] == "Linear"
 

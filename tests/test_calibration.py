@@ -11,7 +11,7 @@ import pytest
 from tiny_models import images, save_tiny
 
 from abe_rerank.backbones import load_backbone
-from abe_rerank.benchmarks.labelled_rows import LabelledRow, calibrate_on_rows, read_rows
+from abe_rerank.benchmarks.labelled_pairs import LabelledRow, calibrate_on_rows, read_rows
 from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.images import to_pil
 from abe_rerank.parsing import parse

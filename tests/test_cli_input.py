@@ -11,7 +11,7 @@ import typer
 from PIL import Image
 
 from abe_rerank.cli.app import app
-from abe_rerank.text import printable, readable
+from abe_rerank.files import printable, readable
 
 PROMPT = "a yellow cylinder and a red cube"
 HALF = "a red\udcff cube"

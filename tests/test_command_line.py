@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from abe_rerank.cli.app import app
-from abe_rerank.cli.command_line import command_line
-from abe_rerank.cli.evaluate_request import EvaluateRequest
+from abe_rerank.cli.evaluate_notes import EvaluateRequest
+from abe_rerank.cli.options import command_line
 
 COMMANDS = typer.main.get_command(app).commands
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1).filter(str.strip)

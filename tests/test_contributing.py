@@ -13,7 +13,7 @@ import pytest
 from sample_reports import ranking_of, report_of
 from tiny_models import save_tiny
 
-from abe_rerank.runs.generated_folder import to_json
+from abe_rerank.runs.generated import to_json
 
 ROOT = Path(__file__).resolve().parents[1]
 RECIPES = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", (ROOT / "CONTRIBUTING.md").read_text("utf-8"), re.M | re.S))
@@ -112,7 +112,7 @@ def test_recipe_image_layout(follow, tmp_path):
     (tmp_path / "images" / "p1" / "prompt.txt").write_text("a red cube\n")
     (tmp_path / "images" / "p1" / "b.png").write_bytes(b"")
     program = both("evaluate --help") + (
-        "\nfrom pathlib import Path\nfrom abe_rerank.evaluation.listing import find_images\n"
+        "\nfrom pathlib import Path\nfrom abe_rerank.evaluation.layouts import find_images\n"
         "found = find_images(Path(sys.argv[2]))\n"
         "print([(p.id, p.prompt, f[0].name) for p, f in zip(found.prompts, found.files)])"
     )

@@ -12,10 +12,10 @@ from sample_reports import ranking_of, run_folder_of
 from abe_rerank.cli.show import account, overview
 from abe_rerank.errors import AbeRerankError
 from abe_rerank.evaluation.summary import load, summary_of
-from abe_rerank.report.html import render_html
 from abe_rerank.report.run_data import data_of
+from abe_rerank.report.views import render_html
 from abe_rerank.runs.doctor import examine, mend
-from abe_rerank.runs.generated_folder import read_generated, read_report
+from abe_rerank.runs.generated import read_generated, read_report
 
 VALUES = (
     *(None, True, 0, -1, 99, 10**30, 1e308, -1e-320, 0.5, "", "x", "\ud800", "\0", "../x", "/etc/passwd"),

@@ -177,7 +177,7 @@ def squares(tmp_path, monkeypatch):
 
 def again(folder):
     """Start the same run again; gives its state, and how many images were drawn."""
-    from abe_rerank.evaluation.processes import World
+    from abe_rerank.evaluation.work import World
 
     state = begin(folder, DRAWN, b"prompts\n", PLAN)
     if not state.complete:

@@ -12,8 +12,7 @@ from kill_everywhere import PLAN, RECORD, Level, Squares
 
 from abe_rerank import AbeRerankError, UsageError
 from abe_rerank.evaluation.plan import Plan
-from abe_rerank.runs.journal import collect, merge, results_file, writing
-from abe_rerank.runs.resuming import open_folder
+from abe_rerank.runs.journal import collect, merge, open_folder, results_file, writing
 from abe_rerank.suites import SuitePrompt
 
 

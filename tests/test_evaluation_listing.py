@@ -8,7 +8,7 @@ import os
 import pytest
 
 from abe_rerank import UsageError
-from abe_rerank.evaluation.listing import find_images
+from abe_rerank.evaluation.layouts import find_images
 from abe_rerank.suites import SuitePrompt
 
 

@@ -9,11 +9,10 @@ import re
 import pytest
 from evaluation_runs import Shape, results, said_by, write_run
 
-from abe_rerank.evaluation.comparison_tables import show_comparison
 from abe_rerank.evaluation.summary import summarize
-from abe_rerank.evaluation.summary_tables import SUMMARY_COLUMNS, show_summary
+from abe_rerank.evaluation.summary_tables import SUMMARY_COLUMNS, show_comparison, show_summary
 from abe_rerank.evaluation.tables import Block, Number, as_csv, as_latex, as_markdown, escape_latex, escape_markdown
-from abe_rerank.text import printable
+from abe_rerank.files import printable
 
 HOSTILE = (
     "a|b",

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from abe_rerank.errors import UsageError
-from abe_rerank.suites.manifest import Row, read_manifest
+from abe_rerank.suites.rows import Row, read_manifest
 
 PROMPT = "a red cube, and a blue star"
 

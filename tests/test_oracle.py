@@ -18,8 +18,7 @@ from abe_rerank.benchmarks.checkout.oracle_agreement import (  # noqa: E402
     read_labelled,
 )
 from abe_rerank.errors import AbeRerankError, UsageError  # noqa: E402
-from abe_rerank.shapes.detector import LAYOUT, Detector, DetectorConfig, decode  # noqa: E402
-from abe_rerank.shapes.oracle import SIDE, Detection, Oracle, is_right  # noqa: E402
+from abe_rerank.shapes.oracle import LAYOUT, SIDE, Detection, Detector, DetectorConfig, Oracle, decode, is_right  # noqa: E402  # noqa: E402
 from abe_rerank.shapes.render import render  # noqa: E402
 from abe_rerank.shapes.training.oracle_data import MOST, disturbed, labels_of, training_scene  # noqa: E402
 from abe_rerank.shapes.training.oracle_training import aims, loss_of  # noqa: E402

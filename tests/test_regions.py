@@ -11,7 +11,7 @@ from tiny_models import FAMILIES, IMAGE_SIZE, images, save_tiny
 
 from abe_rerank.backbones import Backbone, load_backbone
 from abe_rerank.backbones.families import regions
-from abe_rerank.backbones.windows import RegionPlan, lay_windows, read_plan, spread, window_count, window_mask
+from abe_rerank.backbones.features import RegionPlan, lay_windows, read_plan, spread, window_count, window_mask
 from abe_rerank.errors import UsageError
 from abe_rerank.parsing.parser import parse
 from abe_rerank.scoring import make_scorer

@@ -16,10 +16,9 @@ from PIL import Image
 from pydantic import ValidationError
 from sample_reports import EVIL, ranking_of, report_of
 
-from abe_rerank.report.html import render_html
 from abe_rerank.report.sentences import brief, claim, headline, mark, pieces, sentence, status_line, why
-from abe_rerank.runs.generated import Report
-from abe_rerank.runs.generated_folder import to_json
+from abe_rerank.report.views import render_html
+from abe_rerank.runs.generated import Report, to_json
 from abe_rerank.runs.records import HeatRecord, PairRecord, ParseRecord, RegionRecord, ScoreRecord
 from abe_rerank.types import Attribute, ObjectPhrase, Score, Spec
 

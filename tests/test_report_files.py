@@ -15,8 +15,7 @@ from PIL import Image
 from sample_reports import EVIL, ranking_of, run_folder_of
 
 from abe_rerank.cli.show import half_blocks
-from abe_rerank.report.lettering import Line, height_of, write
-from abe_rerank.report.pictures import DARKEST, VEIL, spotlight
+from abe_rerank.report.pictures import DARKEST, VEIL, Line, height_of, spotlight, write
 from abe_rerank.report.sheets import MARGIN, PANEL, contact_sheet
 
 

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sample_reports import ranking_of, report_of
 
-from abe_rerank.report.chart import chart_of
-from abe_rerank.report.gain import expected_pick, gain_of
+from abe_rerank.report.sections.usual import chart_of, expected_pick, gain_of
 
 
 @given(st.lists(st.floats(-5, 5), min_size=1, max_size=7), st.data())

@@ -8,7 +8,7 @@ from PIL import Image
 
 from abe_rerank import AbeRerankError, Reranker, UsageError, parse
 from abe_rerank.images import to_pil, to_pil_list
-from abe_rerank.scoring.ranking import ranking_of
+from abe_rerank.scoring.stream import ranking_of
 from abe_rerank.types import Candidate, Score, Settings, Spec
 
 PROMPT = "a yellow cylinder and a red cube"

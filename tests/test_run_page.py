@@ -15,7 +15,7 @@ from abe_rerank.evaluation.summary import load, summary_of
 from abe_rerank.evaluation.summary_schema import RunSummary
 from abe_rerank.report import run_data
 from abe_rerank.report.run_page import Axis, comparison_page, run_page
-from abe_rerank.report.run_sentences import difference_found, found, p_value
+from abe_rerank.report.sentences import difference_found, found, p_value
 
 EVIL = '</script><script>alert(1)</script><img src=x onerror=alert(2)> & "x" \x1b[31m'
 SHAPE = Shape(prompts=30, n=3, unscored=0.1)

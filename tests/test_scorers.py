@@ -17,11 +17,9 @@ from abe_rerank.parsing import parse
 from abe_rerank.scoring import make_scorer
 from abe_rerank.scoring.abe import AbeScorer
 from abe_rerank.scoring.calibration import fit, write_calibration
-from abe_rerank.scoring.explanations import peak, region_box, verdict
-from abe_rerank.scoring.ranking import rounding_warning
 from abe_rerank.scoring.readings import competitors, plan
-from abe_rerank.scoring.stream import score_stream
-from abe_rerank.scoring.terms import AbeSettings, write_settings
+from abe_rerank.scoring.stream import rounding_warning, score_stream
+from abe_rerank.scoring.terms import AbeSettings, peak, region_box, verdict, write_settings
 from abe_rerank.types import Attribute, Kind, ObjectPhrase, Spec
 
 Things = tuple[tuple[tuple[tuple[str, Kind], ...], str], ...]

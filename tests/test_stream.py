@@ -15,8 +15,7 @@ from abe_rerank import AbeRerankError, Reranker, UsageError, parse, scoring
 from abe_rerank.backbones import ImageFeatures, TokenStates
 from abe_rerank.drawing.prompt_fit import prompt_warnings
 from abe_rerank.scoring import make_scorer, stream
-from abe_rerank.scoring.ranking import rank
-from abe_rerank.scoring.stream import score_stream, value_matrix
+from abe_rerank.scoring.stream import rank, score_stream, value_matrix
 from abe_rerank.types import Drawing, NoPicture, Sample, Samples
 
 SIDE, WIDTH = 4, 16

@@ -15,8 +15,7 @@ from transformers import CLIPTokenizer, PreTrainedTokenizerFast
 from abe_rerank.backbones import TokenStates
 from abe_rerank.errors import UsageError
 from abe_rerank.parsing import parse
-from abe_rerank.parsing.pieces import align_pieces
-from abe_rerank.parsing.tokens import token_offsets, windows
+from abe_rerank.parsing.tokens import align_pieces, token_offsets, windows
 from abe_rerank.types import Spec
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from abe_rerank.runs.evaluated import Result
-from abe_rerank.runs.generated import Report
-from abe_rerank.runs.generated_folder import read_report
+from abe_rerank.runs.generated import Report, read_report
 from abe_rerank.runs.reading import open_run, read_results
 
 OLD = Path(__file__).with_name("data") / "version_1"

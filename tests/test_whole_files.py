@@ -18,7 +18,7 @@ from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.files import write_png, write_whole
 from abe_rerank.report.views import write_views
 from abe_rerank.runs.folders import default_folder, new_run_folder
-from abe_rerank.runs.generated_folder import read_generated, write_generated
+from abe_rerank.runs.generated import read_generated, write_generated
 
 
 class Full:

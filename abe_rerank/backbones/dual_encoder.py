@@ -13,11 +13,10 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from abe_rerank.backbones.devices import ImageSize, overrides
+from abe_rerank.backbones.families import Reader
 from abe_rerank.backbones.families.blocks import pooled, read_global
-from abe_rerank.backbones.families.registry import Reader
-from abe_rerank.backbones.features import ImageFeatures, TokenStates
-from abe_rerank.backbones.sizes import ImageSize, overrides
-from abe_rerank.backbones.windows import read_plan, window_count
+from abe_rerank.backbones.features import ImageFeatures, TokenStates, read_plan, window_count
 from abe_rerank.errors import UsageError
 from abe_rerank.parsing import parse
 from abe_rerank.parsing.tokens import token_offsets, windows
@@ -31,7 +30,7 @@ class DualEncoder:
 
     Cosines of its vectors are the model's own: <image, text> = (logits_per_image - logit_bias) / exp(logit_scale).
     ``image_size`` is None for the size the model was trained at, else what images are scaled to (positions are
-    interpolated), see :func:`abe_rerank.backbones.sizes.overrides`.
+    interpolated), see :func:`abe_rerank.backbones.devices.overrides`.
     """
 
     def __init__(
@@ -89,7 +88,7 @@ class DualEncoder:
         """Global and patch features of ``images``, one vision forward per image, ``batch_size`` at a time.
 
         ``readout`` names a dense readout of :attr:`readouts`; None is the default one. ``regions`` may be followed by
-        its shares, see :func:`abe_rerank.backbones.windows.read_plan`. Raises UsageError for a readout that this model
+        its shares, see :func:`abe_rerank.backbones.features.read_plan`. Raises UsageError for a readout that this model
         does not have, or no images.
         """
         readout = readout or self.readouts[0]

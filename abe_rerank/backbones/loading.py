@@ -8,13 +8,22 @@ from typing import Any
 
 import torch
 
-from abe_rerank.backbones.devices import choose
+from abe_rerank.backbones.devices import ImageSize, choose, read_size
 from abe_rerank.backbones.dual_encoder import DualEncoder
 from abe_rerank.backbones.families import reader_of
-from abe_rerank.backbones.hub import fetched, split_revision
-from abe_rerank.backbones.model_files import WeightFiles, has_vocabulary, json_object, refuse_own_code, weight_files
-from abe_rerank.backbones.sizes import ImageSize, read_size
-from abe_rerank.backbones.weights import check_complete, check_finite, hushed, refusal
+from abe_rerank.backbones.model_files import (
+    WeightFiles,
+    check_complete,
+    check_finite,
+    fetched,
+    has_vocabulary,
+    hushed,
+    json_object,
+    refusal,
+    refuse_own_code,
+    split_revision,
+    weight_files,
+)
 from abe_rerank.errors import AbeRerankError, UsageError
 
 BUILTIN = Path(__file__).resolve().parents[1] / "builtin" / "clip"

@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from abe_rerank.backbones.devices import ImageSize
 from abe_rerank.backbones.features import ImageFeatures, TokenStates
-from abe_rerank.backbones.sizes import ImageSize
 from abe_rerank.types import Span
 
 

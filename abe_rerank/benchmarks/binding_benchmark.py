@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from abe_rerank.benchmarks.case_judging import Judged, judge
-from abe_rerank.benchmarks.cases import Case, read_cases
+from abe_rerank.benchmarks.cases import Case, Judged, judge, read_cases
 from abe_rerank.benchmarks.scene_sources import SceneSource, scene_source
 from abe_rerank.evaluation.statistics import Interval, bootstrap_mean, paired_difference
 from abe_rerank.scoring import make_scorer, names, title
@@ -148,7 +147,7 @@ def _with_scene_measures(
     report: BindingReport, abe: AbeScorer, source: SceneSource, split: ReportSplit, count: int
 ) -> BindingReport:
     from abe_rerank.benchmarks.labelled_pairs import calibration_error, verdict_counts
-    from abe_rerank.benchmarks.localisation import localise
+    from abe_rerank.benchmarks.scene_sources import localise
 
     seen = localise(abe, source.seen(split, count))
     error, mix, labelled = None, None, max(20, count // 3)
@@ -217,7 +216,7 @@ def as_markdown(report: BindingReport) -> str:
 
 def as_text(report: BindingReport) -> str:
     """The report as tables for a terminal."""
-    from abe_rerank.text import table
+    from abe_rerank.files import table
 
     tasks = list(dict.fromkeys(cell.task for cell in report.cells))
     names = list(dict.fromkeys(cell.scorer for cell in report.cells))

@@ -8,16 +8,25 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from abe_rerank.errors import UsageError
+from abe_rerank.images import to_pil
+from abe_rerank.parsing import parse
 
 if TYPE_CHECKING:
     from PIL import Image
+
+    from abe_rerank.backbones import Backbone, ImageFeatures
+    from abe_rerank.scoring import Scorer
+
 
 log = logging.getLogger(__name__)
 
@@ -185,3 +194,56 @@ def _naming(file: Path, row: object) -> Iterator[None]:
         raise
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(f"{file}, row {row}: {type(error).__name__} {error}") from error
+
+
+@dataclass
+class Judged:
+    """Per case: ``right``, the share of pictures whose own caption beats the others; ``group``, whether in addition
+    each caption's own picture beats the others (Winoground's group score), NaN for cases with one picture.
+    """
+
+    right: list[float] = field(default_factory=list)
+    group: list[float] = field(default_factory=list)
+
+
+def judge(
+    backbone: Backbone, scorers: Mapping[str, Scorer], cases: Iterable[Case], block: int = 8
+) -> dict[str, Judged]:
+    """Every scorer on every case, one vision forward per picture and patch readout. A tie is wrong.
+
+    Raises what :func:`abe_rerank.images.to_pil` raises for a picture that cannot be read.
+    """
+    results = {name: Judged() for name in scorers}
+    for chunk in _blocks(cases, block):
+        pictures = [i.load() if isinstance(i, Crop) else to_pil(i) for case in chunk for i in case.images]
+        specs = [parse(caption) for case in chunk for caption in case.captions]
+        features: dict[str, ImageFeatures] = {}
+        for name, scorer in scorers.items():
+            readout = scorer.patch_readout or backbone.readouts[0]
+            if readout not in features:
+                features[readout] = backbone.encode_images(pictures, readout)
+            matrix = scorer.score_features(features[readout], scorer.prepare(specs)).cpu().numpy()
+            row = column = 0
+            for case in chunk:
+                n, t = len(case.images), len(case.captions)
+                right, group = verdicts(matrix[row : row + n, column : column + t])
+                results[name].right.append(right)
+                results[name].group.append(group)
+                row, column = row + n, column + t
+    return results
+
+
+def verdicts(matrix: np.ndarray) -> tuple[float, float]:
+    """(share of pictures that prefer their caption, group score) of one case's scores [pictures, captions]."""
+    n, t = matrix.shape
+    own = matrix[np.arange(n), np.arange(n)]
+    by_picture = [all(own[i] > matrix[i, j] for j in range(t) if j != i) for i in range(n)]
+    by_caption = [all(own[i] > matrix[k, i] for k in range(n) if k != i) for i in range(n)]
+    group = float(all(by_picture) and all(by_caption)) if n > 1 else float("nan")
+    return float(np.mean(by_picture)), group
+
+
+def _blocks(cases: Iterable[Case], size: int) -> Iterator[list[Case]]:
+    rest = iter(cases)
+    while chunk := list(islice(rest, size)):
+        yield chunk

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import tee
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -19,11 +21,17 @@ from abe_rerank.benchmarks.binding_scenes import (
     scenes,
     swap_colours,
 )
+from abe_rerank.errors import UsageError
+from abe_rerank.images import to_pil
 from abe_rerank.parsing import parse
 from abe_rerank.scoring.abe import AbeScorer
 from abe_rerank.scoring.calibration import Calibration, expected_calibration_error, fit
 from abe_rerank.scoring.stream import score_stream
 from abe_rerank.shapes.world import Split
+from abe_rerank.suites.rows import read_records
+
+if TYPE_CHECKING:
+    from abe_rerank.scoring.abe import AbeScorer
 
 
 @dataclass(frozen=True)
@@ -112,3 +120,77 @@ def calibration_error(scorer: AbeScorer, calibration: Calibration, count: int = 
     """(expected calibration error, mix of the pairs) on the reporting split."""
     pairs = labelled_pairs(scorer, "report", count)
     return expected_calibration_error(calibration.probabilities(pairs.features), pairs.bound), pairs.mix
+
+
+MISSING = "missing"
+_YES, _NO = {"1", "true", "yes", "bound", "right"}, {"0", "false", "no", "unbound", "wrong"}
+
+
+@dataclass(frozen=True)
+class LabelledRow:
+    """One labelled picture; ``pair`` names the pair that the label is about, "" for the rule of the module."""
+
+    image: Path
+    prompt: str
+    bound: bool
+    pair: str = ""
+    kind: str = ""
+
+
+def read_rows(path: Path) -> list[LabelledRow]:
+    """Rows of a CSV or JSONL file with image, prompt, bound, and optionally pair and kind; paths relative to the file.
+
+    Raises UsageError, naming the line, for what cannot be read.
+    """
+    rows = [_row(path, number, record) for number, record in read_records(path)]
+    if not rows:
+        raise UsageError(f"no labelled rows in {path}")
+    return rows
+
+
+def _row(path: Path, number: int, record: dict[str, object]) -> LabelledRow:
+    if not all(record.get(key) not in (None, "") for key in ("image", "prompt", "bound")):
+        raise UsageError(f"{path}, line {number}: needs image, prompt and bound")
+    label = str(record["bound"]).strip().lower()
+    if label not in _YES | _NO:
+        raise UsageError(f"{path}, line {number}: bound is {record['bound']!r}; say true or false")
+    return LabelledRow(
+        image=path.parent / str(record["image"]),
+        prompt=str(record["prompt"]),
+        bound=label in _YES,
+        pair=" ".join(str(record.get("pair") or "").split()),
+        kind=str(record.get("kind") or ""),
+    )
+
+
+def calibrate_on_rows(scorer: AbeScorer, rows: Sequence[LabelledRow]) -> Calibration:
+    """A calibration for ``scorer`` from labelled rows.
+
+    Raises UsageError for a row without pairs, a named pair that its prompt does not have, or too few rows of one label,
+    and AbeRerankError for a picture that cannot be read.
+    """
+    features, labels, found, mix = [], [], [], Counter[str]()
+    for row in rows:
+        for numbers in _pairs(scorer, row):
+            features.append(numbers)
+            labels.append(row.bound)
+            found.append(row.kind != MISSING)
+            mix[row.kind or ("right" if row.bound else "wrong")] += 1
+    return fit(np.array(features), np.array(labels), scorer.calibration_key, mix, np.array(found))
+
+
+def _pairs(scorer: AbeScorer, row: LabelledRow) -> Iterator[np.ndarray]:
+    """The (margin, evidence, noun) rows [3] of the pairs that the label is about."""
+    spec = parse(row.prompt)
+    if spec.nothing_to_bind:
+        raise UsageError(f"{row.image}: nothing to bind was found in the prompt {row.prompt!r}; leave the row out")
+    (numbers,) = scorer.pair_features(scorer.encode([to_pil(row.image)]), [spec])
+    if row.pair:
+        names = [f"{attribute} {noun}" for attribute, noun in spec.pairs]
+        if row.pair not in names:
+            raise UsageError(f"{row.image}: no pair {row.pair!r} in its prompt; there are {', '.join(names)}")
+        yield numbers[0, names.index(row.pair)]
+    elif row.bound:
+        yield from numbers[0]
+    else:
+        yield numbers[0, int(numbers[0, :, 0].argmin())]

@@ -140,7 +140,7 @@ def _pictures_right(value: np.ndarray) -> float:
 
 def as_text(trials: Sequence[Trial], count: int = 15) -> str:
     """The best trials as a table, with the best one at mu = 0 and lambda = 0 (the global score) below."""
-    from abe_rerank.text import table
+    from abe_rerank.files import table
 
     plain = next(t for t in trials if t.settings.lambda_ == 0 and t.settings.mu == 0)
     searched = ["readout", "region", "share", "temperature", "smoothing", "competition", "query", "lambda", "mu"]

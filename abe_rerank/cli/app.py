@@ -29,7 +29,7 @@ from abe_rerank.cli.summarize import summarize
 from abe_rerank.cli.terminal import warnings_as_notes
 from abe_rerank.cli.tune import tune
 from abe_rerank.errors import AbeRerankError, UsageError
-from abe_rerank.text import printable
+from abe_rerank.files import printable
 
 app = typer.Typer(
     help="Best-of-N for text-to-image models by attribute binding, with a report of which attribute sits where.",

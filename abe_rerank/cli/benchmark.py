@@ -13,9 +13,8 @@ import typer
 
 from abe_rerank.benchmarks import in_checkout, scene_sources
 from abe_rerank.benchmarks.cases import case_formats
-from abe_rerank.cli.loading import quiet_libraries
 from abe_rerank.cli.options import AsJson, Backbone, Device, GroupedCommand, ImageSize
-from abe_rerank.cli.terminal import say, say_json
+from abe_rerank.cli.terminal import quiet_libraries, say, say_json
 from abe_rerank.errors import UsageError
 
 MEASURE = "What to measure"

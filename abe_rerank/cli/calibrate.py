@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from abe_rerank.cli.loading import quiet_libraries
 from abe_rerank.cli.options import SCORE, Backbone, Device, ImageSize
-from abe_rerank.cli.terminal import say
-from abe_rerank.text import readable
+from abe_rerank.cli.terminal import quiet_libraries, say
+from abe_rerank.files import readable
 
 if TYPE_CHECKING:
     from abe_rerank.scoring.calibration import Calibration
@@ -32,8 +31,7 @@ def calibrate(
     """Fit the probabilities of a backbone to labelled images, and keep them beside it."""
     quiet_libraries()
     from abe_rerank.backbones import load_backbone
-    from abe_rerank.benchmarks.labelled_pairs import calibrate_on_shapes
-    from abe_rerank.benchmarks.labelled_rows import calibrate_on_rows, read_rows
+    from abe_rerank.benchmarks.labelled_pairs import calibrate_on_rows, calibrate_on_shapes, read_rows
     from abe_rerank.scoring.abe import AbeScorer
     from abe_rerank.scoring.calibration import write_calibration
 
@@ -45,7 +43,7 @@ def calibrate(
 
 def described(calibration: Calibration, path: Path) -> str:
     """What a calibration was fitted to, how well, and where it is."""
-    from abe_rerank.benchmarks.labelled_rows import MISSING
+    from abe_rerank.benchmarks.labelled_pairs import MISSING
 
     mix = ", ".join(f"{count} {kind}" for kind, count in sorted(calibration.mix.items()))
     absence = "" if calibration.found_above is not None else f"; no row has the kind {MISSING}: absence was not fitted"

@@ -27,7 +27,7 @@ def compare(
 ) -> None:
     """How run B differs from run A, prompt by prompt, with interval and p-value, and where most."""
     from abe_rerank.evaluation import comparison
-    from abe_rerank.evaluation.comparison_tables import show_comparison
+    from abe_rerank.evaluation.summary_tables import show_comparison
 
     chosen = format_of(form, as_json)
     say_in(chosen, show_comparison(comparison.compare(run_a, run_b, metric, top), chosen))

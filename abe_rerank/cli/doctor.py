@@ -10,7 +10,7 @@ import typer
 from abe_rerank.cli.options import Run
 from abe_rerank.cli.terminal import say
 from abe_rerank.errors import AbeRerankError
-from abe_rerank.text import printable, readable
+from abe_rerank.files import printable, readable
 
 if TYPE_CHECKING:
     from abe_rerank.runs.doctor import Checkup

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from abe_rerank.cli.evaluate_request import SUITE, EvaluateRequest
-from abe_rerank.cli.loading import load_models, load_reranker, warn_of_slow_type
+from abe_rerank.cli.evaluate_notes import SUITE, EvaluateRequest
 from abe_rerank.cli.options import (
     DRAW,
     OUTPUT,
@@ -26,16 +25,15 @@ from abe_rerank.cli.options import (
     Scorer,
     Steps,
 )
+from abe_rerank.cli.terminal import load_models, load_reranker, warn_of_slow_type
 from abe_rerank.errors import UsageError
 from abe_rerank.evaluation import layouts
 from abe_rerank.suites import formats
 
 if TYPE_CHECKING:
-    from abe_rerank.evaluation.judging import Measure
-    from abe_rerank.evaluation.listing import Listing
-    from abe_rerank.evaluation.plan import Plan
-    from abe_rerank.evaluation.processes import World
-    from abe_rerank.evaluation.sources import Drawn, Found
+    from abe_rerank.evaluation.layouts import Listing
+    from abe_rerank.evaluation.plan import Drawn, Found, Measure, Plan
+    from abe_rerank.evaluation.work import World
     from abe_rerank.reranker import Reranker
 
 
@@ -143,8 +141,8 @@ def run(request: EvaluateRequest) -> None:
     the run is complete all the same, and the results name it.
     """
     from abe_rerank.cli.evaluate_notes import conclude
-    from abe_rerank.evaluation.processes import World
-    from abe_rerank.runs.resuming import check_folder
+    from abe_rerank.evaluation.work import World
+    from abe_rerank.runs.journal import check_folder
 
     check_folder(request.folder)
     listing = _listing(request)
@@ -160,8 +158,7 @@ def run(request: EvaluateRequest) -> None:
 
 def _complete(request: EvaluateRequest, listing: Listing, plan: Plan, world: World) -> None:
     from abe_rerank.cli.evaluate_notes import TimedSource, greet, warn_of_prompts
-    from abe_rerank.evaluation.identity import Asked, prompts_file, record_of
-    from abe_rerank.evaluation.work import begin, finish, work
+    from abe_rerank.evaluation.work import Asked, begin, finish, prompts_file, record_of, work
 
     out = request.folder
     source, reranker = _source(request, listing, world)
@@ -184,7 +181,7 @@ def _complete(request: EvaluateRequest, listing: Listing, plan: Plan, world: Wor
 
 def _listing(request: EvaluateRequest) -> Listing:
     """The prompts, with the files of their images if there are any. Raises UsageError for what does not go together."""
-    from abe_rerank.evaluation.listing import Listing, find_images
+    from abe_rerank.evaluation.layouts import Listing, find_images
     from abe_rerank.suites import load_prompts
 
     if request.images is None:
@@ -212,7 +209,7 @@ def _plan(request: EvaluateRequest, listing: Listing) -> Plan:
 
 def _source(request: EvaluateRequest, listing: Listing, world: World) -> tuple[Drawn | Found, Reranker]:
     """Where the images come from, and what scores them."""
-    from abe_rerank.evaluation.sources import Drawn, Found
+    from abe_rerank.evaluation.plan import Drawn, Found
 
     if request.images is not None:
         names = (request.backbone, request.scorer, world.device, request.dtype, request.image_size)
@@ -233,7 +230,7 @@ def _source(request: EvaluateRequest, listing: Listing, world: World) -> tuple[D
 
 def _measure(request: EvaluateRequest, reranker: Reranker, world: World) -> Measure:
     """The scorer with the judge and the oracle that are asked for. Raises UsageError for a judge that is the scorer."""
-    from abe_rerank.evaluation.judging import Measure
+    from abe_rerank.evaluation.plan import Measure
     from abe_rerank.scoring import make_scorer
 
     judge, oracle = None, None

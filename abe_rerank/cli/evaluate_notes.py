@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import time
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from abe_rerank.cli.options import command_line
 from abe_rerank.cli.terminal import note, say, warn
 from abe_rerank.errors import AbeRerankError, UsageError
-from abe_rerank.text import readable, table
+from abe_rerank.files import readable, table, words_of
 
 if TYPE_CHECKING:
-    from abe_rerank.evaluation.judging import Measure
-    from abe_rerank.evaluation.listing import Listing
-    from abe_rerank.evaluation.plan import Block, Plan
-    from abe_rerank.evaluation.sources import Drawn, Found, Taken
+    from abe_rerank.drawing.sampling import Sampling
+    from abe_rerank.evaluation.layouts import Listing
+    from abe_rerank.evaluation.plan import Block, Drawn, Found, Measure, Plan, Taken
     from abe_rerank.evaluation.summary_schema import Choices, Group
     from abe_rerank.evaluation.work import State
     from abe_rerank.runs.evaluated import RunRecord
@@ -46,7 +47,7 @@ def greet(out: Path, plan: Plan, state: State, record: RunRecord, listing: Listi
 def warn_of_prompts(plan: Plan, source: Drawn | Found, measure: Measure) -> None:
     """One line each for what the models, the parser and the oracle cannot read in the prompts."""
     from abe_rerank.drawing.prompt_fit import prompt_warnings
-    from abe_rerank.evaluation.sources import Drawn
+    from abe_rerank.evaluation.plan import Drawn
 
     prompts = [prompt.prompt for prompt in plan.prompts]
     pipeline = source.pipeline if isinstance(source, Drawn) else None
@@ -100,7 +101,7 @@ class TimedSource:
     images: int = 0
 
     def take(self, block: Block, prompt: str, wanted: Collection[int]) -> list[Taken]:
-        """What the source gives, see :class:`abe_rerank.evaluation.sources.Source`."""
+        """What the source gives, see :class:`abe_rerank.evaluation.plan.Source`."""
         start = time.perf_counter()
         taken = self.source.take(block, prompt, wanted)
         self.taking += time.perf_counter() - start
@@ -152,3 +153,71 @@ def _cells(group: Group) -> list[str]:
 def _mean(choices: Choices | None) -> str:
     """The mean over the images of each prompt, then over prompts; a dash where nothing was measured."""
     return "-" if choices is None else f"{choices.mean.mean:.3f}"
+
+
+SUITE, N = "shapes", 4
+
+
+@dataclass(frozen=True)
+class EvaluateRequest:
+    """What the command line asks for; None is the default, which may depend on the rest."""
+
+    suite: str | None = None
+    model: str | None = None
+    n: int | None = None
+    seed: int = 0
+    batch_size: int = 1
+    steps: int | None = None
+    guidance: float | None = None
+    images: Path | None = None
+    limit: int | None = None
+    backbone: str | None = None
+    scorer: str = "abe"
+    judge: str | None = None
+    oracle: bool | None = None
+    device: str | None = None
+    dtype: str | None = None
+    image_size: str | None = None
+    allow_pickle: bool = False
+    out: Path | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where the run lies: ``--out``, or a folder under ``runs`` that the same settings always lead to."""
+        if self.out is not None:
+            return self.out
+        import hashlib
+        import json
+
+        asked = {name: value for name, value in asdict(self).items() if (name, value) != ("allow_pickle", False)}
+        settings = json.dumps(asked, sort_keys=True, default=str, ensure_ascii=True)
+        digest = hashlib.sha256(settings.encode()).hexdigest()[:8]
+        name = self.suite_name or Path(os.path.abspath(str(self.images))).name
+        return Path("runs") / f"{words_of(name, 32)}-{digest}"
+
+    @property
+    def asks_oracle(self) -> bool:
+        """Whether the oracle of the shapes world judges: as said, or where the suite is that of its world."""
+        return self.suite_name.partition(":")[0] == SUITE if self.oracle is None else self.oracle
+
+    @property
+    def suite_name(self) -> str:
+        """What the run calls its prompts: a suite, the name of a file, or nothing where the images name them."""
+        if self.suite is None:
+            return "" if self.images else SUITE
+        return Path(self.suite).name if os.path.exists(self.suite) else self.suite
+
+    @property
+    def sampling(self) -> Sampling:
+        """How the images of a prompt are drawn; a batch holds images of one prompt. Raises UsageError for numbers that
+        cannot be."""
+        from abe_rerank.drawing.sampling import Sampling
+
+        n = N if self.n is None else self.n
+        return Sampling(n, self.seed, min(self.batch_size, n), self.steps, self.guidance)
+
+    @property
+    def command(self) -> str:
+        """The command line, with what is not default."""
+        given = {name: value for name, value in asdict(self).items() if value != getattr(EvaluateRequest, name)}
+        return command_line("evaluate", [(f"--{name.replace('_', '-')}", value) for name, value in given.items()])

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from abe_rerank.cli.command_line import Part, command_line
-from abe_rerank.cli.loading import load_models, warn_of_slow_type
 from abe_rerank.cli.options import (
     OUTPUT,
     AllowPickle,
@@ -24,15 +22,16 @@ from abe_rerank.cli.options import (
     Guidance,
     ImageSize,
     Model,
+    Part,
     Prompt,
     Scorer,
     Seed,
     Steps,
+    command_line,
 )
-from abe_rerank.cli.terminal import cosine, say, warn
-from abe_rerank.cli.timing import timed
+from abe_rerank.cli.terminal import cosine, load_models, say, timed, warn, warn_of_slow_type
 from abe_rerank.errors import AbeRerankError
-from abe_rerank.text import table
+from abe_rerank.files import table
 
 if TYPE_CHECKING:
     from abe_rerank.drawing.sampling import Sampling
@@ -97,10 +96,9 @@ def run(request: GenerateRequest) -> None:
     from abe_rerank.report.views import write_views
     from abe_rerank.reranker import as_spec
     from abe_rerank.runs.folders import default_folder, new_run_folder
-    from abe_rerank.runs.generated import RunFacts, build_report
-    from abe_rerank.runs.generated_folder import write_generated
+    from abe_rerank.runs.generated import RunFacts, build_report, write_generated
     from abe_rerank.runs.provenance import backbone_record, pipeline_record
-    from abe_rerank.scoring.ranking import rank, rounding_warning
+    from abe_rerank.scoring.stream import rank, rounding_warning
 
     started = datetime.now().astimezone()
     seconds: dict[str, float] = {}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from abe_rerank.cli.options import AsJson, Prompt
 from abe_rerank.cli.terminal import say, say_json
-from abe_rerank.text import printable
+from abe_rerank.files import printable
 
 if TYPE_CHECKING:
     from abe_rerank.types import ObjectPhrase, Spec

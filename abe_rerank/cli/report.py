@@ -54,7 +54,7 @@ def is_evaluation(folder: Path) -> bool:
 
 def _one_prompt(folder: Path, assets: bool) -> None:
     from abe_rerank.report.views import write_views
-    from abe_rerank.runs.generated_folder import changed_images, read_generated
+    from abe_rerank.runs.generated import changed_images, read_generated
 
     record, images = read_generated(folder)
     for name in changed_images(record, images):

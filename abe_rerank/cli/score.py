@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from abe_rerank.cli.loading import load_reranker, warn_of_slow_type
 from abe_rerank.cli.options import OUTPUT, AllowPickle, AsJson, Backbone, Device, Dtype, ImageSize, Scorer
-from abe_rerank.cli.terminal import cosine, say, say_json, warn
+from abe_rerank.cli.terminal import cosine, load_reranker, say, say_json, warn, warn_of_slow_type
 from abe_rerank.errors import AbeRerankError, UsageError
+from abe_rerank.files import table
 from abe_rerank.scoring.stream import CHUNK, Item, score_stream
-from abe_rerank.suites.manifest import Row, read_manifest
-from abe_rerank.text import table
+from abe_rerank.suites.rows import Row, read_manifest
 
 if TYPE_CHECKING:
     from abe_rerank.reranker import Reranker
@@ -117,7 +116,7 @@ def run(reranker: Reranker, rows: Sequence[Row], top_k: int | None, as_json: boo
     from tqdm import tqdm
 
     from abe_rerank.drawing.prompt_fit import prompt_warnings
-    from abe_rerank.scoring.ranking import rounding_warning
+    from abe_rerank.scoring.stream import rounding_warning
 
     backbone = reranker.scorer.backbone
     for warning in prompt_warnings([row.prompt for row in rows], backbone):

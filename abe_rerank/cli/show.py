@@ -10,7 +10,7 @@ from abe_rerank.cli.options import OUTPUT, Run
 from abe_rerank.cli.report import is_evaluation
 from abe_rerank.cli.terminal import cosine, say, warn
 from abe_rerank.errors import UsageError
-from abe_rerank.text import printable, table
+from abe_rerank.files import printable, table
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -32,7 +32,7 @@ def show(
     """Show a run in the terminal: the picture, what was found in it, all candidates."""
     from rich.console import Console
 
-    from abe_rerank.runs.generated_folder import changed_images, read_generated
+    from abe_rerank.runs.generated import changed_images, read_generated
 
     if is_evaluation(folder):
         raise UsageError(f"{folder} is a run of evaluate; see it with abe-rerank summarize or abe-rerank report")

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from abe_rerank.text import printable, readable
+from abe_rerank.files import printable, readable
+
+if TYPE_CHECKING:
+    from abe_rerank.drawing.pipelines import Pipeline
+    from abe_rerank.reranker import Reranker
 
 
 def say(text: str) -> None:
@@ -72,3 +78,93 @@ def _json_escape(character: str) -> str:
     """``\\uXXXX``, as two of them where a character is outside of the first plane."""
     units = character.encode("utf-16-be", "surrogatepass")
     return "".join(f"\\u{units[k]:02x}{units[k + 1]:02x}" for k in range(0, len(units), 2))
+
+
+@contextmanager
+def timed(seconds: dict[str, float], what: str) -> Iterator[None]:
+    """Add the seconds that the block takes to those of ``what``, if it ends well."""
+    start = time.perf_counter()
+    yield
+    seconds[what] = seconds.get(what, 0.0) + time.perf_counter() - start
+
+
+def load_models(
+    model: str | None,
+    backbone: str | None,
+    scorer: str,
+    device: str | None,
+    dtype: str | None,
+    image_size: str | None = None,
+    *,
+    allow_pickle: bool = False,
+    shown: bool = True,
+) -> tuple[Pipeline, Reranker]:
+    """The text-to-image pipeline and the reranker, on one device and with one dtype.
+
+    A progress bar stands on stderr if it is to be ``shown``.
+    """
+    from tqdm import tqdm
+
+    form = "{desc}: {n_fmt}/{total_fmt} [{elapsed}]"
+    with tqdm(total=3, desc="loading libraries", bar_format=form, leave=False, disable=not shown) as bar:
+        quiet_libraries()
+        from abe_rerank.drawing.pipelines import load_pipeline
+
+        step(bar, "loading the backbone")
+        reranker = load_reranker(backbone, scorer, device, dtype, image_size, allow_pickle=allow_pickle)
+        step(bar, "loading the text-to-image model")
+        place = reranker.scorer.backbone
+        pipeline = load_pipeline(model, place.device, place.dtype, allow_pickle=allow_pickle)
+        bar.update()
+    return pipeline, reranker
+
+
+def load_reranker(
+    backbone: str | None,
+    scorer: str,
+    device: str | None,
+    dtype: str | None,
+    image_size: str | None = None,
+    *,
+    allow_pickle: bool = False,
+) -> Reranker:
+    """The reranker on its backbone."""
+    quiet_libraries()
+    from abe_rerank.reranker import Reranker
+
+    return Reranker.from_pretrained(
+        backbone, scorer, device=device, dtype=dtype, image_size=image_size, allow_pickle=allow_pickle
+    )
+
+
+def warn_of_slow_type(device: str | None, dtype: str | None) -> None:
+    """Say that float16 is slow where the models will run on a CPU. Raises UsageError for an unusable device."""
+    if dtype != "float16":
+        return
+    quiet_libraries()
+    from abe_rerank.backbones.devices import pick_device
+
+    if pick_device(device).startswith("cpu"):
+        warn("float16 is many times slower than float32 on a CPU; leave --dtype out there")
+
+
+def quiet_libraries() -> None:
+    """Silence warnings and loading bars of diffusers and transformers, unless ``--debug`` asks for them."""
+    if logging.getLogger("abe_rerank").isEnabledFor(logging.DEBUG):
+        return
+    import diffusers
+    import huggingface_hub
+    import transformers
+
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    huggingface_hub.utils.logging.set_verbosity_error()
+    for library in (diffusers, transformers):
+        library.utils.logging.set_verbosity_error()
+        library.utils.logging.disable_progress_bar()
+
+
+def step(bar: object, text: str) -> None:
+    """Move a bar on by one and name what comes now."""
+    update: Callable[[], object] = bar.update  # type: ignore[attr-defined]
+    update()
+    bar.set_description_str(text)  # type: ignore[attr-defined]

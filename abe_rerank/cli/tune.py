@@ -6,9 +6,8 @@ from typing import Annotated
 
 import typer
 
-from abe_rerank.cli.loading import quiet_libraries
 from abe_rerank.cli.options import OUTPUT, SCORE, Backbone
-from abe_rerank.cli.terminal import say
+from abe_rerank.cli.terminal import quiet_libraries, say
 
 
 def tune(

@@ -9,8 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from abe_rerank.backbones.model_files import WeightFiles, has_vocabulary, json_object, refuse_own_code, weight_files
-from abe_rerank.backbones.weights import check_complete, refusal
+from abe_rerank.backbones.model_files import (
+    WeightFiles,
+    check_complete,
+    has_vocabulary,
+    json_object,
+    refusal,
+    refuse_own_code,
+    weight_files,
+)
 from abe_rerank.errors import AbeRerankError, UsageError
 
 if TYPE_CHECKING:

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from abe_rerank import builtin
 from abe_rerank.backbones.devices import choose
-from abe_rerank.backbones.hub import fetched, split_revision
-from abe_rerank.backbones.weights import check_finite, hushed, refusal
+from abe_rerank.backbones.model_files import check_finite, fetched, hushed, refusal, split_revision
 from abe_rerank.drawing.components import INDEX, check_files, dtype_keyword, load_networks, read_index
 from abe_rerank.errors import AbeRerankError, UsageError
 

@@ -16,8 +16,8 @@ from abe_rerank.evaluation.numbers import Ints, Prompt, RunNumbers
 from abe_rerank.evaluation.statistics import bootstrap_ratios, draws_for, sign_flips
 from abe_rerank.evaluation.summary import LEVEL, SEED, load, run_info
 from abe_rerank.evaluation.summary_schema import ComparedGroup, ComparedPrompt, Comparison, Difference, PromptName
+from abe_rerank.files import readable
 from abe_rerank.runs.reading import result_at
-from abe_rerank.text import readable
 
 ImageChoice = Literal["first", "mean", "picked"]
 

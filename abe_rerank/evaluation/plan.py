@@ -7,11 +7,28 @@ results do not depend on when a run was killed, nor on the number of processes.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
-from abe_rerank.runs.evaluated import Key
+from abe_rerank.errors import AbeRerankError, UsageError
+from abe_rerank.files import readable, write_png
+from abe_rerank.runs.evaluated import JudgeResult, Key, OracleResult, Result, terms_of
+from abe_rerank.runs.provenance import pixels_sha256
 from abe_rerank.suites import SuitePrompt
+from abe_rerank.types import PAINTED_OVER, NoPicture, Score
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from abe_rerank.drawing.pipelines import Pipeline
+    from abe_rerank.drawing.sampling import Sampling
+    from abe_rerank.reranker import Reranker
+    from abe_rerank.shapes.oracle import Oracle
+    from abe_rerank.suites import SuitePrompt
+    from abe_rerank.types import Drawing, Spec
 
 
 @dataclass(frozen=True)
@@ -50,3 +67,151 @@ class Plan:
         """Every ``processes``-th of the blocks that are not all done, from the ``rank``-th on."""
         waiting = [block for block in self.blocks() if any(key not in done for key in block.keys)]
         return waiting[rank::processes]
+
+
+@dataclass(frozen=True)
+class Taken:
+    """An image that was drawn or read, or the reason why there is none to be scored.
+
+    ``path`` is what the result calls it; None if there is no file.
+    """
+
+    path: str | None
+    seed: int | None = None
+    image: Image | None = None
+    failure: str | None = None
+
+    @property
+    def picture(self) -> Image | NoPicture:
+        """What there is to be scored."""
+        if self.image is None or self.failure is not None:
+            return NoPicture(self.failure or "there is no such image")
+        return self.image
+
+
+class Source(Protocol):
+    """Where images come from."""
+
+    def take(self, block: Block, prompt: str, wanted: Collection[int]) -> list[Taken]:
+        """The images of a block; those of the candidates ``wanted`` are on the disk when this returns."""
+        ...
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Images drawn into ``folder/images``; candidate k of every prompt has seed ``sampling.seed + k``."""
+
+    pipeline: Pipeline
+    sampling: Sampling
+    folder: Path
+
+    @cached_property
+    def drawing(self) -> Drawing:
+        """How each prompt's images are drawn. Raises UsageError for an argument that the pipeline does not take."""
+        from abe_rerank.drawing.sampling import settle
+
+        return settle(self.pipeline, self.sampling)
+
+    def take(self, block: Block, prompt: str, wanted: Collection[int]) -> list[Taken]:
+        """See :class:`Source`. Raises DeviceError and UsageError; what else goes wrong is the images' failure."""
+        from abe_rerank.drawing.sampling import DeviceError, draw
+
+        seeds = [self.sampling.seed + candidate for candidate in block.candidates]
+        try:
+            samples = draw(self.pipeline, prompt, replace(self.drawing, n=len(seeds), seed=seeds[0]))
+        except (UsageError, DeviceError):
+            raise
+        except AbeRerankError as error:
+            return [Taken(None, seed, failure=str(error)) for seed in seeds]
+        taken = []
+        for candidate, drawn in zip(block.candidates, samples.images, strict=True):
+            path = f"images/{block.index:05d}/seed{drawn.seed}.png"
+            if candidate in wanted:
+                write_png(self.folder / path, drawn.image)
+            taken.append(Taken(path, drawn.seed, drawn.image, PAINTED_OVER if drawn.blanked else None))
+        return taken
+
+
+@dataclass(frozen=True)
+class Found:
+    """Images that existed before in ``folder``, or in a manifest of that name: ``files[i]`` are those of prompt i."""
+
+    folder: Path
+    files: Sequence[Sequence[Path]]
+
+    def take(self, block: Block, prompt: str, wanted: Collection[int]) -> list[Taken]:
+        """See :class:`Source`. An image that cannot be read, or is not there, is a failure."""
+        return [self._read(block.index, candidate) for candidate in block.candidates]
+
+    def _read(self, index: int, candidate: int) -> Taken:
+        from abe_rerank.images import read
+
+        if candidate >= len(self.files[index]):
+            return Taken(None, failure="there is no such image of this prompt")
+        file = self.files[index][candidate]
+        try:
+            return Taken(readable(file), image=read(str(file)))
+        except AbeRerankError as error:
+            return Taken(readable(file), failure=str(error).replace(str(file), readable(file)))
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What says how well an image shows its prompt: the scorer, and if asked for another one and the oracle."""
+
+    reranker: Reranker
+    judge: Reranker | None = None
+    oracle: Oracle | None = None
+
+    def results(self, block: Block, prompt: SuitePrompt, taken: Sequence[Taken]) -> list[Result]:
+        """The result of each image of the block; it depends on the block alone."""
+        from abe_rerank.reranker import as_spec
+        from abe_rerank.scoring.stream import score_stream
+
+        spec = as_spec(prompt.prompt)
+        items = [(one.picture, spec) for one in taken]
+        scores = list(score_stream(self.reranker.scorer, items))
+        judged = [None] * len(taken) if self.judge is None else _judged(score_stream(self.judge.scorer, items))
+        seen = [None] * len(taken) if self.oracle is None else _seen(self.oracle, taken, spec)
+        columns = zip(block.candidates, taken, scores, judged, seen, strict=True)
+        return [
+            Result.model_validate(
+                {
+                    "index": block.index,
+                    "candidate": candidate,
+                    "prompt_id": prompt.id,
+                    "category": prompt.category,
+                    "prompt": prompt.prompt,
+                    "seed": one.seed,
+                    "image": one.path,
+                    "pixels_sha256": None if isinstance(one.picture, NoPicture) else pixels_sha256(one.picture),
+                    "judge": judgement,
+                    "oracle": right,
+                    **terms_of(score),
+                }
+            )
+            for candidate, one, score, judgement, right in columns
+        ]
+
+
+def _judged(scores: Iterable[Score]) -> list[JudgeResult]:
+    return [JudgeResult(value=score.value, status=score.status, reason=score.reason) for score in scores]
+
+
+def _seen(oracle: Oracle, taken: Sequence[Taken], spec: Spec) -> list[OracleResult]:
+    """What the oracle says of each image; nothing, with the reason, of prompts that it cannot judge."""
+    from abe_rerank.shapes.oracle import is_right
+    from abe_rerank.shapes.wishes import asked_of
+
+    try:
+        asked_of(spec)
+    except UsageError as error:
+        return [OracleResult(right=None, reason=str(error)) for _ in taken]
+    whole = [one.picture for one in taken if not isinstance(one.picture, NoPicture)]
+    found = iter(oracle.detect(whole) if whole else ())
+    return [
+        OracleResult(right=None, reason=one.picture.reason)
+        if isinstance(one.picture, NoPicture)
+        else OracleResult(right=is_right(next(found), spec))
+        for one in taken
+    ]

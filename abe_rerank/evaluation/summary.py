@@ -22,8 +22,8 @@ from abe_rerank.evaluation.summary_schema import (
     Summary,
     UnscoredImage,
 )
+from abe_rerank.files import readable
 from abe_rerank.runs.reading import open_run
-from abe_rerank.text import readable
 
 LEVEL = 0.95
 SEED = 0

@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from abe_rerank.text import printable
-from abe_rerank.text import table as text_table
+from abe_rerank.files import printable
+from abe_rerank.files import table as text_table
 
 Format = Literal["table", "json", "csv", "markdown", "latex"]
 FORMATS: tuple[Format, ...] = ("table", "json", "csv", "markdown", "latex")

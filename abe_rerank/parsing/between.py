@@ -4,11 +4,10 @@ adjectives without a noun.
 
 from __future__ import annotations
 
-from abe_rerank.parsing.edits import Bind, Detach, Ignore
+from abe_rerank.parsing.edits import Bind, Clause, Detach, Ignore, Step, Things, View
 from abe_rerank.parsing.lexicon import kind_of
 from abe_rerank.parsing.scene_words import LINKING, PAINTED, STATED
-from abe_rerank.parsing.state import Clause, Step, Things, View
-from abe_rerank.parsing.tags import (
+from abe_rerank.parsing.words import (
     ADJECTIVE,
     ADVERB,
     BE,
@@ -25,9 +24,9 @@ from abe_rerank.parsing.tags import (
     STOP,
     SUBORDINATOR,
     VERB,
+    Word,
     tags,
 )
-from abe_rerank.parsing.words import Word
 
 NEAR = 12
 """How far attributes and ellipses reach, in items; keeps the walk linear."""

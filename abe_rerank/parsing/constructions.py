@@ -6,7 +6,7 @@ Each function is asked about one phrase and gives the step that takes it, or Non
 
 from __future__ import annotations
 
-from abe_rerank.parsing.edits import Attach, Bind, Edits, Ignore
+from abe_rerank.parsing.edits import Attach, Bind, Edits, Ignore, Step, Things, View
 from abe_rerank.parsing.lexicon import is_plural, kind_of, lemma, lexicon
 from abe_rerank.parsing.phrases import Phrase
 from abe_rerank.parsing.scene import Value
@@ -19,8 +19,7 @@ from abe_rerank.parsing.scene_words import (
     STYLE_WORDS,
     STYLES,
 )
-from abe_rerank.parsing.state import Step, Things, View
-from abe_rerank.parsing.tags import ADVERB, COMMA, JOINING, MARK, PHRASE, PREPOSITION, STOP, VERB, tags
+from abe_rerank.parsing.words import ADVERB, COMMA, JOINING, MARK, PHRASE, PREPOSITION, STOP, VERB, tags
 from abe_rerank.types import Kind
 
 _PLACE_LINKS = frozenset(["in", "on", "at", "to", "from", "into", "near", "toward", "towards"])

@@ -9,12 +9,10 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
-from abe_rerank.parsing.closed_class import IRREGULAR_PARTICIPLES
 from abe_rerank.parsing.lexicon import kind_marker, kind_of, lemma
 from abe_rerank.parsing.phrases import Phrase
-from abe_rerank.parsing.scene_words import STYLE_WORDS, UNBOUND
-from abe_rerank.parsing.tags import ADVERB
-from abe_rerank.parsing.words import Word
+from abe_rerank.parsing.scene_words import IRREGULAR_PARTICIPLES, STYLE_WORDS, UNBOUND
+from abe_rerank.parsing.words import ADVERB, Word
 from abe_rerank.types import Kind
 
 Role = Literal["subject", "object", "joined"]

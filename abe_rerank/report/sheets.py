@@ -6,9 +6,18 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageDraw
 
-from abe_rerank.report.lettering import PAPER, SOFT, Line, height_of, write
-from abe_rerank.report.overlays import contrast_strengths, frames_of, region_strengths
-from abe_rerank.report.pictures import pixels, spotlight
+from abe_rerank.report.pictures import (
+    PAPER,
+    SOFT,
+    Line,
+    contrast_strengths,
+    frames_of,
+    height_of,
+    pixels,
+    region_strengths,
+    spotlight,
+    write,
+)
 from abe_rerank.report.sentences import brief, claim, competitor, status_line
 from abe_rerank.runs.generated import CandidateRecord, Report
 from abe_rerank.runs.records import PairRecord

@@ -12,12 +12,10 @@ from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.files import inside
 from abe_rerank.images import read
 from abe_rerank.runs.evaluated import Key, Result, RunRecord
-from abe_rerank.runs.generated import CandidateRecord, Report
-from abe_rerank.runs.generated_folder import copy_best, read_report
-from abe_rerank.runs.journal import drop, merged_places, reopen
+from abe_rerank.runs.generated import CandidateRecord, Report, copy_best, read_report
+from abe_rerank.runs.journal import drop, merged_places, refuse_links, reopen
 from abe_rerank.runs.provenance import pixels_sha256
 from abe_rerank.runs.reading import RunFolder, read_lines, read_record
-from abe_rerank.runs.resuming import refuse_links
 
 Illness = Literal["missing", "changed", "damaged"]
 

@@ -15,9 +15,10 @@ from datetime import datetime
 from pathlib import Path
 from uuid import uuid4
 
-from abe_rerank.errors import UsageError
-from abe_rerank.runs.locks import held, is_held
-from abe_rerank.text import words_of
+from filelock import FileLock, Timeout
+
+from abe_rerank.errors import AbeRerankError, UsageError
+from abe_rerank.files import words_of
 
 LOCK = ".lock"
 
@@ -135,3 +136,32 @@ def _remove_empty(folders: list[Path]) -> None:
     for folder in folders:
         with suppress(OSError):
             folder.rmdir()
+
+
+@contextmanager
+def held(lock: Path, what: Path) -> Iterator[None]:
+    """Hold a lock file while ``what`` is written.
+
+    Raises UsageError if another process holds it, AbeRerankError if it cannot be made.
+    """
+    holder = FileLock(lock, timeout=0)
+    try:
+        holder.acquire()
+    except Timeout:
+        raise UsageError(f"another process is writing {what}; wait for it or stop it first") from None
+    except (OSError, NotImplementedError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise AbeRerankError(f"cannot write {lock}: {reason}; check the free space and the permissions there") from None
+    try:
+        yield
+    finally:
+        holder.release()
+
+
+def is_held(lock: Path) -> bool:
+    """Whether a process holds a lock file that is there."""
+    try:
+        with held(lock, lock):
+            return False
+    except (UsageError, AbeRerankError):
+        return True

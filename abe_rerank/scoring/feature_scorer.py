@@ -13,7 +13,7 @@ from torch import Tensor
 
 from abe_rerank import __version__
 from abe_rerank.backbones import Backbone, ImageFeatures
-from abe_rerank.backbones.sizes import size_words
+from abe_rerank.backbones.devices import size_words
 from abe_rerank.scoring.stream import score_stream, value_matrix
 from abe_rerank.types import Score, Spec, Status
 

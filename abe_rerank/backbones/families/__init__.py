@@ -1,11 +1,69 @@
 """Model families, one file each: a new one is a new file here whose reader is registered with ``@reads(...)``."""
 
+from __future__ import annotations
+
 import importlib
 import pkgutil
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
-from abe_rerank.backbones.families.registry import Reader, reader_of, reads, supported
+from torch import Tensor, nn
+
+from abe_rerank.backbones.features import RegionPlan
+from abe_rerank.errors import UsageError
+
+
+class Reader(Protocol):
+    """Reads one family of models. ``readouts`` lists the dense readouts of its images, the default one first.
+
+    ``pads_to_window``: the text encoder reads texts that are padded to its whole window.
+    """
+
+    readouts: tuple[str, ...]
+    pads_to_window: bool
+
+    def read_images(self, model: nn.Module, inputs: Mapping[str, Tensor], readout: str) -> tuple[Tensor, Tensor]:
+        """(global [N, D], patches [N, P, D]) in the shared space, not normalised."""
+        ...
+
+    def read_regions(self, model: nn.Module, inputs: Mapping[str, Tensor], plan: RegionPlan) -> tuple[Tensor, Tensor]:
+        """(global [N, D], windows [N, W, D]) in the shared space, not normalised.
+
+        One vector for each window of :func:`abe_rerank.backbones.features.lay_windows` on the image's grid; where the
+        images have different grids, what stands behind an image's last window is padding.
+        """
+        ...
+
+    def project_tokens(self, model: nn.Module, states: Tensor) -> Tensor:
+        """Last text states [T, L, C] -> shared space [T, L, D], not normalised."""
+        ...
+
+
+_READERS: dict[str, Reader] = {}
+
+
+def reads(*class_names: str) -> Callable[[type[Reader]], type[Reader]]:
+    """Registers a reader for model classes of transformers, by their names: a release may lack some of them."""
+
+    def register(reader: type[Reader]) -> type[Reader]:
+        _READERS.update(dict.fromkeys(class_names, reader()))
+        return reader
+
+    return register
+
+
+def supported() -> tuple[str, ...]:
+    """The names of the model classes that can be read."""
+    return tuple(_READERS)
+
+
+def reader_of(model: Any, name: str) -> Reader:
+    """The reader of a loaded model, ``name`` being what the user calls it. Raises UsageError where there is none."""
+    for kind in type(model).__mro__:
+        if kind.__name__ in _READERS:
+            return _READERS[kind.__name__]
+    raise UsageError(f"{name} is a {type(model).__name__}, which cannot be read here; supported: {', '.join(_READERS)}")
+
 
 for _module in sorted(module.name for module in pkgutil.iter_modules(__path__)):
     importlib.import_module(f"{__name__}.{_module}")
-
-__all__ = ["Reader", "reader_of", "reads", "supported"]

@@ -7,10 +7,10 @@ from typing import Any
 
 from torch import Tensor
 
+from abe_rerank.backbones.families import reads
 from abe_rerank.backbones.families.blocks import read_global, reread, run_watched
 from abe_rerank.backbones.families.regions import RegionTokens
-from abe_rerank.backbones.families.registry import reads
-from abe_rerank.backbones.windows import REGIONS, RegionPlan, lay_windows, window_mask
+from abe_rerank.backbones.features import REGIONS, RegionPlan, lay_windows, window_mask
 
 
 @reads("CLIPModel", "MetaClip2Model", "AltCLIPModel", "ChineseCLIPModel")
@@ -22,7 +22,7 @@ class ClipReader:
     pads_to_window = False
 
     def read_images(self, model: Any, inputs: Mapping[str, Tensor], readout: str) -> tuple[Tensor, Tensor]:
-        """See :class:`abe_rerank.backbones.families.registry.Reader`."""
+        """See :class:`abe_rerank.backbones.families.Reader`."""
         vision = model.vision_model
         last = vision.encoder.layers[-1]
         features, entered, left = run_watched(model, inputs, last)
@@ -30,7 +30,7 @@ class ClipReader:
         return features, model.visual_projection(vision.post_layernorm(dense[:, 1:]))
 
     def read_regions(self, model: Any, inputs: Mapping[str, Tensor], plan: RegionPlan) -> tuple[Tensor, Tensor]:
-        """See :class:`abe_rerank.backbones.families.registry.Reader`."""
+        """See :class:`abe_rerank.backbones.families.Reader`."""
         vision, pixels = model.vision_model, inputs["pixel_values"]
         size = vision.config.patch_size
         rows, columns = pixels.shape[-2] // size, pixels.shape[-1] // size
@@ -42,6 +42,6 @@ class ClipReader:
         return features, model.visual_projection(vision.post_layernorm(regions.tokens))
 
     def project_tokens(self, model: Any, states: Tensor) -> Tensor:
-        """See :class:`abe_rerank.backbones.families.registry.Reader`."""
+        """See :class:`abe_rerank.backbones.families.Reader`."""
         projected: Tensor = model.text_projection(states)
         return projected

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from abe_rerank.backbones.families import reads
 from abe_rerank.backbones.families.blocks import read_global, reread, run_watched, watch
 from abe_rerank.backbones.families.regions import late_crops
-from abe_rerank.backbones.families.registry import reads
-from abe_rerank.backbones.windows import REGIONS, RegionPlan, lay_windows
+from abe_rerank.backbones.features import REGIONS, RegionPlan, lay_windows
 
 _ROWS = 1536
 
@@ -28,7 +28,7 @@ class Siglip2Reader:
     pads_to_window = True
 
     def read_images(self, model: Any, inputs: Mapping[str, Tensor], readout: str) -> tuple[Tensor, Tensor]:
-        """See :class:`abe_rerank.backbones.families.registry.Reader`."""
+        """See :class:`abe_rerank.backbones.families.Reader`."""
         vision = model.vision_model
         if readout == "value":
             features, _, left = run_watched(model, inputs, vision.post_layernorm)
@@ -40,7 +40,7 @@ class Siglip2Reader:
         return features, self._head_value(vision.head, vision.post_layernorm(left))
 
     def read_regions(self, model: Any, inputs: Mapping[str, Tensor], plan: RegionPlan) -> tuple[Tensor, Tensor]:
-        """See :class:`abe_rerank.backbones.families.registry.Reader`. Images of one grid go through together."""
+        """See :class:`abe_rerank.backbones.families.Reader`. Images of one grid go through together."""
         vision = model.vision_model
         layers = vision.encoder.layers
         first = len(layers) - plan.layers(len(layers))
@@ -86,6 +86,11 @@ class Siglip2Reader:
         return mixed
 
     def project_tokens(self, model: Any, states: Tensor) -> Tensor:
-        """See :class:`abe_rerank.backbones.families.registry.Reader`."""
+        """See :class:`abe_rerank.backbones.families.Reader`."""
         projected: Tensor = model.text_model.head(states)
         return projected
+
+
+@reads("SiglipModel")
+class SiglipReader(Siglip2Reader):
+    """The readouts of SigLIP 2."""

@@ -149,7 +149,7 @@ def _as_json(rows: Sequence[Exactness], eye: Agreement | None, scenes: int) -> s
 
 
 def _as_text(rows: Sequence[Exactness], eye: Agreement | None, scenes: int) -> str:
-    from abe_rerank.text import table
+    from abe_rerank.files import table
 
     kinds = ("missed", "extra", *ATTRIBUTES)
     lines = [[str(r.objects), str(r.share), *(str(r.mistakes.get(kind, 0)) for kind in kinds)] for r in rows]

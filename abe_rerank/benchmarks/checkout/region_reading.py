@@ -17,7 +17,7 @@ from torch import Tensor, einsum
 
 from abe_rerank.backbones import DualEncoder, ImageFeatures, load_backbone
 from abe_rerank.benchmarks.binding_scenes import TASKS, twins
-from abe_rerank.benchmarks.case_judging import judge
+from abe_rerank.benchmarks.cases import judge
 from abe_rerank.scoring.abe import AbeScorer
 from abe_rerank.scoring.clip import ClipScorer
 from abe_rerank.scoring.phrase_table import PromptTable

@@ -19,8 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from abe_rerank.benchmarks.checkout.oracle_agreement import exactness
-from abe_rerank.shapes.detector import Detector, DetectorConfig, parts
-from abe_rerank.shapes.oracle import Oracle
+from abe_rerank.shapes.oracle import Detector, DetectorConfig, Oracle, parts
 from abe_rerank.shapes.training.common import load_checkpoint, log_to, save_checkpoint
 from abe_rerank.shapes.training.oracle_data import disturbed, learned_from, passed_through
 
@@ -34,7 +33,7 @@ PASSED = 1500
 SPREAD = 0.65
 """Standard deviation, in cells, of the presence that is asked for around a centre."""
 DECODING = {"threshold": 0.4, "apart": 0.5}
-"""See :func:`abe_rerank.shapes.detector.decode`; chosen on the split "choose"."""
+"""See :func:`abe_rerank.shapes.oracle.decode`; chosen on the split "choose"."""
 
 
 def aims(labels: Tensor, rows: int, columns: int) -> tuple[Tensor, Tensor]:

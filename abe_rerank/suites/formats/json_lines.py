@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from abe_rerank.errors import UsageError
-from abe_rerank.suites.formats import PromptFormat, SuitePrompt, first_line, register
+from abe_rerank.suites.formats import Pairs, PromptFormat, SuitePrompt, first_line, register
 
 
 def as_line(prompt: SuitePrompt) -> str:
@@ -61,3 +64,81 @@ def _read(text: str, name: str) -> Iterator[SuitePrompt]:
 
 
 register(PromptFormat("JSON lines", is_json, _read, generality=1))
+
+
+def colour_pairs(record: Mapping[str, Any]) -> Pairs | None:
+    """The (colour, class) pairs of a line of the metadata; None if it names no colour."""
+    things = [thing for thing in record["include"] if thing.get("color")]
+    return tuple((str(thing["color"]), str(thing["class"])) for thing in things) or None
+
+
+def _fits_geneval(text: str, name: str) -> bool:
+    return '"include"' in text and is_json(text, name)
+
+
+def _read_geneval(text: str, name: str) -> Iterator[SuitePrompt]:
+    """A prompt's id is the name of its folder of images; lines without "include" are read as ours."""
+    for place, (number, where, record) in enumerate(records(text, name)):
+        yield _prompt(record, where, place) if "include" in record else prompt_of(record, where, number)
+
+
+def _prompt(record: Mapping[str, Any], where: str, place: int) -> SuitePrompt:
+    try:
+        pairs = colour_pairs(record)
+    except (KeyError, TypeError, AttributeError):
+        raise UsageError(f'{where}: "include" must be a list of objects, each with its "class"') from None
+    return SuitePrompt(f"{place:05d}", record["prompt"], pairs, str(record.get("tag", "")), "GenEval")
+
+
+register(PromptFormat("GenEval", _fits_geneval, _read_geneval))
+
+
+_PROMPT = ("prompt", "prompts", "text")
+_ID = ("id", "prompt_id", "item_id")
+_CATEGORY = ("category", "tag")
+
+
+def _fits_table(delimiter: str, text: str, _: str) -> bool:
+    """Whether the file begins with the header of a table of prompts with such columns."""
+    columns = _names(first_line(text).split(delimiter))
+    return len(columns) > 1 and (bool({"prompt", "prompts"} & set(columns)) or {"item_id", "text"} <= set(columns))
+
+
+def _names(cells: list[str]) -> list[str]:
+    return [cell.strip().strip('"').lower() for cell in cells]
+
+
+def _read_table(delimiter: str, text: str, name: str) -> Iterator[SuitePrompt]:
+    """Rows of a table; tabs come without quoting, as in PartiPrompts. Of rows with one item_id the first counts."""
+    lines = io.StringIO(text.lstrip("\r\n"), newline="")
+    plain = csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
+    reader = plain if delimiter == "\t" else csv.reader(lines, delimiter=delimiter)
+    columns = _names(next(reader))
+    prompt, identity, category = (_column(columns, wanted) for wanted in (_PROMPT, _ID, _CATEGORY))
+    seen: set[str] = set()
+    for row in reader:
+        cells = {column: cell.strip() for column, cell in zip(columns, row, strict=False)}
+        if not any(cells.values()):
+            continue
+        if not cells.get(prompt):
+            raise UsageError(f"{name}, line {reader.line_num}: the prompt is empty")
+        key = cells.get(identity) or str(reader.line_num)
+        if identity != "item_id" or key not in seen:
+            seen.add(key)
+            yield SuitePrompt(key, cells[prompt], category=cells.get(category, ""))
+
+
+def _column(columns: list[str], wanted: tuple[str, ...]) -> str:
+    return next((name for name in wanted if name in columns), "")
+
+
+register(
+    PromptFormat(
+        "tables with tabs (PartiPrompts)", partial(_fits_table, "\t"), partial(_read_table, "\t"), generality=2
+    )
+)
+register(
+    PromptFormat(
+        "tables with commas (DrawBench, DPG)", partial(_fits_table, ","), partial(_read_table, ","), generality=3
+    )
+)
