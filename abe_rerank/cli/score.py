@@ -16,12 +16,12 @@ from abe_rerank.cli.loading import load_reranker, warn_of_slow_type
 from abe_rerank.cli.options import OUTPUT, AllowPickle, AsJson, Backbone, Device, Dtype, ImageSize, Scorer
 from abe_rerank.cli.terminal import cosine, say, say_json, warn
 from abe_rerank.errors import AbeRerankError, UsageError
-from abe_rerank.scoring.stream import CHUNK, Item, score_stream
 from abe_rerank.suites.manifest import Row, read_manifest
 from abe_rerank.text import table
 
 if TYPE_CHECKING:
     from abe_rerank.reranker import Reranker
+    from abe_rerank.scoring.stream import Item
     from abe_rerank.types import Score
 
 
@@ -94,12 +94,13 @@ def _check_there(rows: Sequence[Row]) -> None:
     warn(f"{len(missing)} of {len(files)} image files are missing, the first: {missing[0]}")
 
 
-def score_rows(reranker: Reranker, rows: Iterable[Row], chunk: int = CHUNK) -> Iterator[Scored]:
+def score_rows(reranker: Reranker, rows: Iterable[Row], chunk: int | None = None) -> Iterator[Scored]:
     """Score rows in their order, a chunk at a time; an image that cannot be read is unscored.
 
     An image is read and encoded once for all the rows of a chunk that name it, whatever their prompts.
     """
     from abe_rerank.parsing import parse
+    from abe_rerank.scoring.stream import CHUNK, score_stream
 
     taken: deque[Row] = deque()
 
@@ -108,7 +109,7 @@ def score_rows(reranker: Reranker, rows: Iterable[Row], chunk: int = CHUNK) -> I
             taken.append(row)
             yield row.image, parse(row.prompt)
 
-    for score in score_stream(reranker.scorer, items(), skip_unreadable=True, chunk=chunk):
+    for score in score_stream(reranker.scorer, items(), skip_unreadable=True, chunk=chunk or CHUNK):
         yield Scored(taken.popleft(), score)
 
 
