@@ -27,7 +27,7 @@ def commands_with(option, group=None, before=()):
             yield (*before, name)
 
 
-ARGUMENTS = {"generate": [PROMPT], "score": ["x.png", "--prompt", PROMPT]}
+ARGUMENTS = {"generate": [PROMPT], "score": [__file__, "--prompt", PROMPT]}
 WITH_DEVICE = list(commands_with("--device"))
 
 
@@ -109,7 +109,7 @@ def test_a_manifest_with_half_characters_is_refused(cli, models, tmp_path):
     (tmp_path / "rows.jsonl").write_text('{"image": "x.png", "prompt": "a red \\ud800 cube"}\n')
     code, _, err = cli("score", "--manifest", tmp_path / "rows.jsonl", *models[2:])
     assert code == 2
-    assert "no UTF-8 text" in the_line(err)
+    assert "half a character" in the_line(err)
 
 
 def test_control_characters_are_only_text(cli, models, tmp_path):
@@ -139,7 +139,7 @@ def test_file_names_that_are_no_text_are_shown_and_read_back(cli, models, tmp_pa
     found = json.loads(cli("score", tmp_path, "--json", *options)[1])["rows"][0]["image"]
     assert os.path.samefile(found, tmp_path / name)
     code, _, err = cli("score", tmp_path / name.replace("picture", "missing"), *options)
-    assert code == 1
+    assert code == 2
     assert "missing\\xff.png" in the_line(err)
 
 

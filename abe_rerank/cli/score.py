@@ -16,11 +16,11 @@ from abe_rerank.cli.options import OUTPUT, AllowPickle, AsJson, Backbone, Device
 from abe_rerank.cli.terminal import cosine, load_reranker, say, say_json, warn, warn_of_slow_type
 from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.files import table
-from abe_rerank.scoring.stream import CHUNK, Item, score_stream
 from abe_rerank.suites.rows import Row, read_manifest
 
 if TYPE_CHECKING:
     from abe_rerank.reranker import Reranker
+    from abe_rerank.scoring.stream import Item
     from abe_rerank.types import Score
 
 
@@ -93,12 +93,13 @@ def _check_there(rows: Sequence[Row]) -> None:
     warn(f"{len(missing)} of {len(files)} image files are missing, the first: {missing[0]}")
 
 
-def score_rows(reranker: Reranker, rows: Iterable[Row], chunk: int = CHUNK) -> Iterator[Scored]:
+def score_rows(reranker: Reranker, rows: Iterable[Row], chunk: int | None = None) -> Iterator[Scored]:
     """Score rows in their order, a chunk at a time; an image that cannot be read is unscored.
 
     An image is read and encoded once for all the rows of a chunk that name it, whatever their prompts.
     """
     from abe_rerank.parsing import parse
+    from abe_rerank.scoring.stream import CHUNK, score_stream
 
     taken: deque[Row] = deque()
 
@@ -107,7 +108,7 @@ def score_rows(reranker: Reranker, rows: Iterable[Row], chunk: int = CHUNK) -> I
             taken.append(row)
             yield row.image, parse(row.prompt)
 
-    for score in score_stream(reranker.scorer, items(), skip_unreadable=True, chunk=chunk):
+    for score in score_stream(reranker.scorer, items(), skip_unreadable=True, chunk=chunk or CHUNK):
         yield Scored(taken.popleft(), score)
 
 
