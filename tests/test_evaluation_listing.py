@@ -6,6 +6,7 @@ import json
 import os
 
 import pytest
+from evaluation_runs import Shape, write_run
 
 from abe_rerank import UsageError
 from abe_rerank.evaluation.layouts import find_images
@@ -120,7 +121,7 @@ def test_nothing_to_be_found_is_refused(tmp_path):
         find_images(tmp_path, suite("a blue cube"))
     with pytest.raises(UsageError, match="no such folder"):
         find_images(tmp_path / "none")
-    (tmp_path / "run.json").write_text("{}")
-    (tmp_path / "prompts.jsonl").write_text('{"prompt": "x"}')
+    write_run(tmp_path / "run", Shape(), complete=False)
+    (tmp_path / "run" / "prompts.jsonl").write_text('{"prompt": "x"}')
     with pytest.raises(UsageError, match="not complete"):
-        find_images(tmp_path)
+        find_images(tmp_path / "run")

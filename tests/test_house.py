@@ -110,6 +110,7 @@ ALIKE = {
     "clip": "the scorer, the family of models, and the training of one are each named as the kind that they are one of",
     "protocol": "says what a kind of thing is, in the room of that kind",
     "registry": "lists the kind of thing that its room is about",
+    "plan": "what will be done before it is done: of an evaluation, of a binding",
     "loading": "loads models: for a command in cli, of a backbone in backbones",
 }
 """Names that several rooms have, with the reason why nobody takes one for another. A command in ``cli`` may be called
