@@ -16,7 +16,7 @@ from sample_reports import EVIL, ranking_of, run_folder_of
 
 from abe_rerank.cli.show import half_blocks
 from abe_rerank.report.pictures import DARKEST, VEIL, Line, height_of, spotlight, write
-from abe_rerank.report.sheets import MARGIN, PANEL, contact_sheet
+from abe_rerank.report.views import MARGIN, PANEL, contact_sheet
 
 
 @pytest.fixture

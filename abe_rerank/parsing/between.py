@@ -7,7 +7,7 @@ from __future__ import annotations
 from abe_rerank.parsing.edits import Bind, Clause, Detach, Ignore, Step, Things, View
 from abe_rerank.parsing.lexicon import kind_of
 from abe_rerank.parsing.scene_words import LINKING, PAINTED, STATED
-from abe_rerank.parsing.words import (
+from abe_rerank.parsing.tags import (
     ADJECTIVE,
     ADVERB,
     BE,
@@ -24,9 +24,9 @@ from abe_rerank.parsing.words import (
     STOP,
     SUBORDINATOR,
     VERB,
-    Word,
     tags,
 )
+from abe_rerank.parsing.words import Word
 
 NEAR = 12
 """How far attributes and ellipses reach, in items; keeps the walk linear."""

@@ -19,7 +19,7 @@ from abe_rerank.parsing.scene_words import (
     STYLE_WORDS,
     STYLES,
 )
-from abe_rerank.parsing.words import ADVERB, COMMA, JOINING, MARK, PHRASE, PREPOSITION, STOP, VERB, tags
+from abe_rerank.parsing.tags import ADVERB, COMMA, JOINING, MARK, PHRASE, PREPOSITION, STOP, VERB, tags
 from abe_rerank.types import Kind
 
 _PLACE_LINKS = frozenset(["in", "on", "at", "to", "from", "into", "near", "toward", "towards"])

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from abe_rerank.parsing.phrases import Item, Phrase
 from abe_rerank.parsing.scene import Role, Scene, Thing, Value
-from abe_rerank.parsing.words import STOP, Tag, Word
+from abe_rerank.parsing.tags import STOP, Tag
+from abe_rerank.parsing.words import Word
 from abe_rerank.types import Kind
 
 

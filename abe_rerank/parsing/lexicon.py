@@ -12,7 +12,7 @@ from functools import cache, lru_cache
 from importlib.resources import files
 
 from abe_rerank.parsing.scene_words import CLOSED, IRREGULAR_PARTICIPLES
-from abe_rerank.parsing.words import ADJECTIVE, ADVERB, ING, NOUN, NUMBER, PARTICIPLE, VALUES, VERB, Tag
+from abe_rerank.parsing.tags import ADJECTIVE, ADVERB, ING, NOUN, NUMBER, PARTICIPLE, VALUES, VERB, Tag
 from abe_rerank.types import Kind
 
 COUNTABLE_COLOURS = frozenset(

@@ -10,7 +10,7 @@ from abe_rerank.parsing.edits import Add, Bind, Clause, Edit, Edits, Ignore, Pla
 from abe_rerank.parsing.phrases import Phrase, negated, number_value
 from abe_rerank.parsing.scene import Role, Thing
 from abe_rerank.parsing.scene_words import PAINTED
-from abe_rerank.parsing.words import AND, BE, JOINING, PREPOSITION, tags
+from abe_rerank.parsing.tags import AND, BE, JOINING, PREPOSITION, tags
 
 _ANAPHORS = frozenset({"one", "other", "another", "others", "both", "each", "two", "three", "all", "some"})
 _INSTEAD = frozenset({"instead of", "rather than", "without", "unlike", "except"})

@@ -14,7 +14,7 @@ from abe_rerank.parsing.phrases import items_of, number_value
 from abe_rerank.parsing.scene import Scene, Thing, Value
 from abe_rerank.parsing.syntax import strip, without_layout
 from abe_rerank.parsing.tagger import tag
-from abe_rerank.parsing.words import (
+from abe_rerank.parsing.tags import (
     ADVERB,
     DETERMINER,
     FOREIGN,
@@ -25,10 +25,9 @@ from abe_rerank.parsing.words import (
     QUOTED,
     TO,
     Tag,
-    Word,
     tags,
-    words_of,
 )
+from abe_rerank.parsing.words import Word, words_of
 from abe_rerank.types import Attribute, Count, Ignored, ObjectPhrase, Relation, Span, Spec
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from abe_rerank.parsing.lexicon import COUNTABLE_COLOURS, kind_of, lemma, lexicon, tags_of
 from abe_rerank.parsing.scene_words import GENITIVES, NEGATORS, NUMBER_VALUES, PARTITIVES, UNBOUND
-from abe_rerank.parsing.words import (
+from abe_rerank.parsing.tags import (
     ADJECTIVE,
     ADVERB,
     AND,
@@ -22,9 +22,9 @@ from abe_rerank.parsing.words import (
     POSSESSIVE,
     STOP,
     Tag,
-    Word,
     tags,
 )
+from abe_rerank.parsing.words import Word
 
 _LOOKAHEAD = 12
 _VALUES_OR_ADVERB = tags("JEGR")

@@ -12,7 +12,8 @@ from typing import Literal, NamedTuple
 from abe_rerank.parsing.lexicon import kind_marker, kind_of, lemma
 from abe_rerank.parsing.phrases import Phrase
 from abe_rerank.parsing.scene_words import IRREGULAR_PARTICIPLES, STYLE_WORDS, UNBOUND
-from abe_rerank.parsing.words import ADVERB, Word
+from abe_rerank.parsing.tags import ADVERB
+from abe_rerank.parsing.words import Word
 from abe_rerank.types import Kind
 
 Role = Literal["subject", "object", "joined"]

@@ -13,7 +13,8 @@ from abe_rerank.parsing.lexicon import kind_of, lemma, lexicon
 from abe_rerank.parsing.parser import spec_of
 from abe_rerank.parsing.scene import Scene, Thing, Value
 from abe_rerank.parsing.scene_words import FRAMES, MADE, PLACES, PROPERTY_KINDS, STYLES
-from abe_rerank.parsing.words import ADJECTIVE, ADVERB, AND, BE, DETERMINER, MARK, PREPOSITION, PRONOUN, VERB, Word
+from abe_rerank.parsing.tags import ADJECTIVE, ADVERB, AND, BE, DETERMINER, MARK, PREPOSITION, PRONOUN, VERB
+from abe_rerank.parsing.words import Word
 from abe_rerank.types import Spec
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from abe_rerank.parsing.lexicon import kind_of, tags_of
 from abe_rerank.parsing.scene_words import WRITING
-from abe_rerank.parsing.words import MARK, QUOTED, STOP, Word, tags
+from abe_rerank.parsing.tags import MARK, QUOTED, STOP, tags
+from abe_rerank.parsing.words import Word
 from abe_rerank.types import Span
 
 _ANY = re.compile(

@@ -9,7 +9,7 @@ from functools import cache, lru_cache
 from abe_rerank.parsing.lexicon import COUNTABLE_COLOURS, is_plural, kind_of, lemma, lexicon, tags_of
 from abe_rerank.parsing.scene_words import GENITIVES, PAINTED, STATED
 from abe_rerank.parsing.syntax import ALTERNATIVE
-from abe_rerank.parsing.words import (
+from abe_rerank.parsing.tags import (
     ADJECTIVE,
     ADVERB,
     AND,
@@ -33,9 +33,9 @@ from abe_rerank.parsing.words import (
     TO,
     VERB,
     Tag,
-    Word,
     tags,
 )
+from abe_rerank.parsing.words import Word
 
 _DIGITS = re.compile(r"[0-9][0-9.,]*")
 _LATIN = re.compile(r"[A-Za-z\u00c0-\u024f]")

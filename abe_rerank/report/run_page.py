@@ -12,9 +12,9 @@ from abe_rerank.evaluation.numbers import RunNumbers
 from abe_rerank.evaluation.summary import load, summary_of
 from abe_rerank.evaluation.summary_schema import Choices, Comparison, Difference, Estimate, Group, RunSummary
 from abe_rerank.files import readable, words_of, write_whole
+from abe_rerank.report.pages import render_page
 from abe_rerank.report.run_data import Data, data_of, maps_fit
 from abe_rerank.report.sentences import NAMES, difference_found, found, metric_name, p_value
-from abe_rerank.report.views import render_page
 from abe_rerank.runs.evaluated import RunRecord
 from abe_rerank.runs.records import ModelRecord
 

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-import json
-from base64 import b64encode
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache
-from hashlib import sha256
-from importlib.resources import files
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from jinja2.utils import htmlsafe_json_dumps
-from markupsafe import Markup
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from abe_rerank.files import inside, words_of, write_png, write_whole
-from abe_rerank.report import sentences
-from abe_rerank.report.pictures import data_uri
+from abe_rerank.report.pages import render_page
+from abe_rerank.report.pictures import (
+    PAPER,
+    SOFT,
+    Line,
+    contrast_strengths,
+    data_uri,
+    frames_of,
+    height_of,
+    pixels,
+    region_strengths,
+    spotlight,
+    write,
+)
 from abe_rerank.report.sections import Page, View, sections
-from abe_rerank.report.sentences import pieces
-from abe_rerank.report.sheets import attention_figure, contact_sheet
-from abe_rerank.runs.generated import Report
+from abe_rerank.report.sentences import brief, claim, competitor, pieces, status_line
+from abe_rerank.runs.generated import CandidateRecord, Report
+from abe_rerank.runs.records import PairRecord
+from abe_rerank.types import Box, Verdict
 
 
 def write_views(folder: Path, report: Report, images: Sequence[Image.Image], *, linked: bool = False) -> None:
@@ -72,79 +77,94 @@ def render_html(report: Report, images: Sequence[Image.Image], *, linked: bool =
     return render_page("report.html.jinja", ASSETS, context, linked=linked)
 
 
-def render_page(name: str, assets: Sequence[str], context: Mapping[str, object], *, linked: bool) -> str:
-    """The page of the template ``name`` with the style sheets and scripts in ``assets`` put into it.
+PANEL, GAP, MARGIN = 288, 16, 24
+"""Width of a picture, room between pictures and around all, in pixels."""
 
-    ``linked``: pictures are files beside the page; else they are inside it. Nothing can be fetched from elsewhere.
+TONES: dict[Verdict, str] = {"bound": "#12683a", "weak": "#7c5208", "swapped": "#a81f18", "not found": "#a81f18"}
+ACCENT = "#1f5fbf"
+
+
+def contact_sheet(report: Report, images: Sequence[Image.Image], columns: int = 4) -> Image.Image:
+    """All candidates, best first, ``columns`` to a row, each with its score and verdicts; what failed is framed.
+
+    ``images`` are those of ``report.candidates``, in order.
     """
-    text = {asset: (files("abe_rerank.report") / "templates" / asset).read_text(encoding="utf-8") for asset in assets}
-    script = "".join(text[asset] for asset in assets if asset.endswith(".js"))
-    return (
-        environment()
-        .get_template(name)
-        .render(
-            css=Markup("".join(text[asset] for asset in assets if asset.endswith(".css"))),
-            script=Markup(script),
-            policy=_policy(script, linked),
-            linked=linked,
-            **context,
-        )
-    )
+    columns = min(columns, len(images))
+    width = 2 * MARGIN + columns * PANEL + (columns - 1) * GAP
+    title = [Line(report.prompt, 24), Line(_summary(report), 16, SOFT)]
+    cells = [_cell(report, c, image) for c, image in zip(report.candidates, images, strict=True)]
+    rows = [cells[k : k + columns] for k in range(0, len(cells), columns)]
+    heights = [max(cell.height for cell in row) for row in rows]
+    top = MARGIN + height_of(title, width - 2 * MARGIN) + GAP
+    sheet = Image.new("RGB", (width, top + sum(heights) + GAP * (len(rows) - 1) + MARGIN), PAPER)
+    write(sheet, (MARGIN, MARGIN), title, width - 2 * MARGIN)
+    for row, height in zip(rows, heights, strict=True):
+        for k, cell in enumerate(row):
+            sheet.paste(cell, (MARGIN + k * (PANEL + GAP), top))
+        top += height + GAP
+    return sheet
 
 
-def fill(name: str, context: Mapping[str, object]) -> Markup:
-    """The template ``name`` filled in: HTML for a part of a page, without white space around it."""
-    return Markup(environment().get_template(name).render(context).strip())
+def attention_figure(candidate: CandidateRecord, pair: PairRecord, image: Image.Image) -> Image.Image:
+    """One pair in one image: the picture, where the object was read, where the attribute beats its competitor."""
+    window = pair.region.window
+    panels = [
+        (image, f"seed {candidate.seed}", None),
+        (spotlight(image, region_strengths(pair), window), f"where the {pair.object} was read", pair.region.box),
+    ]
+    contrast = contrast_strengths(pair)
+    if contrast is not None:
+        title = f"where {pair.attribute} fits better than {competitor(pair)}"
+        panels.append((spotlight(image, contrast, window), title, pair.region.box))
+    width = 2 * MARGIN + len(panels) * PANEL + (len(panels) - 1) * GAP
+    caption = [Line(f"{pair.verdict}: {claim(pair)}", 18, TONES[pair.verdict])]
+    titles = [[Line(title, 15, SOFT)] for _, title, _ in panels]
+    room = max(height_of(title, PANEL) for title in titles) + 4
+    pictures = [_picture(picture, [box] if box else []) for picture, _, box in panels]
+    head = MARGIN + height_of(caption, width - 2 * MARGIN) + GAP // 2
+    figure = Image.new("RGB", (width, head + room + pictures[0].height + MARGIN), PAPER)
+    write(figure, (MARGIN, MARGIN), caption, width - 2 * MARGIN)
+    for k, (lines, picture) in enumerate(zip(titles, pictures, strict=True)):
+        left = MARGIN + k * (PANEL + GAP)
+        write(figure, (left, head), lines, PANEL)
+        figure.paste(picture, (left, head + room))
+    return figure
 
 
-def _policy(script: str, linked: bool) -> str:
-    digest = b64encode(sha256(script.encode()).digest()).decode("ascii")
-    pictures = "data: 'self' file:" if linked else "data:"
-    return (
-        f"default-src 'none'; img-src {pictures}; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; "
-        "base-uri 'none'; form-action 'none'"
-    )
+def _summary(report: Report) -> str:
+    if report.picked is None:
+        return "no image could be scored"
+    picked = report.candidates[report.picked - 1]
+    return f"picked seed {picked.seed} of {len(report.candidates)}: {status_line(picked.score)}"
 
 
-@cache
-def environment() -> Environment:
-    """Templates of this package: everything is escaped, and a name that is not there is an error."""
-    made = Environment(
-        loader=PackageLoader("abe_rerank.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    made.globals.update({name: getattr(sentences, name) for name in _WORDS}, signs=sentences.SIGNS)
-    made.filters.update(_FILTERS, json=json_block)
-    return made
+def _cell(report: Report, candidate: CandidateRecord, image: Image.Image) -> Image.Image:
+    """One candidate with its caption under it; the picked one has a frame."""
+    score = candidate.score
+    value = "not scored" if score.value is None else f"{score.value:+.3f}"
+    picked = candidate.rank == report.picked
+    head = f"{candidate.rank}. seed {candidate.seed} · {value}{' · picked' if picked else ''}"
+    lines = [Line(head, 16, ACCENT if picked else "#1b1c1f")]
+    lines += [Line(f"{pair.verdict}: {brief(pair)}", 14, TONES[pair.verdict]) for pair in score.pairs]
+    lines += [] if score.pairs else [Line(status_line(score), 14, SOFT)]
+    picture = _picture(image, [frame.box for frame in frames_of(score.pairs, failed_only=True)])
+    if picked:
+        ImageDraw.Draw(picture).rectangle((0, 0, PANEL - 1, picture.height - 1), outline=ACCENT, width=5)
+    cell = Image.new("RGB", (PANEL, picture.height + 6 + height_of(lines, PANEL)), PAPER)
+    cell.paste(picture, (0, 0))
+    write(cell, (0, picture.height + 6), lines, PANEL)
+    return cell
 
 
-def cosine(value: float | None) -> str:
-    """A cosine with its sign, or a dash."""
-    return "\u2013" if value is None else f"{value:+.3f}"
-
-
-def box_style(box: tuple[float, float, float, float]) -> str:
-    """A box in fractions as CSS."""
-    left, top, right, bottom = (100 * edge for edge in box)
-    return f"left:{left:.2f}%;top:{top:.2f}%;width:{right - left:.2f}%;height:{bottom - top:.2f}%"
-
-
-def count(value: float) -> str:
-    """A count, or the mean of counts with one digit."""
-    return f"{value:.0f}" if abs(value - round(value)) < 1e-9 else f"{value:.1f}"
-
-
-def json_block(value: object) -> Markup:
-    """JSON for a script element: compact, with every character escaped that could end it."""
-    return htmlsafe_json_dumps(value, dumps=lambda v: json.dumps(v, ensure_ascii=False, separators=(",", ":")))
-
-
-_WORDS = ("brief", "claim", "competitor", "headline", "numbers", "sentence", "status_line", "why")
-_FILTERS: dict[str, Callable[..., str]] = {
-    "cosine": cosine,
-    "box": box_style,
-    "count": count,
-}
+def _picture(image: Image.Image, boxes: Sequence[Box]) -> Image.Image:
+    """The image at the width of a panel, with white frames on black."""
+    height = max(1, round(PANEL * image.height / image.width))
+    picture = image.convert("RGB").resize((PANEL, height), Image.Resampling.BICUBIC)
+    draw = ImageDraw.Draw(picture)
+    for box in boxes:
+        left, top, right, bottom = pixels(box, picture.size)
+        right, bottom = max(right - 1, left), max(bottom - 1, top)
+        for colour, inset in (("#10131a", 0), ("#ffffff", 2)):
+            if right - left > 2 * inset and bottom - top > 2 * inset:
+                draw.rectangle((left + inset, top + inset, right - inset, bottom - inset), outline=colour, width=2)
+    return picture

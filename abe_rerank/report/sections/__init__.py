@@ -13,9 +13,9 @@ from functools import cache, cached_property
 
 from markupsafe import Markup
 
+from abe_rerank.report.pages import fill
 from abe_rerank.report.pictures import Frame, Overlay, frames_of, missing, overlays_of
 from abe_rerank.report.sentences import sentence
-from abe_rerank.report.views import fill
 from abe_rerank.runs.generated import CandidateRecord, Report
 
 
