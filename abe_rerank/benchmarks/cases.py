@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from abe_rerank.backbones import Backbone, ImageFeatures
     from abe_rerank.scoring import Scorer
+    from abe_rerank.types import Box
 
 
 log = logging.getLogger(__name__)
@@ -45,6 +46,25 @@ class Crop:
         from abe_rerank.images import to_pil
 
         return to_pil(self.path).crop(self.box)
+
+
+@dataclass(frozen=True)
+class Target:
+    """One object of a picture that its caption names: the words, the box in fractions, the mask [h, w] in [0, 1]."""
+
+    colour: str
+    shape: str
+    box: Box
+    mask: np.ndarray
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A picture with its caption and where the caption's objects are."""
+
+    image: Image.Image
+    caption: str
+    targets: tuple[Target, ...]
 
 
 @dataclass(frozen=True)

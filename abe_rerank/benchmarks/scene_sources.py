@@ -20,7 +20,7 @@ from abe_rerank.scoring.terms import peak
 from abe_rerank.types import Box, Region
 
 if TYPE_CHECKING:
-    from abe_rerank.benchmarks.cases import Case
+    from abe_rerank.benchmarks.cases import Case, Seen, Target
     from abe_rerank.shapes.world import ReportSplit, Scene
 
 
@@ -61,7 +61,6 @@ def scene_source(name: str) -> SceneSource:
 
 def shown(scene: Scene) -> Seen:
     """A scene of the shapes world with its caption and where its objects are."""
-    from PIL import Image
 
     from abe_rerank.benchmarks.binding_scenes import IMAGE_SIZE, caption
     from abe_rerank.shapes.render import render
@@ -91,25 +90,6 @@ def _foreign(name: str) -> SceneSource:
     first = world.tasks[0]
     draws = {task.name: partial(cases, world, task) for task in world.tasks}
     return SceneSource(draws, partial(seen, world, first), first.name.split(", ")[1] + " objects")
-
-
-@dataclass(frozen=True)
-class Target:
-    """One object of a picture that its caption names: the words, the box in fractions, the mask [h, w] in [0, 1]."""
-
-    colour: str
-    shape: str
-    box: Box
-    mask: np.ndarray
-
-
-@dataclass(frozen=True)
-class Seen:
-    """A picture with its caption and where the caption's objects are."""
-
-    image: Image.Image
-    caption: str
-    targets: tuple[Target, ...]
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from abe_rerank.cli.options import (
     Scorer,
     Steps,
 )
-from abe_rerank.cli.terminal import load_models, load_reranker, warn_of_slow_type
+from abe_rerank.cli.terminal import load_models, load_reranker
 from abe_rerank.errors import UsageError
 from abe_rerank.evaluation import layouts
 from abe_rerank.suites import formats
@@ -148,8 +148,6 @@ def run(request: EvaluateRequest) -> None:
     listing = _listing(request)
     plan = _plan(request, listing)
     world = World.join(request.device)
-    if world.is_first:
-        warn_of_slow_type(world.device, request.dtype)
     _complete(request, listing, plan, world)
     world.leave()
     if world.is_first:

@@ -137,17 +137,6 @@ def load_reranker(
     )
 
 
-def warn_of_slow_type(device: str | None, dtype: str | None) -> None:
-    """Say that float16 is slow where the models will run on a CPU. Raises UsageError for an unusable device."""
-    if dtype != "float16":
-        return
-    quiet_libraries()
-    from abe_rerank.backbones.devices import pick_device
-
-    if pick_device(device).startswith("cpu"):
-        warn("float16 is many times slower than float32 on a CPU; leave --dtype out there")
-
-
 def quiet_libraries() -> None:
     """Silence warnings and loading bars of diffusers and transformers, unless ``--debug`` asks for them."""
     if logging.getLogger("abe_rerank").isEnabledFor(logging.DEBUG):
