@@ -55,7 +55,7 @@ class Squares:
             path = f"images/{block.index}-{candidate}.bmp"
             if candidate in wanted:
                 write_whole(self.folder / path, image.tobytes())
-            taken.append(Taken(path, image, candidate))
+            taken.append(Taken(path, candidate, image))
         return taken
 
 
@@ -72,7 +72,7 @@ class Level:
                 prompt=prompt.prompt,
                 seed=one.seed,
                 image=one.path,
-                value=float(one.picture.getpixel((0, 0))[0]),
+                value=float(one.image.getpixel((0, 0))[0]),
                 status="scored",
                 reason=None,
                 global_score=None,

@@ -15,13 +15,10 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from abe_rerank.errors import UsageError
-from abe_rerank.images import to_pil
-from abe_rerank.parsing import parse
 
 if TYPE_CHECKING:
+    import numpy as np
     from PIL import Image
 
     from abe_rerank.backbones import Backbone, ImageFeatures
@@ -233,6 +230,9 @@ def judge(
 
     Raises what :func:`abe_rerank.images.to_pil` raises for a picture that cannot be read.
     """
+    from abe_rerank.images import to_pil
+    from abe_rerank.parsing import parse
+
     results = {name: Judged() for name in scorers}
     for chunk in _blocks(cases, block):
         pictures = [i.load() if isinstance(i, Crop) else to_pil(i) for case in chunk for i in case.images]
@@ -255,6 +255,8 @@ def judge(
 
 def verdicts(matrix: np.ndarray) -> tuple[float, float]:
     """(share of pictures that prefer their caption, group score) of one case's scores [pictures, captions]."""
+    import numpy as np
+
     n, t = matrix.shape
     own = matrix[np.arange(n), np.arange(n)]
     by_picture = [all(own[i] > matrix[i, j] for j in range(t) if j != i) for i in range(n)]

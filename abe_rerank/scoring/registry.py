@@ -84,7 +84,7 @@ class Scorer(Protocol):
     """Scores images against what prompts ask for. A score never depends on the other images or prompts.
 
     A scorer says how one chunk is encoded, prepared and scored; :mod:`abe_rerank.scoring.stream` makes the chunks, and
-    :class:`abe_rerank.scoring.feature_scorer.FeatureScorer` has the methods that follow from it.
+    :class:`abe_rerank.scoring.stream.FeatureScorer` has the methods that follow from it.
     """
 
     @property
