@@ -1,4 +1,4 @@
-"""Printing to a terminal: results to stdout, notes to stderr."""
+"""What the commands share with the terminal: results on stdout, notes on stderr, models loaded beneath a bar."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 Rankings, files and manifests, evaluations, metrics, rewards and benchmarks all score through here. A chunk ends at
 ``CHUNK`` items or at ``CHUNK_BYTES`` of decoded pictures, whichever comes first; no score depends on its chunk.
+:class:`FeatureScorer` gives a scorer the methods that follow from it, and :func:`rank` orders what it found.
 """
 
 from __future__ import annotations
