@@ -31,9 +31,9 @@ from abe_rerank.evaluation import layouts
 from abe_rerank.suites import formats
 
 if TYPE_CHECKING:
-    from abe_rerank.evaluation.blocks import Drawn, Found, Measure, Plan
     from abe_rerank.evaluation.layouts import Listing
     from abe_rerank.evaluation.work import World
+    from abe_rerank.evaluation.workload import Drawn, Found, Measure, Plan
     from abe_rerank.reranker import Reranker
 
 
@@ -196,7 +196,7 @@ def _listing(request: EvaluateRequest) -> Listing:
 
 def _plan(request: EvaluateRequest, listing: Listing) -> Plan:
     """The work. Raises UsageError for numbers that cannot be."""
-    from abe_rerank.evaluation.blocks import Plan
+    from abe_rerank.evaluation.workload import Plan
 
     sampling = request.sampling
     if request.images is None:
@@ -207,7 +207,7 @@ def _plan(request: EvaluateRequest, listing: Listing) -> Plan:
 
 def _source(request: EvaluateRequest, listing: Listing, world: World) -> tuple[Drawn | Found, Reranker]:
     """Where the images come from, and what scores them."""
-    from abe_rerank.evaluation.blocks import Drawn, Found
+    from abe_rerank.evaluation.workload import Drawn, Found
 
     if request.images is not None:
         names = (request.backbone, request.scorer, world.device, request.dtype, request.image_size)
@@ -228,7 +228,7 @@ def _source(request: EvaluateRequest, listing: Listing, world: World) -> tuple[D
 
 def _measure(request: EvaluateRequest, reranker: Reranker, world: World) -> Measure:
     """The scorer with the judge and the oracle that are asked for. Raises UsageError for a judge that is the scorer."""
-    from abe_rerank.evaluation.blocks import Measure
+    from abe_rerank.evaluation.workload import Measure
     from abe_rerank.scoring import make_scorer
 
     judge, oracle = None, None

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from pydantic import JsonValue
 
 from abe_rerank.errors import AbeRerankError, UsageError
-from abe_rerank.evaluation.blocks import Drawn, Found, Measure, Plan, Source
+from abe_rerank.evaluation.workload import Drawn, Found, Measure, Plan, Source
 from abe_rerank.files import inside, readable
 from abe_rerank.runs.evaluated import Key, RunRecord
 from abe_rerank.runs.journal import (

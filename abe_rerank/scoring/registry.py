@@ -1,6 +1,7 @@
 """The scorers by name, and what a scorer is.
 
-One is added by a file of its own and one line here; help, errors and tables follow. Nothing of a scorer is imported before it is made, so that a help text costs nothing.
+One is added by a file of its own and one line here; help, errors and tables follow. Nothing of a scorer is imported
+before it is made, so that a help text costs nothing.
 """
 
 from __future__ import annotations
