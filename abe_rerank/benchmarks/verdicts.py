@@ -15,7 +15,6 @@ from typing import Any, Literal, get_args
 import numpy as np
 from PIL import Image
 
-from abe_rerank.benchmarks import in_checkout
 from abe_rerank.benchmarks.binding_scenes import IMAGE_SIZE, picture, scenes
 from abe_rerank.files import table
 from abe_rerank.parsing import parse
@@ -129,6 +128,10 @@ def empty_questions(split: ReportSplit, count: int) -> Iterator[Question]:
         yield Question(_empty(k % 3, rng), said(pairs), dict.fromkeys(shapes, _NOTHING))
 
 
+Questions = Callable[[ReportSplit, int], Iterator[Question]]
+"""The questions on so many scenes or pictures of a split."""
+
+
 def _empty(kind: int, rng: np.random.Generator) -> Image.Image:
     side = IMAGE_SIZE
     if kind == 0:
@@ -141,15 +144,8 @@ def _empty(kind: int, rng: np.random.Generator) -> Image.Image:
     return Image.fromarray((ends[0] * (1 - ramp) + ends[1] * ramp).astype(np.uint8))
 
 
-def question_sources() -> dict[str, Callable[[ReportSplit, int], Iterator[Question]]]:
-    """The sources of pictures that there are here, each giving the questions on so many scenes of a split."""
-    found: dict[str, Callable[[ReportSplit, int], Iterator[Question]]]
-    found = {"shapes": shapes_questions, "nothing": empty_questions}
-    if in_checkout():
-        from abe_rerank.benchmarks.checkout.foreign_tasks import flat_questions, solids_questions
-
-        found |= {"flat": flat_questions, "solids": solids_questions}
-    return found
+SOURCES: Mapping[str, Questions] = {"shapes": shapes_questions, "nothing": empty_questions}
+"""What ships; a checkout has other renderers' pictures too."""
 
 
 def judged(scorer: AbeScorer, questions: Iterator[Question]) -> list[Row]:
@@ -172,12 +168,11 @@ def answers(scorer: AbeScorer, questions: Iterator[Question]) -> Iterator[tuple[
             yield (*question.truths[pair.object.text], pair)
 
 
-def main(scorer: AbeScorer, scenes: int, sources: Sequence[str], json_output: bool = False) -> str:
-    """The tables of the named sources on the reporting split, as text or JSON."""
+def main(scorer: AbeScorer, scenes: int, sources: Mapping[str, Questions], json_output: bool = False) -> str:
+    """The tables of the sources on the reporting split, as text or JSON."""
     import json
 
-    drawn = question_sources()
-    rows = {name: judged(scorer, drawn[name]("report", scenes)) for name in sources}
+    rows = {name: judged(scorer, draw("report", scenes)) for name, draw in sources.items()}
     if json_output:
         found = {name: [asdict(row) for row in part] for name, part in rows.items()}
         return json.dumps({"schema_version": 1, "benchmark": "verdicts", "scenes": scenes, "sources": found})

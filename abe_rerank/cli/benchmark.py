@@ -135,14 +135,23 @@ def verdicts(
     """What the verdicts on single pairs are worth, by what is true of a pair."""
     quiet_libraries()
     from abe_rerank.backbones import load_backbone
-    from abe_rerank.benchmarks.verdicts import main, question_sources
+    from abe_rerank.benchmarks.verdicts import SOURCES, main
     from abe_rerank.scoring.abe import AbeScorer
 
-    known = question_sources()
+    known = dict(SOURCES)
+    if in_checkout():
+        from abe_rerank.benchmarks.checkout.foreign_tasks import flat_questions, solids_questions
+
+        known |= {"flat": flat_questions, "solids": solids_questions}
     asked = sources or list(known)
     if unknown := [name for name in asked if name not in known]:
         raise UsageError(f"unknown scenes {unknown[0]!r}; choose from {', '.join(known)}")
-    found = main(AbeScorer(load_backbone(backbone, device, image_size=image_size)), scenes, asked, as_json)
+    found = main(
+        AbeScorer(load_backbone(backbone, device, image_size=image_size)),
+        scenes,
+        {name: known[name] for name in asked},
+        as_json,
+    )
     (say_json if as_json else say)(found)
 
 
