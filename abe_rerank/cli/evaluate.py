@@ -25,15 +25,15 @@ from abe_rerank.cli.options import (
     Scorer,
     Steps,
 )
-from abe_rerank.cli.terminal import load_models, load_reranker, warn_of_slow_type
+from abe_rerank.cli.terminal import load_models, load_reranker
 from abe_rerank.errors import UsageError
 from abe_rerank.evaluation import layouts
 from abe_rerank.suites import formats
 
 if TYPE_CHECKING:
     from abe_rerank.evaluation.layouts import Listing
-    from abe_rerank.evaluation.plan import Drawn, Found, Measure, Plan
     from abe_rerank.evaluation.work import World
+    from abe_rerank.evaluation.workload import Drawn, Found, Measure, Plan
     from abe_rerank.reranker import Reranker
 
 
@@ -148,8 +148,6 @@ def run(request: EvaluateRequest) -> None:
     listing = _listing(request)
     plan = _plan(request, listing)
     world = World.join(request.device)
-    if world.is_first:
-        warn_of_slow_type(world.device, request.dtype)
     _complete(request, listing, plan, world)
     world.leave()
     if world.is_first:
@@ -198,7 +196,7 @@ def _listing(request: EvaluateRequest) -> Listing:
 
 def _plan(request: EvaluateRequest, listing: Listing) -> Plan:
     """The work. Raises UsageError for numbers that cannot be."""
-    from abe_rerank.evaluation.plan import Plan
+    from abe_rerank.evaluation.workload import Plan
 
     sampling = request.sampling
     if request.images is None:
@@ -209,7 +207,7 @@ def _plan(request: EvaluateRequest, listing: Listing) -> Plan:
 
 def _source(request: EvaluateRequest, listing: Listing, world: World) -> tuple[Drawn | Found, Reranker]:
     """Where the images come from, and what scores them."""
-    from abe_rerank.evaluation.plan import Drawn, Found
+    from abe_rerank.evaluation.workload import Drawn, Found
 
     if request.images is not None:
         names = (request.backbone, request.scorer, world.device, request.dtype, request.image_size)
@@ -230,7 +228,7 @@ def _source(request: EvaluateRequest, listing: Listing, world: World) -> tuple[D
 
 def _measure(request: EvaluateRequest, reranker: Reranker, world: World) -> Measure:
     """The scorer with the judge and the oracle that are asked for. Raises UsageError for a judge that is the scorer."""
-    from abe_rerank.evaluation.plan import Measure
+    from abe_rerank.evaluation.workload import Measure
     from abe_rerank.scoring import make_scorer
 
     judge, oracle = None, None

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from abe_rerank import builtin
 from abe_rerank.backbones.devices import choose
-from abe_rerank.backbones.model_files import check_finite, fetched, hushed, refusal, split_revision
-from abe_rerank.drawing.components import INDEX, check_files, dtype_keyword, load_networks, read_index
+from abe_rerank.backbones.model_files import check_finite, fetched, hushed, json_object, refusal, split_revision
+from abe_rerank.drawing.components import INDEX, check_files, dtype_keyword, index_of, load_networks
 from abe_rerank.errors import AbeRerankError, UsageError
 
 if TYPE_CHECKING:
@@ -45,20 +45,21 @@ def load_pipeline(
 ) -> Pipeline:
     """A text-to-image pipeline from a diffusers folder or a hub id (``owner/name@revision``); None is the built-in one.
 
-    ``device`` and ``dtype`` are what :func:`abe_rerank.backbones.devices.choose` takes; ``variant``
-    names the weight files ("fp16"), None the plain ones or the
-    only ones. Pickle files are read only with ``allow_pickle``; code of the model's own never is. Raises UsageError for
-    a model that is not there, does not draw from text alone, or whose files do not fit together (tensors missing,
-    unexpected, wrongly shaped, not finite), AbeRerankError if it cannot be loaded.
+    ``device`` and ``dtype`` are what :func:`abe_rerank.backbones.devices.choose` takes; ``variant`` names the weight
+    files ("fp16"), None the plain ones or the only ones. Pickle files are read only with ``allow_pickle``; code of the
+    model's own never is. Raises UsageError for a model that is not there, does not draw from text alone, or whose files
+    do not fit together (tensors missing, unexpected, wrongly shaped, not finite), AbeRerankError if it cannot be
+    loaded.
     """
     import diffusers
 
-    place = choose(device, dtype)
     folder = _model_folder(model, variant, allow_pickle)
+    place = choose(device, dtype)
     what = f"the text-to-image model {folder if model is None else model}"
     loader: Any = diffusers.DiffusionPipeline
     try:
-        index = read_index(folder)
+        named = json_object(folder / INDEX)
+        index = index_of(folder / INDEX, named)
         with hushed():
             networks = load_networks(index.parts, place.dtype, variant, allow_pickle)
             pipeline: Pipeline = loader.from_pretrained(
@@ -118,7 +119,7 @@ def _download(name: str, revision: str | None, variant: str | None, allow_pickle
 
     if local:  # diffusers would ask the hub all the same
         folder = Path(snapshot_download(name, revision=revision, local_files_only=True))
-        check_files(read_index(folder).parts, variant, allow_pickle)
+        check_files(index_of(folder / INDEX, json_object(folder / INDEX)).parts, variant, allow_pickle)
         return folder
     loader: Any = diffusers.DiffusionPipeline
     with hushed():

@@ -30,17 +30,16 @@ class Fit:
 
 
 def prompt_warnings(prompts: Sequence[str], backbone: Backbone, pipeline: Pipeline | None = None) -> list[str]:
-    """A line each for words without a token, prompts cut in drawing (by ``pipeline``, if there is one), and prompts
-    read in parts in scoring (by ``backbone``)."""
+    """A line each for slow models, words without a token, prompts cut in drawing (by ``pipeline``, if there is one) and
+    prompts read in parts in scoring (by ``backbone``)."""
     fits = [fit(prompt, backbone, pipeline) for prompt in dict.fromkeys(prompts)]
     undrawn, unscored = ([getattr(f, name) for f in fits] for name in ("undrawn", "unscored"))
     if undrawn == unscored:
         who, way_out = f"{_DRAWER[0]} and {_READER[0]} have", f"{_DRAWER[1]}; {_READER[1]}"
-        found = _no_token(undrawn, who, way_out)
+        found = _slow_type(backbone) + _no_token(undrawn, who, way_out)
     else:
-        found = _no_token(undrawn, f"{_DRAWER[0]} has", _DRAWER[1]) + _no_token(
-            unscored, f"{_READER[0]} has", _READER[1]
-        )
+        found = _slow_type(backbone) + _no_token(undrawn, f"{_DRAWER[0]} has", _DRAWER[1])
+        found += _no_token(unscored, f"{_READER[0]} has", _READER[1])
     if len(fits) == 1:
         return found + _of_one(fits[0])
     return (
@@ -51,6 +50,12 @@ def prompt_warnings(prompts: Sequence[str], backbone: Backbone, pipeline: Pipeli
             "are longer than the backbone reads at once: they are read in parts cut at phrases",
         )
     )
+
+
+def _slow_type(backbone: Backbone) -> list[str]:
+    if backbone.device.type != "cpu" or str(backbone.dtype) != "torch.float16":
+        return []
+    return ["float16 is slower than float32 on a CPU; leave --dtype out there"]
 
 
 def fit(prompt: str, backbone: Backbone, pipeline: Pipeline | None = None) -> Fit:
