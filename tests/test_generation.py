@@ -13,6 +13,7 @@ from abe_rerank.drawing.pipelines import load_pipeline
 from abe_rerank.drawing.prompt_fit import cut_off, prompt_warnings, tokenizers_of, unknown_words
 from abe_rerank.drawing.sampling import Sampling, call_arguments, settle
 from abe_rerank.errors import AbeRerankError, UsageError
+from abe_rerank.types import PAINTED_OVER
 
 PROMPT = "a red cube and a blue star"
 
@@ -87,7 +88,7 @@ def test_an_image_that_the_safety_checker_paints_over_is_marked(tmp_path):
         safety_checker=checker,
         feature_extractor=CLIPImageProcessor(size={"shortest_edge": 16}, crop_size={"height": 16, "width": 16}),
     )
-    assert [s.blanked for s in draw(pipeline, n=2)] == [True, True]
+    assert [s.failure for s in draw(pipeline, n=2)] == [PAINTED_OVER, PAINTED_OVER]
 
 
 def test_progress_bar_settings_of_the_caller_are_kept(pipeline):

@@ -78,13 +78,14 @@ class Report(Record):
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What a ranking does not know of itself: models and whether pickled weights were allowed, commands, times in
-    seconds, warnings."""
+    """What a ranking does not know of itself: models, what was chosen of them (variant, revision, LoRAs) and whether
+    pickled weights were allowed, commands, times in seconds, warnings."""
 
     text_to_image: ModelRecord
     backbone: ModelRecord
     commands: Commands
     created: datetime
+    choices: Mapping[str, object] = field(default_factory=dict)
     allow_pickle: bool = False
     seconds: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
@@ -113,7 +114,8 @@ def build_report(ranking: Ranking, facts: RunFacts) -> Report:
 
 
 def _settings(ranking: Ranking, facts: RunFacts) -> dict[str, JsonValue]:
-    found = {name: _json(value) for name, value in ranking.settings.items() if name != "scorer"}
+    settings = dict(ranking.settings) | dict(facts.choices)
+    found = {name: _json(value) for name, value in settings.items() if name != "scorer"}
     return {**found, "allow_pickle": True} if facts.allow_pickle else found
 
 
