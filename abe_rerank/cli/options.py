@@ -169,7 +169,7 @@ def read_settings(texts: Iterable[str] | None) -> dict[str, str]:
     """Each NAME=VALUE of ``--set``; the last one of a name counts. Raises UsageError for one without a name."""
     pairs = [text.partition("=") for text in texts or ()]
     if wrong := ["".join(pair) for pair in pairs if not pair[0].strip() or not pair[1]]:
-        raise UsageError(f"--set {wrong[0]}: give NAME=VALUE, as in --set clip_skip=1")
+        raise UsageError(f"--set {wrong[0]}: give NAME=VALUE, as in --set eta=0.5")
     return {name.strip(): value for name, _, value in pairs}
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -189,12 +190,14 @@ def _draw(pipeline: Pipeline, prompt: str, seeds: range, drawing: Drawing) -> li
     if "callback_on_step_end" in inspect.signature(pipeline.__call__).parameters:
         arguments["callback_on_step_end"] = keep
     try:
-        output = pipeline(prompt=[prompt] * batch_size, generator=generators, **arguments)
+        with warnings.catch_warnings():  # NaN is said of each image, see _failure
+            warnings.filterwarnings("ignore", "invalid value encountered in cast", RuntimeWarning)
+            output = pipeline(prompt=[prompt] * batch_size, generator=generators, **arguments)
     except torch.OutOfMemoryError:
         raise
     except getattr(torch, "AcceleratorError", torch.OutOfMemoryError) as error:  # from torch 2.8 on
         raise DeviceError(f"the device {pipeline.device} failed: {first_line(error)}; start again") from error
-    except (ValueError, TypeError, RuntimeError) as error:
+    except (ValueError, TypeError, RuntimeError, AttributeError) as error:
         raise AbeRerankError(f"{type(pipeline).__name__} failed to draw: {first_line(error)}") from error
     blanked = getattr(output, "nsfw_content_detected", None) or [False] * batch_size
     broken = _broken(last.get("latents"), batch_size)
