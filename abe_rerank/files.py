@@ -1,4 +1,4 @@
-"""Files that are whole or not there, whatever moment the process is killed at."""
+"""Files that are whole or not there, whatever moment the process is killed at; and text that can be printed."""
 
 from __future__ import annotations
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from abe_rerank.errors import UsageError
-from abe_rerank.files import readable
 from abe_rerank.images import as_list, to_pil_list
 from abe_rerank.types import Candidate, Ranking, Score, Settings, Spec
 
@@ -158,5 +157,7 @@ def check_prompt(prompt: str) -> None:
     """Raises UsageError for an empty prompt, and for one with half characters, which no file can hold."""
     if not prompt.strip():
         raise UsageError('the prompt is empty; say what to draw, as in "a yellow cylinder and a red cube"')
-    if readable(prompt) != prompt:
-        raise UsageError(f"the prompt {readable(prompt)!r} has bytes that are no UTF-8 text; type it again")
+    try:
+        prompt.encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"the prompt {prompt!a} has bytes that are no UTF-8 text; type it again") from None

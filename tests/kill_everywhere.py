@@ -16,8 +16,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from abe_rerank.evaluation.plan import Plan, Taken
 from abe_rerank.evaluation.work import World, begin, finish, work
+from abe_rerank.evaluation.workload import Plan, Taken
 from abe_rerank.files import write_whole
 from abe_rerank.runs.evaluated import Result, RunRecord
 from abe_rerank.runs.records import ModelRecord
@@ -55,7 +55,7 @@ class Squares:
             path = f"images/{block.index}-{candidate}.bmp"
             if candidate in wanted:
                 write_whole(self.folder / path, image.tobytes())
-            taken.append(Taken(path, image, candidate))
+            taken.append(Taken(path, candidate, image))
         return taken
 
 
@@ -72,7 +72,7 @@ class Level:
                 prompt=prompt.prompt,
                 seed=one.seed,
                 image=one.path,
-                value=float(one.picture.getpixel((0, 0))[0]),
+                value=float(one.image.getpixel((0, 0))[0]),
                 status="scored",
                 reason=None,
                 global_score=None,

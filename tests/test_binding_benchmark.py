@@ -16,8 +16,8 @@ from abe_rerank.benchmarks import tuning
 from abe_rerank.benchmarks.binding_benchmark import ABE, GLOBAL, as_json, as_markdown, as_text, run, run_cases, variants
 from abe_rerank.benchmarks.binding_scenes import TASKS, Task, scenes, twins
 from abe_rerank.benchmarks.cases import Case, Crop, judge, read_cases, verdicts
-from abe_rerank.benchmarks.labelled_pairs import labelled_pairs, verdict_counts
-from abe_rerank.benchmarks.scene_sources import heat_on, localise, pointed_at, shown
+from abe_rerank.benchmarks.labelled_pairs import heat_on, labelled_pairs, localise, pointed_at, verdict_counts
+from abe_rerank.benchmarks.scene_sources import shown
 from abe_rerank.errors import UsageError
 from abe_rerank.parsing import parse
 from abe_rerank.scoring.abe import AbeScorer

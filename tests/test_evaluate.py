@@ -326,7 +326,7 @@ def test_a_device_that_fails_ends_the_run_and_a_prompt_that_fails_does_not(pipel
 
     from abe_rerank.drawing.pipelines import load_pipeline
     from abe_rerank.drawing.sampling import DeviceError, Sampling
-    from abe_rerank.evaluation.plan import Block, Drawn
+    from abe_rerank.evaluation.workload import Block, Drawn
 
     pipeline = load_pipeline(pipeline_folder, device="cpu")
     source = Drawn(pipeline, Sampling(n=4, seed=5, batch_size=2, steps=1), tmp_path)
@@ -348,8 +348,8 @@ def test_a_device_that_fails_ends_the_run_and_a_prompt_that_fails_does_not(pipel
     hook = failing(RuntimeError("odd"))
     failed = source.take(Block(0, range(2, 4)), "a red cube", {2, 3})
     hook.remove()
-    assert [(one.path, one.seed) for one in failed] == [(None, 7), (None, 8)]
-    assert all("failed to draw: odd" in one.picture.reason for one in failed)
+    assert [(one.path, one.seed, one.image) for one in failed] == [(None, 7, None), (None, 8, None)]
+    assert all("failed to draw: odd" in one.failure for one in failed)
     taken = source.take(Block(0, range(2, 4)), "a red cube", {3})
     assert [one.path for one in taken] == ["images/00000/seed7.png", "images/00000/seed8.png"]
     assert list(pictures_in(tmp_path)) == ["images/00000/seed8.png"]

@@ -1,4 +1,4 @@
-"""Where models run, and with which numbers: chosen once, for the text-to-image model and the backbone alike."""
+"""Where models run, with which numbers, and at which size they see pictures."""
 
 from __future__ import annotations
 

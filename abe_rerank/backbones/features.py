@@ -1,4 +1,4 @@
-"""What a backbone returns: image features with their grid, token states with their character spans."""
+"""What a scorer asks of a backbone, and gets: image features over patches or windows, token states with their spans."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""What lies in a model's folder, looked at before any library loads it: configs, code of its own, weight files.
+"""A model's folder or hub name, looked at before and after a library loads it: configs, code of its own, weights.
 
 A model's folder may come from anybody. Nothing in it is run: code of its own is refused by name, pickle files only
-count where they are allowed, and a sharded model's index cannot name a file outside of its folder.
+count where they are allowed, a sharded model's index cannot name a file outside of its folder, and tensors that are
+missing, unexpected, misshapen or not finite are errors.
 """
 
 from __future__ import annotations

@@ -146,8 +146,7 @@ def _cell(name: str, task: str, judged: Judged) -> Cell:
 def _with_scene_measures(
     report: BindingReport, abe: AbeScorer, source: SceneSource, split: ReportSplit, count: int
 ) -> BindingReport:
-    from abe_rerank.benchmarks.labelled_pairs import calibration_error, verdict_counts
-    from abe_rerank.benchmarks.scene_sources import localise
+    from abe_rerank.benchmarks.labelled_pairs import calibration_error, localise, verdict_counts
 
     seen = localise(abe, source.seen(split, count))
     error, mix, labelled = None, None, max(20, count // 3)

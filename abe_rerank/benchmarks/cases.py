@@ -15,17 +15,15 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from abe_rerank.errors import UsageError
-from abe_rerank.images import to_pil
-from abe_rerank.parsing import parse
 
 if TYPE_CHECKING:
+    import numpy as np
     from PIL import Image
 
     from abe_rerank.backbones import Backbone, ImageFeatures
     from abe_rerank.scoring import Scorer
+    from abe_rerank.types import Box
 
 
 log = logging.getLogger(__name__)
@@ -45,6 +43,25 @@ class Crop:
         from abe_rerank.images import to_pil
 
         return to_pil(self.path).crop(self.box)
+
+
+@dataclass(frozen=True)
+class Target:
+    """One object of a picture that its caption names: the words, the box in fractions, the mask [h, w] in [0, 1]."""
+
+    colour: str
+    shape: str
+    box: Box
+    mask: np.ndarray
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A picture with its caption and where the caption's objects are."""
+
+    image: Image.Image
+    caption: str
+    targets: tuple[Target, ...]
 
 
 @dataclass(frozen=True)
@@ -213,6 +230,9 @@ def judge(
 
     Raises what :func:`abe_rerank.images.to_pil` raises for a picture that cannot be read.
     """
+    from abe_rerank.images import to_pil
+    from abe_rerank.parsing import parse
+
     results = {name: Judged() for name in scorers}
     for chunk in _blocks(cases, block):
         pictures = [i.load() if isinstance(i, Crop) else to_pil(i) for case in chunk for i in case.images]
@@ -235,6 +255,8 @@ def judge(
 
 def verdicts(matrix: np.ndarray) -> tuple[float, float]:
     """(share of pictures that prefer their caption, group score) of one case's scores [pictures, captions]."""
+    import numpy as np
+
     n, t = matrix.shape
     own = matrix[np.arange(n), np.arange(n)]
     by_picture = [all(own[i] > matrix[i, j] for j in range(t) if j != i) for i in range(n)]

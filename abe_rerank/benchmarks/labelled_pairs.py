@@ -1,13 +1,13 @@
-"""Labelled (attribute, object) pairs of the shapes world, to fit a calibration and to measure it."""
+"""Labelled (attribute, object) pairs, to fit a calibration and to measure it, and whether the scorer looks where the
+object is: pointing, and the share of its heat on the object's mask."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import tee
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -21,17 +21,17 @@ from abe_rerank.benchmarks.binding_scenes import (
     scenes,
     swap_colours,
 )
+from abe_rerank.benchmarks.cases import Seen
 from abe_rerank.errors import UsageError
 from abe_rerank.images import to_pil
 from abe_rerank.parsing import parse
 from abe_rerank.scoring.abe import AbeScorer
 from abe_rerank.scoring.calibration import Calibration, expected_calibration_error, fit
 from abe_rerank.scoring.stream import score_stream
+from abe_rerank.scoring.terms import peak
 from abe_rerank.shapes.world import Split
 from abe_rerank.suites.rows import read_records
-
-if TYPE_CHECKING:
-    from abe_rerank.scoring.abe import AbeScorer
+from abe_rerank.types import Box, Region
 
 
 @dataclass(frozen=True)
@@ -194,3 +194,54 @@ def _pairs(scorer: AbeScorer, row: LabelledRow) -> Iterator[np.ndarray]:
         yield from numbers[0]
     else:
         yield numbers[0, int(numbers[0, :, 0].argmin())]
+
+
+@dataclass(frozen=True)
+class Localisation:
+    """Per object: ``pointing``, 1 if the centre of its heaviest patch lies in its box; ``heat``, the share of the
+    region's weight on the object's mask; ``chance``, the share of the image that the mask covers.
+    """
+
+    pointing: np.ndarray
+    heat: np.ndarray
+    chance: np.ndarray
+
+
+def localise(scorer: AbeScorer, pictures: Iterable[Seen]) -> Localisation:
+    """Where the scorer finds the objects that each picture's caption names, asked with that caption."""
+    rows = []
+    seen, asked = tee(pictures)
+    scores = score_stream(scorer, ((one.image, parse(one.caption)) for one in asked))
+    for one, score in zip(seen, scores, strict=True):
+        regions = {(pair.attribute.text, pair.object.text): pair.region for pair in score.pairs}
+        for target in one.targets:
+            if (target.colour, target.shape) in regions:
+                region = regions[target.colour, target.shape]
+                rows.append((pointed_at(region, target.box), heat_on(region, target.mask), float(target.mask.mean())))
+    pointing, heat, chance = np.array(rows, dtype=np.float64).reshape(-1, 3).T
+    return Localisation(pointing, heat, chance)
+
+
+def pointed_at(region: Region, box: Box) -> float:
+    """1.0 if the centre of the heaviest patch lies in the box (fractions of the image), else 0.0."""
+    rows, columns = region.weights.shape
+    row, column = peak(region.weights)
+    left, top, right, bottom = region.window
+    x, y = left + (right - left) * (column + 0.5) / columns, top + (bottom - top) * (row + 0.5) / rows
+    return float(box[0] <= x <= box[2] and box[1] <= y <= box[3])
+
+
+def heat_on(region: Region, mask: np.ndarray) -> float:
+    """The share of the region's weight on ``mask`` [h, w] in [0, 1], each weight spread evenly over its patch."""
+    rows, columns = region.weights.shape
+    left, top, right, bottom = region.window
+    row, inside_rows = _cells(mask.shape[0], rows, top, bottom)
+    column, inside_columns = _cells(mask.shape[1], columns, left, right)
+    spread = region.weights[row[:, None], column[None, :]] * inside_rows[:, None] * inside_columns[None, :]
+    return float((spread * mask).sum() / spread.sum())
+
+
+def _cells(pixels: int, cells: int, start: float, end: float) -> tuple[np.ndarray, np.ndarray]:
+    """The grid cell of each pixel along one axis, and whether the grid covers the pixel."""
+    place = ((np.arange(pixels) + 0.5) / pixels - start) / (end - start)
+    return np.clip((place * cells).astype(int), 0, cells - 1), (place >= 0) & (place < 1)

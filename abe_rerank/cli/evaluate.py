@@ -35,15 +35,15 @@ from abe_rerank.cli.options import (
     Variant,
     Width,
 )
-from abe_rerank.cli.terminal import load_models, load_reranker, warn_of_slow_type
+from abe_rerank.cli.terminal import load_models, load_reranker
 from abe_rerank.errors import UsageError
 from abe_rerank.evaluation import layouts
 from abe_rerank.suites import formats
 
 if TYPE_CHECKING:
     from abe_rerank.evaluation.layouts import Listing
-    from abe_rerank.evaluation.plan import Drawn, Found, Measure, Plan
     from abe_rerank.evaluation.work import World
+    from abe_rerank.evaluation.workload import Drawn, Found, Measure, Plan
     from abe_rerank.reranker import Reranker
 
 
@@ -175,8 +175,6 @@ def run(request: EvaluateRequest) -> None:
     listing = _listing(request)
     plan = _plan(request, listing)
     world = World.join(request.device)
-    if world.is_first:
-        warn_of_slow_type(world.device, request.dtype)
     _complete(request, listing, plan, world)
     world.leave()
     if world.is_first:
@@ -185,7 +183,7 @@ def run(request: EvaluateRequest) -> None:
 
 def _complete(request: EvaluateRequest, listing: Listing, plan: Plan, world: World) -> None:
     from abe_rerank.cli.evaluate_notes import TimedSource, greet, warn_of_prompts
-    from abe_rerank.evaluation.plan import Drawn
+    from abe_rerank.evaluation.workload import Drawn
     from abe_rerank.evaluation.work import Asked, begin, finish, prompts_file, record_of, work
 
     out = request.folder
@@ -229,7 +227,7 @@ def _listing(request: EvaluateRequest) -> Listing:
 def _plan(request: EvaluateRequest, listing: Listing) -> Plan:
     """The work, one by one where the size of the batches is left to the model that draws. Raises UsageError for numbers
     that cannot be."""
-    from abe_rerank.evaluation.plan import Plan
+    from abe_rerank.evaluation.workload import Plan
 
     sampling = request.sampling
     size = 1 if sampling.batch_size == "auto" else sampling.batch_size
@@ -241,7 +239,7 @@ def _plan(request: EvaluateRequest, listing: Listing) -> Plan:
 
 def _source(request: EvaluateRequest, listing: Listing, world: World) -> tuple[Drawn | Found, Reranker]:
     """Where the images come from, and what scores them."""
-    from abe_rerank.evaluation.plan import Drawn, Found
+    from abe_rerank.evaluation.workload import Drawn, Found
 
     if request.images is not None:
         names = (request.backbone, request.scorer, world.device, request.dtype, request.image_size)
@@ -263,7 +261,7 @@ def _source(request: EvaluateRequest, listing: Listing, world: World) -> tuple[D
 
 def _measure(request: EvaluateRequest, reranker: Reranker, world: World) -> Measure:
     """The scorer with the judge and the oracle that are asked for. Raises UsageError for a judge that is the scorer."""
-    from abe_rerank.evaluation.plan import Measure
+    from abe_rerank.evaluation.workload import Measure
     from abe_rerank.scoring import make_scorer
 
     judge, oracle = None, None

@@ -1,4 +1,4 @@
-"""What ``abe-rerank evaluate`` says: what it starts or continues, what may surprise, what was found."""
+"""What ``abe-rerank evaluate`` was asked, and says: what starts or continues, may surprise, was found."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from abe_rerank.drawing.pipelines import ModelChoices
     from abe_rerank.drawing.sampling import Sampling
     from abe_rerank.evaluation.layouts import Listing
-    from abe_rerank.evaluation.plan import Block, Drawn, Found, Measure, Plan, Taken
     from abe_rerank.evaluation.summary_schema import Choices, Group
     from abe_rerank.evaluation.work import State
+    from abe_rerank.evaluation.workload import Block, Drawn, Found, Measure, Plan, Taken
     from abe_rerank.runs.evaluated import RunRecord
     from abe_rerank.suites import SuitePrompt
 
@@ -48,7 +48,7 @@ def greet(out: Path, plan: Plan, state: State, record: RunRecord, listing: Listi
 def warn_of_prompts(plan: Plan, source: Drawn | Found, measure: Measure) -> None:
     """One line each for what the models, the parser and the oracle cannot read in the prompts."""
     from abe_rerank.drawing.prompt_fit import prompt_warnings
-    from abe_rerank.evaluation.plan import Drawn
+    from abe_rerank.evaluation.workload import Drawn
 
     prompts = [prompt.prompt for prompt in plan.prompts]
     drawn = (source.pipeline, source.drawing) if isinstance(source, Drawn) else ()
@@ -102,7 +102,7 @@ class TimedSource:
     images: int = 0
 
     def take(self, block: Block, prompt: str, wanted: Collection[int]) -> list[Taken]:
-        """What the source gives, see :class:`abe_rerank.evaluation.plan.Source`."""
+        """What the source gives, see :class:`abe_rerank.evaluation.workload.Source`."""
         start = time.perf_counter()
         taken = self.source.take(block, prompt, wanted)
         self.taking += time.perf_counter() - start

@@ -40,7 +40,7 @@ from abe_rerank.cli.options import (
     read_batch_size,
     read_settings,
 )
-from abe_rerank.cli.terminal import cosine, load_models, say, timed, warn, warn_of_slow_type
+from abe_rerank.cli.terminal import cosine, load_models, say, timed, warn
 from abe_rerank.errors import AbeRerankError
 from abe_rerank.files import table
 
@@ -127,11 +127,10 @@ def run(request: GenerateRequest) -> None:
 
     started = datetime.now().astimezone()
     seconds: dict[str, float] = {}
+    _warn_of_waste(request.sampling)
     spec = as_spec(request.prompt)
     out = request.out or default_folder(request.prompt, started)
     with new_run_folder(out) as folder:
-        _warn_of_waste(request.sampling)
-        warn_of_slow_type(request.device, request.dtype)
         with timed(seconds, "loading"):
             pipeline, reranker = load_models(
                 request.model,
@@ -166,8 +165,11 @@ def run(request: GenerateRequest) -> None:
         images = [candidate.image for candidate in ranking.candidates]
         write_generated(folder, report, images)
         write_views(folder, report, images, linked=request.assets)
-    say(report_table(report))
-    say(_verdict(report, out))
+    lines = [report_table(report), *_picked(report, out)]
+    say("\n".join(lines))
+    if report.picked is None:
+        reason = report.candidates[0].score.reason
+        raise AbeRerankError(f"no image could be scored ({reason}); the images are in {out}")
 
 
 def _warn(warnings: Iterable[str]) -> None:
@@ -197,13 +199,14 @@ def report_table(report: Report) -> str:
     return table(["rank", "seed", "score", *pairs], rows)
 
 
-def _verdict(report: Report, out: Path) -> str:
+def _picked(report: Report, out: Path) -> list[str]:
+    """Which image was picked and where it is; nothing if none was."""
     from abe_rerank.report.sentences import status_line
 
-    best = report.candidates[0]
     if report.picked is None:
-        raise AbeRerankError(f"no image could be scored ({best.score.reason}); the images are in {out}")
-    return f"picked seed {best.seed}: {status_line(best.score)}\n{out / 'best.png'}\n{out / 'report.html'}"
+        return []
+    best = report.candidates[report.picked - 1]
+    return [f"picked seed {best.seed}: {status_line(best.score)}", str(out / "best.png"), str(out / "report.html")]
 
 
 def _commands(request: GenerateRequest, ranking: Ranking, out: Path) -> Commands:

@@ -1,4 +1,4 @@
-"""Options that several commands share, each declared once, and help texts that show options in groups."""
+"""Options that several commands share, each declared once; help texts in groups; command lines written out."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from abe_rerank.cli.options import OUTPUT, AllowPickle, AsJson, Backbone, Device, Dtype, ImageSize, Scorer
-from abe_rerank.cli.terminal import cosine, load_reranker, say, say_json, warn, warn_of_slow_type
+from abe_rerank.cli.terminal import cosine, load_reranker, say, say_json, warn
 from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.files import table
 from abe_rerank.suites.rows import Row, read_manifest
@@ -47,7 +47,6 @@ def score(
 ) -> None:
     """Score images that exist already, best first."""
     rows = rows_of(images or [], prompt, manifest)
-    warn_of_slow_type(device, dtype)
     reranker = load_reranker(backbone, scorer, device, dtype, image_size, allow_pickle=allow_pickle)
     run(reranker, rows, top_k, as_json)
 

@@ -25,7 +25,7 @@ def show(
     folder: Run,
     rank: Annotated[
         int | None,
-        typer.Option(help="Which image; the best is 1.", show_default="the picked one", min=1, rich_help_panel=OUTPUT),
+        typer.Option(help="Which image; the best is 1.", show_default="the picked one", rich_help_panel=OUTPUT),
     ] = None,
     plain: Annotated[bool, typer.Option("--plain", help="Words only, no picture.", rich_help_panel=OUTPUT)] = False,
 ) -> None:
@@ -38,7 +38,7 @@ def show(
         raise UsageError(f"{folder} is a run of evaluate; see it with abe-rerank summarize or abe-rerank report")
     report, images = read_generated(folder)
     rank = (report.picked or 1) if rank is None else rank
-    if rank > len(images):
+    if not 1 <= rank <= len(images):
         raise UsageError(f"{folder} has images of rank 1 to {len(images)}, not {rank}")
     for name in changed_images(report, images):
         warn(f"{folder / name} is not the image that was scored")

@@ -1,4 +1,4 @@
-"""Printing to a terminal: results to stdout, notes to stderr."""
+"""What the commands share with the terminal: results on stdout, notes on stderr, models loaded beneath a bar."""
 
 from __future__ import annotations
 
@@ -137,17 +137,6 @@ def load_reranker(
     return Reranker.from_pretrained(
         backbone, scorer, device=device, dtype=dtype, image_size=image_size, allow_pickle=allow_pickle
     )
-
-
-def warn_of_slow_type(device: str | None, dtype: str | None) -> None:
-    """Say that float16 is slow where the models will run on a CPU. Raises UsageError for an unusable device."""
-    if dtype != "float16":
-        return
-    quiet_libraries()
-    from abe_rerank.backbones.devices import pick_device
-
-    if pick_device(device).startswith("cpu"):
-        warn("float16 is many times slower than float32 on a CPU; leave --dtype out there")
 
 
 def quiet_libraries() -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,6 @@ from abe_rerank.backbones.model_files import (
     WeightFiles,
     check_complete,
     has_vocabulary,
-    json_object,
     refusal,
     refuse_own_code,
     weight_files,
@@ -46,16 +45,14 @@ class Index:
     nulls: tuple[str, ...]
 
 
-def read_index(folder: Path) -> Index:
-    """The components that a pipeline's folder names.
+def index_of(path: Path, index: Mapping[str, Any]) -> Index:
+    """The components that a pipeline's index names, the object that the file at ``path`` holds.
 
     Raises UsageError for an index that is broken, names code of the model's own, a class that is not installed, or a
     folder that is not there.
     """
     import diffusers
 
-    path = folder / INDEX
-    index = json_object(path)
     kind = index.get("_class_name")
     if not isinstance(kind, str):
         raise UsageError(f'{path}: "_class_name" must name a pipeline class of diffusers; code of its own is not run')

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from abe_rerank import builtin
 from abe_rerank.backbones.devices import choose
-from abe_rerank.backbones.model_files import check_finite, fetched, hushed, refusal, split_revision
+from abe_rerank.backbones.model_files import check_finite, fetched, hushed, json_object, refusal, split_revision
 from abe_rerank.drawing.components import (
     INDEX,
     add_loras,
     check_files,
     dtype_keyword,
     exchange_scheduler,
+    index_of,
     load_networks,
     lora_file,
-    read_index,
 )
 from abe_rerank.errors import AbeRerankError, UsageError
 
@@ -85,15 +85,16 @@ def load_pipeline(
     """
     import diffusers
 
-    place = choose(device, dtype)
     for text in lora:
         lora_file(text)
     model = _at_revision(model, revision)
     folder = _model_folder(model, variant, allow_pickle)
+    place = choose(device, dtype)
     what = f"the text-to-image model {folder if model is None else model}"
     loader: Any = diffusers.DiffusionPipeline
     try:
-        index = read_index(folder)
+        named = json_object(folder / INDEX)
+        index = index_of(folder / INDEX, named)
         with hushed():
             networks = load_networks(index.parts, place.dtype, variant, allow_pickle)
             pipeline: Pipeline = loader.from_pretrained(
@@ -262,7 +263,7 @@ def _download(name: str, revision: str | None, variant: str | None, allow_pickle
 
     if local:  # diffusers would ask the hub all the same
         folder = Path(snapshot_download(name, revision=revision, local_files_only=True))
-        check_files(read_index(folder).parts, variant, allow_pickle)
+        check_files(index_of(folder / INDEX, json_object(folder / INDEX)).parts, variant, allow_pickle)
         return folder
     loader: Any = diffusers.DiffusionPipeline
     with hushed():

@@ -37,11 +37,10 @@ class Fit:
 def prompt_warnings(
     prompts: Sequence[str], backbone: Backbone, pipeline: Pipeline | None = None, drawing: Drawing | None = None
 ) -> list[str]:
-    """A line each for words without a token, prompts cut in drawing (by ``pipeline``, if there is one), prompts read in
-    parts in scoring (by ``backbone``), and guidance that does nothing in a ``drawing``."""
-    return _guidance(pipeline, drawing) + _of_prompts(
-        [fit(p, backbone, pipeline, drawing) for p in dict.fromkeys(prompts)]
-    )
+    """A line each for slow models, words without a token, prompts cut in drawing (by ``pipeline``, if there is one),
+    prompts read in parts in scoring (by ``backbone``), and guidance that does nothing in a ``drawing``."""
+    fits = [fit(prompt, backbone, pipeline, drawing) for prompt in dict.fromkeys(prompts)]
+    return _slow_type(backbone) + _guidance(pipeline, drawing) + _of_prompts(fits)
 
 
 def _guidance(pipeline: Pipeline | None, drawing: Drawing | None) -> list[str]:
@@ -66,9 +65,8 @@ def _of_prompts(fits: Sequence[Fit]) -> list[str]:
         who, way_out = f"{_DRAWER[0]} and {_READER[0]} have", f"{_DRAWER[1]}; {_READER[1]}"
         found = _no_token(undrawn, who, way_out)
     else:
-        found = _no_token(undrawn, f"{_DRAWER[0]} has", _DRAWER[1]) + _no_token(
-            unscored, f"{_READER[0]} has", _READER[1]
-        )
+        found = _no_token(undrawn, f"{_DRAWER[0]} has", _DRAWER[1])
+        found += _no_token(unscored, f"{_READER[0]} has", _READER[1])
     if len(fits) == 1:
         return found + _of_one(fits[0])
     return (
@@ -79,6 +77,12 @@ def _of_prompts(fits: Sequence[Fit]) -> list[str]:
             "are longer than the backbone reads at once: they are read in parts cut at phrases",
         )
     )
+
+
+def _slow_type(backbone: Backbone) -> list[str]:
+    if backbone.device.type != "cpu" or str(backbone.dtype) != "torch.float16":
+        return []
+    return ["float16 is slower than float32 on a CPU; leave --dtype out there"]
 
 
 def fit(prompt: str, backbone: Backbone, pipeline: Pipeline | None = None, drawing: Drawing | None = None) -> Fit:

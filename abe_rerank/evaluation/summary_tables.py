@@ -1,4 +1,4 @@
-"""Summaries as tables for people, and as rows for other programs."""
+"""Summaries and comparisons as tables for people, and as rows for other programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run: open its folder, do what is not done yet, merge what all processes wrote."""
+"""A run at work: its record, its processes, what is not done yet, and the merging of what all processes wrote."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from pydantic import JsonValue
 
 from abe_rerank.errors import AbeRerankError, UsageError
-from abe_rerank.evaluation.plan import Drawn, Found, Measure, Plan, Source
+from abe_rerank.evaluation.workload import Drawn, Found, Measure, Plan, Source
 from abe_rerank.files import inside, readable
 from abe_rerank.runs.evaluated import Key, RunRecord
 from abe_rerank.runs.journal import (

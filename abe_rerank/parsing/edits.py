@@ -1,4 +1,4 @@
-"""What a step of the plan asks to be written into the scene: small frozen values, applied in order."""
+"""The state of a reading and the steps of its plan: small frozen values, and how a step is written into the scene."""
 
 from __future__ import annotations
 

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 
 from abe_rerank.parsing.between import step_at_word
 from abe_rerank.parsing.edits import Clause, Talk, View, apply
-from abe_rerank.parsing.lexicon import kind_marker
 from abe_rerank.parsing.objects import step_at_phrase
-from abe_rerank.parsing.phrases import items_of, number_value
-from abe_rerank.parsing.scene import Scene, Thing, Value
+from abe_rerank.parsing.phrases import items_of
+from abe_rerank.parsing.scene import Scene, spec_of
 from abe_rerank.parsing.syntax import strip, without_layout
 from abe_rerank.parsing.tagger import tag
 from abe_rerank.parsing.tags import (
@@ -21,14 +20,13 @@ from abe_rerank.parsing.tags import (
     NOT,
     NUMBER,
     PREPOSITION,
-    PUNCTUATION,
     QUOTED,
     TO,
     Tag,
     tags,
 )
 from abe_rerank.parsing.words import Word, words_of
-from abe_rerank.types import Attribute, Count, Ignored, ObjectPhrase, Relation, Span, Spec
+from abe_rerank.types import Spec
 
 if TYPE_CHECKING:
     from spacy.language import Language
@@ -86,54 +84,3 @@ _REASONS: dict[Tag | None, str] = {
 
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-
-
-def spec_of(prompt: str, scene: Scene) -> Spec:
-    """The Spec of a scene, with every other word of the prompt as ignored and why."""
-    words = scene.words
-    place = {number: k for k, number in enumerate(scene.order)}
-    used: set[int] = set()
-    objects = tuple(_object(prompt, words, scene.things[k], scene.values[k], used) for k in scene.order)
-    relations = []
-    for subject, at, target in scene.relations:
-        word = words[at]
-        used.add(at)
-        relations.append(Relation(place[subject], *_as_typed(prompt, word), place[target]))
-    ignored = tuple(
-        Ignored(*_as_typed(prompt, word), scene.reasons.get(at) or _REASONS.get(word.tag, "other"))
-        for at, word in enumerate(words)
-        if at not in used and word.tag not in PUNCTUATION
-    )
-    return Spec(prompt, objects, tuple(relations), ignored)
-
-
-def _as_typed(prompt: str, word: Word) -> tuple[str, Span]:
-    return prompt[word.start : word.end], (word.start, word.end)
-
-
-def _object(
-    prompt: str, words: list[Word], thing: Thing, values: dict[tuple[int, int], Value], used: set[int]
-) -> ObjectPhrase:
-    head = thing.head
-    while head < thing.end - 1 and _CONTROL.search(prompt, words[head].start, words[thing.end - 1].start):
-        head += 1  # no control character inside a name
-    span = (words[head].start, words[thing.end - 1].end)
-    used.update(range(thing.head, thing.end))
-    attributes = []
-    for first, last, kind in sorted(values.values()):
-        place = (words[first].start, words[last].end)
-        marker = kind_marker(prompt[place[0] : place[1]].lower())
-        if marker:  # "heart-shaped": the value is "heart"
-            place = (place[0], place[0] + len(marker[0]))
-        attributes.append(Attribute(prompt[place[0] : place[1]], place, kind))
-        used.update(range(first, last + 1))
-    count = None
-    if thing.counted is not None:
-        word = words[thing.counted]
-        value = number_value(word)
-        if value is not None:
-            count = Count(*_as_typed(prompt, word), value)
-            used.add(thing.counted)
-    return ObjectPhrase(
-        prompt[span[0] : span[1]], span, (words[thing.start].start, span[1]), tuple(attributes), count, thing.negated
-    )

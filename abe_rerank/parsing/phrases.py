@@ -1,4 +1,4 @@
-"""Noun phrases: premodifiers, head and count, found by one scan over the tagged words."""
+"""Noun phrases (premodifiers, head and count, found by one scan over the tagged words), and the items of a sentence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Words that speak of the picture, of a property or of a place in it, and words that open a construction."""
+"""The closed word classes, and the words that speak of the picture, of a property, of a place in it."""
 
 # ruff: noqa: SIM905 (word lists are read as words)
 from __future__ import annotations

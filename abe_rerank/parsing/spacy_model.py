@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 from abe_rerank.errors import UsageError
 from abe_rerank.parsing.lexicon import kind_of, lemma, lexicon
-from abe_rerank.parsing.parser import spec_of
-from abe_rerank.parsing.scene import Scene, Thing, Value
+from abe_rerank.parsing.scene import Scene, Thing, Value, spec_of
 from abe_rerank.parsing.scene_words import FRAMES, MADE, PLACES, PROPERTY_KINDS, STYLES
 from abe_rerank.parsing.tags import ADJECTIVE, ADVERB, AND, BE, DETERMINER, MARK, PREPOSITION, PRONOUN, VERB
 from abe_rerank.parsing.words import Word

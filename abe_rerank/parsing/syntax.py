@@ -1,5 +1,7 @@
-"""The prompt syntax of the tools people come from: weights, steps, alternatives, flags, networks. It is blanked for
-reading, character by character, so that every span of the blanked text is one of the text as typed.
+"""Prompts as people type them: the syntax of the tools they come from, quotes and line breaks inside phrases.
+
+Weights, steps, alternatives, flags and networks are blanked for reading, character by character, so that every span of
+the blanked text is one of the text as typed.
 """
 
 from __future__ import annotations

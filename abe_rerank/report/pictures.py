@@ -1,4 +1,4 @@
-"""Pictures of a report: embedded images, and a picture darkened outside of what a patch map lights."""
+"""Pictures of a report: embedded, darkened by a patch map, lettered, and with what is laid over them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a report says in words: verdicts as sentences, why an image was picked, the prompt cut into marked pieces."""
+"""What reports say in words: verdicts as sentences, why an image was picked, what runs found."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``report.json``, schema version 2: everything needed to read, redraw and rescore a run of one prompt.
+"""The run folder of one prompt: ``report.json``, schema version 2, and the images, written whole and read with care.
 
 ``Report.model_validate_json(text)`` checks a text, ``Report.model_json_schema()`` is its JSON Schema, kept beside this
 module as ``report.schema.json``. Times are seconds; for spans, boxes and scores see :mod:`abe_rerank.runs.records`.

@@ -1,4 +1,4 @@
-"""The lines of a run: appended one by one, found again after a kill, merged into one file at the end."""
+"""The lines of an evaluation run: opened or continued, appended one by one, merged into one file at the end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The folders of evaluation runs, read line by line: 100,000 results in constant memory.
+"""The folders of evaluation runs, read line by line: 100,000 results in constant memory, version 1 too.
 
 A complete run is read from ``results.jsonl``; one that is going on, or was stopped, from the files under ``results/``,
 where a last line that was cut off in writing is left out.

@@ -18,9 +18,9 @@ from torch import Tensor
 
 from abe_rerank.backbones import Backbone, ImageFeatures
 from abe_rerank.scoring.calibration import Calibration, read_calibration
-from abe_rerank.scoring.feature_scorer import FeatureScorer
 from abe_rerank.scoring.phrase_table import PhraseReader, PromptTable, tabulate
 from abe_rerank.scoring.readings import PromptPlan, plan
+from abe_rerank.scoring.stream import FeatureScorer
 from abe_rerank.scoring.terms import AbeSettings, Explained, Terms, explain_pairs, settings_for, terms
 from abe_rerank.types import Score, Spec
 

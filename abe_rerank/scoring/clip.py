@@ -12,7 +12,7 @@ from PIL.Image import Image
 from torch import Tensor
 
 from abe_rerank.backbones import Backbone, ImageFeatures
-from abe_rerank.scoring.feature_scorer import FeatureScorer, status_of
+from abe_rerank.scoring.stream import FeatureScorer, status_of
 from abe_rerank.types import Score, Spec
 
 

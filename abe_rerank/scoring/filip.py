@@ -14,7 +14,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from abe_rerank.backbones import Backbone, ImageFeatures
 from abe_rerank.scoring.alignment import best_patch_means
-from abe_rerank.scoring.feature_scorer import FeatureScorer, status_of
+from abe_rerank.scoring.stream import FeatureScorer, status_of
 from abe_rerank.types import Score, Spec
 
 

@@ -1,6 +1,7 @@
-"""The scorers by name. One is added by a file of its own and one line here; help, errors and tables follow.
+"""The scorers by name, and what a scorer is.
 
-Nothing of a scorer is imported before it is made, so that a help text costs nothing.
+One is added by a file of its own and one line here; help, errors and tables follow. Nothing of a scorer is imported
+before it is made, so that a help text costs nothing.
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ class Scorer(Protocol):
     """Scores images against what prompts ask for. A score never depends on the other images or prompts.
 
     A scorer says how one chunk is encoded, prepared and scored; :mod:`abe_rerank.scoring.stream` makes the chunks, and
-    :class:`abe_rerank.scoring.feature_scorer.FeatureScorer` has the methods that follow from it.
+    :class:`abe_rerank.scoring.stream.FeatureScorer` has the methods that follow from it.
     """
 
     @property

@@ -2,23 +2,31 @@
 
 Rankings, files and manifests, evaluations, metrics, rewards and benchmarks all score through here. A chunk ends at
 ``CHUNK`` items or at ``CHUNK_BYTES`` of decoded pictures, whichever comes first; no score depends on its chunk.
+:class:`FeatureScorer` gives a scorer the methods that follow from it, and :func:`rank` orders what it found.
 """
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from os import PathLike, fspath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from PIL.Image import Image
+from torch import Tensor
 from tqdm import tqdm
 
+from abe_rerank import __version__
+from abe_rerank.backbones import Backbone, ImageFeatures
+from abe_rerank.backbones.devices import size_words
 from abe_rerank.errors import AbeRerankError
 from abe_rerank.images import to_pil
-from abe_rerank.types import Candidate, NoPicture, Ranking, Samples, Score, Settings, Spec
+from abe_rerank.types import Candidate, NoPicture, Ranking, Samples, Score, Settings, Spec, Status
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -188,3 +196,66 @@ def rounding_warning(values: Sequence[float | None], backbone: Backbone) -> str 
     if kind in ("float32", "float64") or len(known) < 2 or known[0] - known[1] >= 2 * torch.finfo(backbone.dtype).eps:
         return None
     return f"the two best scores differ by less than {kind} tells apart; --dtype float32 decides between them"
+
+
+class FeatureScorer(ABC):
+    """A scorer that encodes images, and compares what it sees with prompts; see :class:`abe_rerank.scoring.Scorer`.
+
+    ``settings_type`` is the class of its settings, None if it has none.
+    """
+
+    name: ClassVar[str]
+    settings_type: ClassVar[type | None] = None
+    backbone: Backbone
+
+    @property
+    @abstractmethod
+    def settings_record(self) -> Mapping[str, object]:
+        """The settings by name, in a fixed order, for the stamp."""
+
+    @property
+    def patch_readout(self) -> str | None:
+        """See :class:`abe_rerank.scoring.Scorer`."""
+        return None
+
+    @cached_property
+    def stamp(self) -> str:
+        """``abe-rerank version type | name | weights [size] | setting=value ...``, the same in every process."""
+        dtype = str(self.backbone.dtype).removeprefix("torch.")
+        return f"abe-rerank {__version__} {dtype} | {self.calibration_key}"
+
+    @cached_property
+    def calibration_key(self) -> str:
+        """The stamp without package version and number type, which move scores by rounding only."""
+        size = size_words(self.backbone.image_size)
+        chosen = " ".join(f"{key}={value}" for key, value in self.settings_record.items())
+        return f"{self.name} | {self.backbone.weights_hash}{size} | {chosen}".rstrip(" |")
+
+    def encode(self, images: Sequence[Image]) -> ImageFeatures:
+        """See :class:`abe_rerank.scoring.Scorer`."""
+        return self.backbone.encode_images(images, self.patch_readout)
+
+    @abstractmethod
+    def prepare(self, specs: Sequence[Spec]) -> Any:
+        """See :class:`abe_rerank.scoring.Scorer`."""
+
+    @abstractmethod
+    def score_features(self, features: ImageFeatures, prepared: Any) -> Tensor:
+        """See :class:`abe_rerank.scoring.Scorer`."""
+
+    @abstractmethod
+    def explain_features(self, features: ImageFeatures, spec: Spec) -> list[Score]:
+        """See :class:`abe_rerank.scoring.Scorer`."""
+
+    def score(self, images: Sequence[Image], specs: Sequence[Spec]) -> np.ndarray:
+        """Scores [images, prompts], float32; NaN for an empty prompt."""
+        return value_matrix(self, images, specs)
+
+    def explain(self, images: Sequence[Image], spec: Spec) -> list[Score]:
+        """One Score per image."""
+        return list(score_stream(self, ((image, spec) for image in images)))
+
+
+def status_of(spec: Spec) -> Status:
+    """The status of a prompt's score that has a value."""
+    return "nothing to bind" if spec.nothing_to_bind else "scored"

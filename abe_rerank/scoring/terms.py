@@ -1,4 +1,4 @@
-"""The terms of the ABE score for blocks of images and prompts, and the settings that shape them."""
+"""The ABE score of images and prompts: its settings, its terms, and from these what a reader sees of each pair."""
 
 from __future__ import annotations
 

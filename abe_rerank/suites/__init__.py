@@ -12,7 +12,7 @@ from pathlib import Path
 from abe_rerank.errors import UsageError
 from abe_rerank.files import data_folder
 from abe_rerank.suites.formats import Pairs, SuitePrompt, read_text
-from abe_rerank.suites.formats.json_lines import as_line
+from abe_rerank.suites.formats.known_files import as_line
 
 __all__ = ["Pairs", "SuitePrompt", "as_line", "load_prompts", "names", "read_file"]
 

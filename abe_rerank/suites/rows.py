@@ -1,4 +1,7 @@
-"""Reading files of rows, JSON lines and tables, that may hold anything: a row, or one error that names the line."""
+"""Reading files of rows, JSON lines and tables, that may hold anything: a row, or one error that names the line.
+
+Manifests are such files: CSV or JSONL that says which image should show what.
+"""
 
 from __future__ import annotations
 

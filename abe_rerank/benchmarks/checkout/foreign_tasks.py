@@ -14,8 +14,7 @@ import numpy as np
 from PIL import Image
 
 from abe_rerank.benchmarks.binding_scenes import caption
-from abe_rerank.benchmarks.cases import Case
-from abe_rerank.benchmarks.scene_sources import Seen, Target
+from abe_rerank.benchmarks.cases import Case, Seen, Target
 from abe_rerank.shapes.foreign import flat, outlines, raycast, solids
 from abe_rerank.shapes.world import ReportSplit
 from abe_rerank.types import Box

@@ -1,4 +1,4 @@
-"""What every page has: the pictures with what was found in them, and how they were made."""
+"""What every page has: the pictures with what was found in them, what picking gained, and how they were made."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Folders as public benchmarks want them: GenEval's and T2I-CompBench's.
+"""The layouts that ship with the package: GenEval's and T2I-CompBench's folders, manifests, and runs of our own.
 
 GenEval         00000/metadata.jsonl with 00000/samples/0000.png
 T2I-CompBench   [samples/]<prompt>_<number>.png

@@ -1,4 +1,4 @@
-"""SigLIP 2, which pools with an attention head and may keep each picture's shape (NaFlex)."""
+"""SigLIP and SigLIP 2, which pool with an attention head; SigLIP 2 may keep each picture's shape (NaFlex)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""JSON lines: ours (prompt, and if known id, pairs, category, source, licence), and DPG's (id, prompt)."""
+"""The formats that ship with the package: JSON lines (ours, DPG's, GenEval's metadata), tables, one prompt a line.
+
+Ours: prompt, and if known id, pairs, category, source, licence. DPG's: id, prompt. Tables have a header: PartiPrompts
+(tabs), DrawBench and DPG (commas).
+"""
 
 from __future__ import annotations
 
