@@ -14,16 +14,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from abe_rerank.backbones.model_files import json_object
 from abe_rerank.drawing.pipelines import Pipeline
 from abe_rerank.errors import AbeRerankError, UsageError, first_line
 from abe_rerank.types import Drawing, Sample, Samples
-
-if TYPE_CHECKING:
-    pass
-
 
 LARGEST_SEED = 2**63 - 1
 
