@@ -1,19 +1,24 @@
-"""What the models do not read of a prompt, in words for who asked: words without a token, and what is cut."""
+"""What the models do not read of a prompt, in words for who asked: words without a token, what is cut,
+and guidance that does nothing."""
 
 from __future__ import annotations
 
+import inspect
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from abe_rerank.drawing.pipelines import Pipeline
+from abe_rerank.drawing.pipelines import Pipeline, guidance_name
+from abe_rerank.types import Drawing
 
 if TYPE_CHECKING:
     from abe_rerank.backbones import Backbone
 
 _DRAWER = "the text-to-image model", "--model, a diffusers folder or hub id"
 _READER = "the backbone", "--backbone, a transformers folder or hub id"
+Cut = tuple[int, int] | None
 _LISTED = 8
 """The most words that one line lists."""
 
@@ -29,16 +34,38 @@ class Fit:
     parts: int
 
 
-def prompt_warnings(prompts: Sequence[str], backbone: Backbone, pipeline: Pipeline | None = None) -> list[str]:
-    """A line each for slow models, words without a token, prompts cut in drawing (by ``pipeline``, if there is one) and
-    prompts read in parts in scoring (by ``backbone``)."""
-    fits = [fit(prompt, backbone, pipeline) for prompt in dict.fromkeys(prompts)]
+def prompt_warnings(
+    prompts: Sequence[str], backbone: Backbone, pipeline: Pipeline | None = None, drawing: Drawing | None = None
+) -> list[str]:
+    """A line each for slow models, words without a token, prompts cut in drawing (by ``pipeline``, if there is one),
+    prompts read in parts in scoring (by ``backbone``), and guidance that does nothing in a ``drawing``."""
+    fits = [fit(prompt, backbone, pipeline, drawing) for prompt in dict.fromkeys(prompts)]
+    return _slow_type(backbone) + _guidance(pipeline, drawing) + _of_prompts(fits)
+
+
+def _guidance(pipeline: Pipeline | None, drawing: Drawing | None) -> list[str]:
+    """A line if guidance, or the negative prompt that it would lead away from, does nothing."""
+    if pipeline is None or drawing is None:
+        return []
+    name = guidance_name(pipeline)
+    scale, negative = drawing.arguments.get(name), drawing.arguments.get("negative_prompt")
+    if not isinstance(scale, (int, float)):
+        return []
+    if name == "true_cfg_scale" and scale > 1 and negative is None:
+        return [f"{name} {scale} does nothing without a negative prompt; give --guidance or --negative-prompt"]
+    if negative and str(negative).strip() and scale <= 1:
+        return [f"the negative prompt does nothing at guidance {scale:g}; give a --guidance above 1"]
+    return []
+
+
+def _of_prompts(fits: Sequence[Fit]) -> list[str]:
+    """The lines about prompts, for one of them or for many."""
     undrawn, unscored = ([getattr(f, name) for f in fits] for name in ("undrawn", "unscored"))
     if undrawn == unscored:
         who, way_out = f"{_DRAWER[0]} and {_READER[0]} have", f"{_DRAWER[1]}; {_READER[1]}"
-        found = _slow_type(backbone) + _no_token(undrawn, who, way_out)
+        found = _no_token(undrawn, who, way_out)
     else:
-        found = _slow_type(backbone) + _no_token(undrawn, f"{_DRAWER[0]} has", _DRAWER[1])
+        found = _no_token(undrawn, f"{_DRAWER[0]} has", _DRAWER[1])
         found += _no_token(unscored, f"{_READER[0]} has", _READER[1])
     if len(fits) == 1:
         return found + _of_one(fits[0])
@@ -58,12 +85,12 @@ def _slow_type(backbone: Backbone) -> list[str]:
     return ["float16 is slower than float32 on a CPU; leave --dtype out there"]
 
 
-def fit(prompt: str, backbone: Backbone, pipeline: Pipeline | None = None) -> Fit:
-    """How one prompt fits a backbone and, if it is drawn, a pipeline."""
+def fit(prompt: str, backbone: Backbone, pipeline: Pipeline | None = None, drawing: Drawing | None = None) -> Fit:
+    """How one prompt fits a backbone and, if it is drawn, a pipeline with the arguments of a drawing."""
     return Fit(
         undrawn=() if pipeline is None else unknown_words(tokenizers_of(pipeline), prompt),
         unscored=() if backbone.tokenizer is None else unknown_words([backbone.tokenizer], prompt),
-        cut=None if pipeline is None else cut_off(pipeline, prompt),
+        cut=None if pipeline is None else cut_off(pipeline, prompt, {} if drawing is None else drawing.arguments),
         parts=len(backbone.text_windows(prompt)),
     )
 
@@ -80,14 +107,21 @@ def tokenizers_of(pipeline: Pipeline) -> list[Any]:
     return [part for name, part in pipeline.components.items() if name.startswith("tokenizer") and part is not None]
 
 
-def cut_off(pipeline: Pipeline, prompt: str) -> tuple[int, int] | None:
-    """(tokens of the prompt, tokens read) if even the pipeline's longest text encoder cuts the prompt, else None."""
+def cut_off(pipeline: Pipeline, prompt: str, arguments: Mapping[str, object] = MappingProxyType({})) -> Cut:
+    """(tokens of the prompt, tokens read) if even the pipeline's longest text encoder cuts the prompt, else None.
+
+    An encoder reads what its tokenizer gives at most, and no more than ``max_sequence_length`` of ``arguments``, else
+    of the pipeline's ``__call__``, where that takes one.
+    """
     tokenizers = tokenizers_of(pipeline)
     if not tokenizers:
         return None
     longest = max(tokenizers, key=lambda tokenizer: tokenizer.model_max_length)
     tokens = len(longest(prompt, truncation=False, verbose=False)["input_ids"])
-    return (tokens, longest.model_max_length) if tokens > longest.model_max_length else None
+    parameter = inspect.signature(pipeline.__call__).parameters.get("max_sequence_length")
+    asked = arguments.get("max_sequence_length", None if parameter is None else parameter.default)
+    read = min(longest.model_max_length, asked) if isinstance(asked, int) else longest.model_max_length
+    return (tokens, read) if tokens > read else None
 
 
 def _is_unknown(tokenizer: Any, word: str) -> bool:

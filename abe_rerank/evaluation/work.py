@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -114,12 +114,14 @@ def _gone(out: Path, begun: RunRecord, places: dict[Key, Place]) -> dict[Key, Pl
 
 @dataclass(frozen=True)
 class Asked:
-    """What the suite and the models were called by who asked for them, and the command that did."""
+    """What the suite and the models were called by who asked for them, the command that did, and what was chosen of the
+    model that draws (variant, revision, LoRAs)."""
 
     suite: str
     model: str
     backbone: str
     command: str
+    choices: Mapping[str, JsonValue] = field(default_factory=dict)
 
 
 def prompts_file(plan: Plan) -> bytes:
@@ -143,7 +145,7 @@ def record_of(asked: Asked, plan: Plan, source: Drawn | Found, measure: Measure)
         oracle=measure.oracle is not None,
         text_to_image=pipeline_record(source.pipeline, readable(asked.model)) if isinstance(source, Drawn) else None,
         backbone=backbone_record(reader, readable(asked.backbone)),
-        settings={**origin, "batch_size": plan.batch_size, "device": reader.device.type},
+        settings={**origin, **asked.choices, "batch_size": plan.batch_size, "device": reader.device.type},
         versions=versions(),
         command=readable(asked.command),
     )
@@ -153,7 +155,7 @@ def _drawing(source: Drawn) -> dict[str, JsonValue]:
     """The settings of drawing: the first seed, the number type and the arguments of the pipeline."""
     drawing = source.drawing
     arguments = json.loads(json.dumps(drawing.arguments, default=repr))
-    return {"seed": drawing.seed, "dtype": drawing.dtype, **arguments}
+    return {"seed": drawing.seed, "dtype": drawing.dtype, "scheduler": drawing.scheduler, **arguments}
 
 
 def _listing(source: Found) -> dict[str, JsonValue]:

@@ -159,7 +159,7 @@ def _finite(score: Score) -> Score:
 
 
 def rank(scorer: Scorer, spec: Spec, samples: Samples, progress: bool = False) -> Ranking:
-    """Drawn images as candidates, best first; those that the model's safety checker painted over are unscored."""
+    """Drawn images as candidates, best first; those whose drawing failed are unscored, with the reason."""
     scores = scores_of(scorer, spec, [sample.picture for sample in samples.images], progress)
     candidates = [Candidate(s.image, score, seed=s.seed) for s, score in zip(samples.images, scores, strict=True)]
     return ranking_of(spec, candidates, Settings(scorer.stamp, samples.drawing))
