@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import os
 import stat
+import sys
 import warnings
 from collections.abc import Iterable, Iterator
 from os import PathLike, fspath
@@ -236,7 +237,5 @@ def _from_array(array: np.ndarray, name: str) -> Image.Image:
 
 def _is_tensor(image: object) -> TypeGuard[torch.Tensor]:
     """Whether it is a torch tensor, asked without importing torch for callers that have none."""
-    import sys
-
     torch_module = sys.modules.get("torch")
     return torch_module is not None and isinstance(image, torch_module.Tensor)

@@ -183,8 +183,8 @@ def run(request: EvaluateRequest) -> None:
 
 def _complete(request: EvaluateRequest, listing: Listing, plan: Plan, world: World) -> None:
     from abe_rerank.cli.evaluate_notes import TimedSource, greet, warn_of_prompts
-    from abe_rerank.evaluation.workload import Drawn
     from abe_rerank.evaluation.work import Asked, begin, finish, prompts_file, record_of, work
+    from abe_rerank.evaluation.workload import Drawn
 
     out = request.folder
     source, reranker = _source(request, listing, world)

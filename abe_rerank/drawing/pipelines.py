@@ -76,19 +76,17 @@ def load_pipeline(
 ) -> Pipeline:
     """A text-to-image pipeline from a diffusers folder or a hub id (``owner/name@revision``); None is the built-in one.
 
-    ``device`` and ``dtype`` are what :func:`abe_rerank.backbones.devices.choose` takes; ``variant``
-    names the weight files ("fp16"), None the plain ones or the only ones; ``scheduler`` and ``lora`` are what
+    ``device`` and ``dtype`` are what :func:`abe_rerank.backbones.devices.choose` takes; ``variant`` names the weight
+    files ("fp16"), None the plain ones or the only ones; ``scheduler`` and ``lora`` are what
     :func:`exchange_scheduler` and :func:`add_loras` take. Pickle files are read only with ``allow_pickle``; code of the
     model's own never is. Raises UsageError for a model that is not there, does not draw from text alone, or whose files
-    do not fit together (tensors missing,
-    unexpected, wrongly shaped, not finite), AbeRerankError if it cannot be loaded.
+    do not fit together (tensors missing, unexpected, misshapen, not finite), AbeRerankError if it cannot be loaded.
     """
     import diffusers
 
     for text in lora:
         lora_file(text)
-    model = _at_revision(model, revision)
-    folder = _model_folder(model, variant, allow_pickle)
+    folder = _model_folder(model, revision, variant, allow_pickle)
     place = choose(device, dtype)
     what = f"the text-to-image model {folder if model is None else model}"
     loader: Any = diffusers.DiffusionPipeline
@@ -235,11 +233,12 @@ def _at_revision(model: str | Path | None, revision: str | None) -> str | Path |
     return f"{model}@{revision}"
 
 
-def _model_folder(model: str | Path | None, variant: str | None, allow_pickle: bool) -> Path:
+def _model_folder(model: str | Path | None, revision: str | None, variant: str | None, allow_pickle: bool) -> Path:
     """The local folder of a pipeline; a hub id is looked up in the local cache, else on the hub.
 
     Raises UsageError for what is neither.
     """
+    model = _at_revision(model, revision)
     if model is None:
         return builtin.path("text-to-image")
     path = Path(model)

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from abe_rerank.drawing.sampling import Sampling
     from abe_rerank.reranker import Reranker
     from abe_rerank.shapes.oracle import Oracle
-    from abe_rerank.suites import SuitePrompt
     from abe_rerank.types import Drawing, Spec
 
 

@@ -9,7 +9,7 @@ as a convolution and the text encoder as a bag of words.
 Measured, CLIP type, one processor core: with random weights but positions as sines, AdamW and colours mostly said
 (2,200 steps of 128, half of each kind), single-object shapes of 12 were told in 0.21, colours in 0.98. With the start,
 Muon and colours mostly left out, 1,400 steps (800 of 64 products, 600 of 128; 20 minutes beside other work) told shapes
-in 0.36, colours in 0.90: better, and still far from done (loss 2.70 and falling). That run had a course for 2,000 steps
+in 0.36, colours in 0.90: better, and still far from done (loss 2.70). That run had a course for 2,000 steps
 until its 800th, and its class token began by looking at a few places, not at all alike as now (a trial of that:
 loss 3.36 over steps 100 to 200 of 64 products, 3.57 without), so the command as it stands has not been run to its end.
 
