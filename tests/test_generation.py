@@ -38,9 +38,9 @@ def tiny(kind, folder):
     return pipeline
 
 
-def binning(pipeline):
-    """No sizes of pictures but those that are asked for, where a class would choose from a list."""
-    return {name: False for name in settable(pipeline) if name == "use_resolution_binning"}
+def small(pipeline):
+    """Pictures of 64 x 64 pixels, also of a class that would choose from a list of sizes."""
+    return {"width": 64, "height": 64} | {n: False for n in settable(pipeline) if n == "use_resolution_binning"}
 
 
 def test_each_candidate_is_what_its_seed_alone_draws(pipeline):
@@ -140,6 +140,9 @@ def test_what_the_models_cannot_read_is_said_once_for_one_prompt_and_for_many(pi
     drawn, parts = prompt_warnings([long], backbone, pipeline)
     assert drawn == "the prompt has 41 tokens, and the text-to-image model reads the first 16 only"
     assert "it is read in" in parts
+    (syntax,) = prompt_warnings(["a (red:1.3) cube AND a blue sphere"], backbone, pipeline)
+    assert syntax.startswith("the text-to-image model takes (red:1.3), AND for words")
+    assert prompt_warnings(["a (red:1.3) cube AND a blue sphere"], backbone) == []
     many = prompt_warnings([PROMPT, "a red zebra", long, "a zebra and a lynx", PROMPT], backbone, pipeline)
     assert [line.split(":")[0] for line in many] == [
         "the text-to-image model and the backbone have no token for zebra, lynx (in 2 of 4 prompts)",
@@ -234,7 +237,7 @@ def test_a_prompt_is_encoded_once_and_the_images_are_equal_to_the_bit(kind, tmp_
     calls = []
     encode = type(pipeline).encode_prompt
     handle = pipeline.components["text_encoder"].register_forward_hook(lambda *_: calls.append(1))
-    drawing = settle(pipeline, Sampling(n=4, steps=2, batch_size=2, call=binning(pipeline)))
+    drawing = settle(pipeline, Sampling(n=4, steps=2, batch_size=2, call=small(pipeline)))
     once = pixels(sampling.draw(pipeline, PROMPT, drawing).images)
     encodings = len(calls)
     calls.clear()
@@ -251,7 +254,7 @@ def test_weights_that_turn_nan_are_known_before_scoring(kind, tmp_path):
     pipeline = tiny(kind, tmp_path)
     network = pipeline.components.get("transformer") or pipeline.components["unet"]
     next(network.parameters()).data.fill_(float("nan"))
-    drawn = draw(pipeline, n=3, batch_size=2, call=binning(pipeline))
+    drawn = draw(pipeline, n=3, batch_size=2, call=small(pipeline))
     seen = "callback_on_step_end" in inspect.signature(pipeline.__call__).parameters  # else the picture tells
     assert [s.failure for s in drawn] == [NOT_FINITE if seen else ONE_COLOUR.format("#000000")] * 3
     assert all(isinstance(s.picture, NoPicture) for s in drawn)
@@ -322,10 +325,10 @@ def test_a_negative_prompt_is_that_of_the_pipeline_itself(kind, tmp_path):
     import torch
 
     pipeline = tiny(kind, tmp_path)
-    settings = {"n": 3, "batch_size": 2, "guidance": 5.0, "call": binning(pipeline)}
+    settings = {"n": 3, "batch_size": 2, "guidance": 5.0, "call": small(pipeline)}
     drawn = draw(pipeline, negative_prompt="a blue star", **settings)
     generators = [torch.Generator().manual_seed(k) for k in (0, 1)]
-    words = {"prompt": [PROMPT] * 2, "negative_prompt": ["a blue star"] * 2} | binning(pipeline)
+    words = {"prompt": [PROMPT] * 2, "negative_prompt": ["a blue star"] * 2} | small(pipeline)
     expected = pipeline(**words, generator=generators, num_inference_steps=2, guidance_scale=5.0).images
     assert np.array_equal(pixels(drawn)[:2], np.stack([np.asarray(image) for image in expected]))
     assert not np.array_equal(pixels(drawn), pixels(draw(pipeline, **settings)))

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from abe_rerank.drawing.pipelines import Pipeline, guidance_name
+from abe_rerank.parsing.syntax import unread_syntax
 from abe_rerank.types import Drawing
 
 if TYPE_CHECKING:
@@ -37,10 +38,23 @@ class Fit:
 def prompt_warnings(
     prompts: Sequence[str], backbone: Backbone, pipeline: Pipeline | None = None, drawing: Drawing | None = None
 ) -> list[str]:
-    """A line each for slow models, words without a token, prompts cut in drawing (by ``pipeline``, if there is one),
-    prompts read in parts in scoring (by ``backbone``), and guidance that does nothing in a ``drawing``."""
-    fits = [fit(prompt, backbone, pipeline, drawing) for prompt in dict.fromkeys(prompts)]
-    return _slow_type(backbone) + _guidance(pipeline, drawing) + _of_prompts(fits)
+    """A line each for slow models, guidance that does nothing in a ``drawing``, syntax of other tools and words without
+    a token, prompts cut in drawing (by ``pipeline``, if there is one) or read in parts in scoring (by ``backbone``)."""
+    distinct = list(dict.fromkeys(prompts))
+    fits = [fit(prompt, backbone, pipeline, drawing) for prompt in distinct]
+    found = _slow_type(backbone) + _guidance(pipeline, drawing)
+    return found + ([] if pipeline is None else _syntax(distinct)) + _of_prompts(fits)
+
+
+def _syntax(prompts: Sequence[str]) -> list[str]:
+    """A line about what other tools would obey in a prompt and a plain pipeline takes for words."""
+    unread = [unread_syntax(prompt) for prompt in prompts]
+    pieces = list(dict.fromkeys(piece for some in unread for piece in some))
+    if not pieces:
+        return []
+    listed = ", ".join(pieces[:_LISTED]) + (", ..." if len(pieces) > _LISTED else "")
+    where = "" if len(prompts) == 1 else f" (in {sum(map(bool, unread))} of {len(prompts)} prompts)"
+    return [f"the text-to-image model takes {listed}{where} for words; it knows no weights or flags of other tools"]
 
 
 def _guidance(pipeline: Pipeline | None, drawing: Drawing | None) -> list[str]:
