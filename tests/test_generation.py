@@ -140,9 +140,9 @@ def test_what_the_models_cannot_read_is_said_once_for_one_prompt_and_for_many(pi
     drawn, parts = prompt_warnings([long], backbone, pipeline)
     assert drawn == "the prompt has 41 tokens, and the text-to-image model reads the first 16 only"
     assert "it is read in" in parts
-    (syntax,) = prompt_warnings(["a (red:1.3) cube AND a blue sphere"], backbone, pipeline)
+    syntax, *_ = prompt_warnings(["a (red:1.3) cube AND a blue sphere"], backbone, pipeline)
     assert syntax.startswith("the text-to-image model takes (red:1.3), AND for words")
-    assert prompt_warnings(["a (red:1.3) cube AND a blue sphere"], backbone) == []
+    assert not any("other tools" in line for line in prompt_warnings(["a (red:1.3) cube"], backbone))
     many = prompt_warnings([PROMPT, "a red zebra", long, "a zebra and a lynx", PROMPT], backbone, pipeline)
     assert [line.split(":")[0] for line in many] == [
         "the text-to-image model and the backbone have no token for zebra, lynx (in 2 of 4 prompts)",

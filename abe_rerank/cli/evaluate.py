@@ -185,11 +185,12 @@ def _complete(request: EvaluateRequest, listing: Listing, plan: Plan, world: Wor
     from abe_rerank.cli.evaluate_notes import TimedSource, greet, warn_of_prompts
     from abe_rerank.evaluation.work import Asked, begin, finish, prompts_file, record_of, work
     from abe_rerank.evaluation.workload import Drawn
+    from abe_rerank.runs.journal import batch_size_of
 
     out = request.folder
     source, reranker = _source(request, listing, world)
     if isinstance(source, Drawn) and request.batch_size == "auto":
-        size = world.by_first(partial(source.batch_that_fits, plan.prompts[0].prompt))
+        size = batch_size_of(out) or world.by_first(partial(source.batch_that_fits, plan.prompts[0].prompt))
         source, plan = source.at(size), replace(plan, batch_size=size)
     measure = _measure(request, reranker, world)
     names = (request.suite_name, request.model or "built-in", request.backbone or "built-in")
