@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from abe_rerank.drawing.pipelines import Pipeline
+from abe_rerank.parsing.syntax import unread_syntax
 
 if TYPE_CHECKING:
     from abe_rerank.backbones import Backbone
@@ -30,8 +31,8 @@ class Fit:
 
 
 def prompt_warnings(prompts: Sequence[str], backbone: Backbone, pipeline: Pipeline | None = None) -> list[str]:
-    """A line each for slow models, words without a token, prompts cut in drawing (by ``pipeline``, if there is one) and
-    prompts read in parts in scoring (by ``backbone``)."""
+    """A line each for slow models, words without a token, syntax that drawing takes for words, prompts cut in drawing
+    (by ``pipeline``, if there is one) and prompts read in parts in scoring (by ``backbone``)."""
     fits = [fit(prompt, backbone, pipeline) for prompt in dict.fromkeys(prompts)]
     undrawn, unscored = ([getattr(f, name) for f in fits] for name in ("undrawn", "unscored"))
     if undrawn == unscored:
@@ -40,6 +41,7 @@ def prompt_warnings(prompts: Sequence[str], backbone: Backbone, pipeline: Pipeli
     else:
         found = _slow_type(backbone) + _no_token(undrawn, f"{_DRAWER[0]} has", _DRAWER[1])
         found += _no_token(unscored, f"{_READER[0]} has", _READER[1])
+    found += [] if pipeline is None else _syntax([unread_syntax(prompt) for prompt in dict.fromkeys(prompts)])
     if len(fits) == 1:
         return found + _of_one(fits[0])
     return (
@@ -50,6 +52,16 @@ def prompt_warnings(prompts: Sequence[str], backbone: Backbone, pipeline: Pipeli
             "are longer than the backbone reads at once: they are read in parts cut at phrases",
         )
     )
+
+
+def _syntax(pieces: Sequence[tuple[str, ...]]) -> list[str]:
+    """A line about the prompt syntax of other tools, which drawing takes for words and scoring leaves out."""
+    some = list(dict.fromkeys(piece for found in pieces for piece in found))
+    if not some:
+        return []
+    listed = ", ".join(some[:_LISTED]) + (", ..." if len(some) > _LISTED else "")
+    where = "" if len(pieces) == 1 else f" (in {sum(map(bool, pieces))} of {len(pieces)} prompts)"
+    return [f"the text-to-image model takes {listed}{where} for words: prompt syntax of other tools has no effect here"]
 
 
 def _slow_type(backbone: Backbone) -> list[str]:
