@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from abe_rerank.cli.options import OUTPUT, SCORE, Backbone
+from abe_rerank.cli.options import OUTPUT, SCORE, AllowPickle, Backbone
 from abe_rerank.cli.terminal import quiet_libraries, say
 
 
@@ -19,6 +19,7 @@ def tune(
         ),
     ] = None,
     backbone: Backbone = None,
+    allow_pickle: AllowPickle = False,
     write: Annotated[
         bool, typer.Option("--write", help="Keep the best settings beside the backbone.", rich_help_panel=OUTPUT)
     ] = False,
@@ -27,4 +28,4 @@ def tune(
     quiet_libraries()
     from abe_rerank.benchmarks.tuning import main
 
-    say(main(backbone, scenes, readouts, write))
+    say(main(backbone, scenes, readouts, write, allow_pickle))
