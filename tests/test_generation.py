@@ -151,6 +151,15 @@ def test_what_the_models_cannot_read_is_said_once_for_one_prompt_and_for_many(pi
     ]
 
 
+def test_prompt_syntax_that_drawing_takes_for_words_is_said_and_only_where_something_is_drawn(pipeline, reranker):
+    backbone = reranker.scorer.backbone
+    prompts = ["a (red:1.3) cube", "a red cube"]
+    said = [line for line in prompt_warnings(prompts, backbone, pipeline) if "prompt syntax" in line]
+    assert [line.split(":")[-1] for line in said] == [" prompt syntax of other tools has no effect here"]
+    assert "(in 1 of 2 prompts)" in said[0]
+    assert not any("prompt syntax" in line for line in prompt_warnings(prompts, backbone))
+
+
 def test_everything_that_was_left_open_is_settled_once(pipeline):
     drawing = settle(pipeline, Sampling(n=3, seed=5, batch_size=2, steps=4, call={"height": 16}))
     assert drawing.arguments == {"num_inference_steps": 4, "guidance_scale": 7.5, "height": 16}

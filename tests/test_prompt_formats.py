@@ -124,3 +124,34 @@ def test_the_pairs_of_geneval_are_those_of_its_gold_file():
     gold = load_prompts(str(DATA / "geneval/gold_pairs.jsonl"))
     assert len(gold) == 194
     assert [p.prompt for p in gold if found[p.prompt] != p.pairs] == []
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b'{"prompt": "a red cube"}\n{"prompt": ' + b"[" * 100_000, "line 2: JSON that is nested too deeply"),
+        (b'{"prompt": ' + b"[" * 100_000, "line 1: JSON that is nested too deeply"),
+        (b'{"prompt": "a red cube", "id": ' + b"9" * 5_000 + b"}", "line 1: holds a number of more digits"),
+        (b'prompt,category\n"a red cube,x\n', "line 2: a quote that is not closed"),
+        (b'prompt,category\n"' + b"a" * 140_000 + b'",x\n', "line 2: .*cell of more than 131,072 characters"),
+        (b"prompt\tcategory\n" + b"a" * 140_000 + b"\tx\n", "line 2: .*cell of more than 131,072 characters"),
+        (b"prompt,category\na red cube,x,y\n", "line 2: 3 cells, but 2 columns"),
+        (b"prompt,prompt\na red cube,x\n", "line 1: the column prompt is there twice"),
+        (b"a red cube\na blue\0 cone\n", "line 2: holds a NUL character"),
+        (b"a red cube\na caf\xe9\n", "line 2: not UTF-8 text"),
+        (b'{"prompt": "a \\ud800 cube"}\n', "line 1: holds half a character"),
+    ],
+)
+def test_what_no_file_of_prompts_can_hold_is_named_with_its_line(tmp_path, content, words):
+    (tmp_path / "prompts.data").write_bytes(content)
+    with pytest.raises(UsageError, match=words):
+        load_prompts(str(tmp_path / "prompts.data"))
+
+
+def test_other_codings_and_delimiters_are_read(tmp_path):
+    (tmp_path / "wide").write_bytes("a red cube\nein blauer K\u00f6rper\n".encode("utf-16"))
+    assert [p.prompt for p in load_prompts(str(tmp_path / "wide"))] == ["a red cube", "ein blauer K\u00f6rper"]
+    for sign in ";|":
+        text = f'ID{sign} Prompt{sign}Category\n1{sign}"a red{sign} round cube"{sign}x\n'
+        (found,) = load(tmp_path, text, "table.csv")
+        assert (found.id, found.prompt, found.category) == ("1", f"a red{sign} round cube", "x")

@@ -176,3 +176,27 @@ def test_default_folders_never_collide(tmp_path):
     first = default_folder("a red cube", now, tmp_path)
     write_run(first)
     assert default_folder("a red cube", now, tmp_path).name == f"{first.name}-2"
+
+
+def test_a_run_killed_while_it_was_moved_loses_no_picture(tmp_path):
+    out = tmp_path / "run"
+    out.mkdir()
+    script = (
+        "import os, signal\nfrom pathlib import Path\nfrom abe_rerank.runs.folders import new_run_folder\n"
+        "rename, done = Path.rename, []\n"
+        "def last(path, target):\n"
+        "    if done: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    done.append(path)\n    return rename(path, target)\n"
+        "Path.rename = last\n"
+        f"with new_run_folder(Path({str(out)!r})) as folder:\n"
+        "    for name in ('a.png', 'b.png', 'report.json'): (folder / name).write_text(name)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == -9
+    (partial,) = out.glob(".partial-*")
+    os.utime(partial, (0, 0))  # long ago
+    with (
+        pytest.raises(UsageError, match=rf"is not empty, and {partial.name} in it may hold the rest"),
+        new_run_folder(out),
+    ):
+        pass
+    assert sorted(p.name for p in out.rglob("*.*") if p.is_file()) == ["a.png", "b.png", "report.json"]

@@ -1,14 +1,17 @@
 """The command line: the commands put together, errors as one line, exit codes.
 
 Nothing heavy is imported before a command runs. Exit codes: 0 done, 1 failure, 2 input that cannot be used, 130
-interrupted.
+interrupted (SIGINT), 143 stopped (SIGTERM); either way what was begun is cleared up first.
 """
 
 from __future__ import annotations
 
 import logging
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
@@ -61,7 +64,26 @@ def main(argv: Sequence[str] | None = None) -> None:
         words = [word for word in words[:end] if word != "--debug"] + words[end:]
         logging.basicConfig(level=logging.INFO)
         logging.getLogger("abe_rerank").setLevel(logging.DEBUG)
-    sys.exit(_run(words, debug))
+    with _stoppable():
+        sys.exit(_run(words, debug))
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """SIGTERM ends the command with code 143, as an exception does: temporary files and folders are removed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one does not break off the clearing up
+        sys.exit(143)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _run(words: list[str], debug: bool) -> int:
@@ -69,7 +91,7 @@ def _run(words: list[str], debug: bool) -> int:
     try:
         with warnings_as_notes():
             code = app(args=words, prog_name="abe-rerank", standalone_mode=False)
-    except Exception as error:
+    except (Exception, KeyboardInterrupt) as error:
         message, code = _described(error)
         if debug:
             import traceback
@@ -80,13 +102,13 @@ def _run(words: list[str], debug: bool) -> int:
     return code if isinstance(code, int) else 0
 
 
-def _described(error: Exception) -> tuple[str, int]:
+def _described(error: BaseException) -> tuple[str, int]:
     """One line for an error, and the exit code."""
     if isinstance(error, UsageError):
         return f"error: {_one_line(str(error))}", 2
     if isinstance(error, AbeRerankError):
         return f"error: {_one_line(str(error))}", 1
-    if isinstance(error, typer.Abort):
+    if isinstance(error, (typer.Abort, KeyboardInterrupt)):
         return "interrupted", 130
     if isinstance(error, BrokenPipeError):
         return "", 1

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from abe_rerank.cli.options import OUTPUT, SCORE, Backbone, Device, ImageSize
+from abe_rerank.cli.options import OUTPUT, SCORE, AllowPickle, Backbone, Device, ImageSize
 from abe_rerank.cli.terminal import quiet_libraries, say
 from abe_rerank.files import readable
 
@@ -27,6 +27,7 @@ def calibrate(
     ] = None,
     device: Device = None,
     image_size: ImageSize = None,
+    allow_pickle: AllowPickle = False,
 ) -> None:
     """Fit the probabilities of a backbone to labelled images, and keep them beside it."""
     quiet_libraries()
@@ -35,7 +36,7 @@ def calibrate(
     from abe_rerank.scoring.abe import AbeScorer
     from abe_rerank.scoring.calibration import write_calibration
 
-    loaded = load_backbone(backbone, device, image_size=image_size)
+    loaded = load_backbone(backbone, device, image_size=image_size, allow_pickle=allow_pickle)
     scorer = AbeScorer(loaded)
     calibration = calibrate_on_shapes(scorer) if rows is None else calibrate_on_rows(scorer, read_rows(rows))
     say(described(calibration, write_calibration(loaded.folder, calibration)))

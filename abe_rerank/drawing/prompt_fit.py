@@ -54,7 +54,7 @@ def _syntax(prompts: Sequence[str]) -> list[str]:
         return []
     listed = ", ".join(pieces[:_LISTED]) + (", ..." if len(pieces) > _LISTED else "")
     where = "" if len(prompts) == 1 else f" (in {sum(map(bool, unread))} of {len(prompts)} prompts)"
-    return [f"the text-to-image model takes {listed}{where} for words; it knows no weights or flags of other tools"]
+    return [f"the text-to-image model takes {listed}{where} for words: prompt syntax of other tools has no effect here"]
 
 
 def _guidance(pipeline: Pipeline | None, drawing: Drawing | None) -> list[str]:

@@ -50,6 +50,8 @@ def new_run_folder(out: Path) -> Iterator[Path]:
         exists = place.is_dir()
         into = place if exists else place.parent
         prefix = ".partial-" if exists else f".{place.name[:80]}.partial-"
+        if exists:
+            _check_not_split(out, prefix)
         remove_left_behind(into, prefix)
         _check_free(out)
         made = [parent for parent in (into, *into.parents) if not parent.exists()]
@@ -108,6 +110,18 @@ def _move_all(partial: Path, out: Path) -> None:
             else:
                 entry.unlink(missing_ok=True)
         raise
+
+
+def _check_not_split(out: Path, prefix: str) -> None:
+    """Raises UsageError where a run was killed while it was moved into ``out``: a part of it is left in a temporary
+    folder, which is kept."""
+    names = sorted(entry.name for entry in out.iterdir())
+    rest = [name for name in names if name.startswith(prefix)]
+    if rest and len(rest) < len(names):
+        raise UsageError(
+            f"the folder {out} is not empty, and {rest[0]} in it may hold the rest of a run that was killed while it "
+            "was moved there: move what that holds beside it, or choose a new folder with --out"
+        )
 
 
 def _check_free(out: Path, but: Path | None = None) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from abe_rerank.errors import UsageError
 from abe_rerank.files import data_folder
+from abe_rerank.suites import rows
 from abe_rerank.suites.formats import Pairs, SuitePrompt, read_text
 from abe_rerank.suites.formats.known_files import as_line
 
@@ -46,10 +47,7 @@ def read_file(path: Path) -> list[SuitePrompt]:
     Raises UsageError, naming the line, for what cannot be read.
     """
     files = sorted(path.glob("*.txt")) if path.is_dir() else [path]
-    try:
-        texts = [file.read_text(encoding="utf-8-sig") for file in files]
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"the file of prompts {path} cannot be read: {error}") from None
+    texts = [rows.read_text(file) for file in files]
     if path.is_dir():
         return [SuitePrompt(file.stem, text.strip()) for file, text in zip(files, texts, strict=True) if text.strip()]
     return read_text(texts[0], str(path))

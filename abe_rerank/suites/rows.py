@@ -12,7 +12,7 @@ import json
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from abe_rerank.errors import UsageError
 
@@ -73,17 +73,24 @@ def json_lines(text: str, name: str) -> Iterator[tuple[int, Any]]:
             yield number, json_value(line, f"{name}, line {number}")
 
 
-def table_rows(text: str, name: str, known: Collection[str]) -> Iterator[tuple[int, dict[str, str]]]:
+def table_rows(
+    text: str, name: str, known: Collection[str], quoting: Literal[0, 3] = csv.QUOTE_MINIMAL
+) -> Iterator[tuple[int, dict[str, str]]]:
     """(line number, cells by column) of each row of a table that is not blank, after its header.
 
     Columns are parted by commas, tabs, semicolons or bars, whichever gives the header most of the ``known`` names;
-    names are read in lower case and stripped. Raises UsageError, naming the line, for quotes that are not closed, more
-    cells than columns, or a column that is there twice.
+    names are read in lower case and stripped; with csv.QUOTE_NONE a quote is a character like others. Raises
+    UsageError, naming the line, for quotes that are not closed, more cells than columns, or a column that is there
+    twice.
     """
     first = next((line for line in text.splitlines() if line.strip()), "")
     delimiter = max(_DELIMITERS, key=lambda sign: len(set(_names(first.split(sign))) & set(known)))
     reader = csv.reader(
-        io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=delimiter != "\t"
+        io.StringIO(text, newline=""),
+        delimiter=delimiter,
+        strict=True,
+        skipinitialspace=delimiter != "\t",
+        quoting=quoting,
     )
     columns: list[str] = []
     for line, cells in _lines(reader, name):

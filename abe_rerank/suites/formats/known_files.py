@@ -7,14 +7,14 @@ Ours: prompt, and if known id, pairs, category, source, licence. DPG's: id, prom
 from __future__ import annotations
 
 import csv
-import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from abe_rerank.errors import UsageError
 from abe_rerank.suites.formats import Pairs, PromptFormat, SuitePrompt, first_line, register
+from abe_rerank.suites.rows import json_lines, table_rows
 
 
 def as_line(prompt: SuitePrompt) -> str:
@@ -30,7 +30,7 @@ def is_json(text: str, name: str) -> bool:
         return False
     try:
         return isinstance(json.loads(first), dict)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # records() says what is wrong with it
         return not name.lower().endswith(".txt")
 
 
@@ -39,14 +39,8 @@ def records(text: str, name: str) -> Iterator[tuple[int, str, dict[str, Any]]]:
 
     Raises UsageError for a line that is no JSON object, or has no "prompt".
     """
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
+    for number, record in json_lines(text, name):
         where = f"{name}, line {number}"
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise UsageError(f"{where}: not JSON ({error.msg})") from None
         if not isinstance(record, dict) or not isinstance(record.get("prompt"), str) or not record["prompt"].strip():
             raise UsageError(f'{where}: needs a "prompt"')
         yield number, where, record
@@ -102,47 +96,49 @@ _ID = ("id", "prompt_id", "item_id")
 _CATEGORY = ("category", "tag")
 
 
-def _fits_table(delimiter: str, text: str, _: str) -> bool:
-    """Whether the file begins with the header of a table of prompts with such columns."""
-    columns = _names(first_line(text).split(delimiter))
-    return len(columns) > 1 and (bool({"prompt", "prompts"} & set(columns)) or {"item_id", "text"} <= set(columns))
+def _fits_table(delimiters: str, text: str, _: str) -> bool:
+    """Whether the file begins with the header of a table of prompts whose columns one of the delimiters parts."""
+    return any(_is_header(first_line(text).split(delimiter)) for delimiter in delimiters)
 
 
-def _names(cells: list[str]) -> list[str]:
-    return [cell.strip().strip('"').lower() for cell in cells]
+def _is_header(cells: list[str]) -> bool:
+    columns = {cell.strip().strip('"').lower() for cell in cells}
+    return len(cells) > 1 and (bool({"prompt", "prompts"} & columns) or {"item_id", "text"} <= columns)
 
 
-def _read_table(delimiter: str, text: str, name: str) -> Iterator[SuitePrompt]:
-    """Rows of a table; tabs come without quoting, as in PartiPrompts. Of rows with one item_id the first counts."""
-    lines = io.StringIO(text.lstrip("\r\n"), newline="")
-    plain = csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
-    reader = plain if delimiter == "\t" else csv.reader(lines, delimiter=delimiter)
-    columns = _names(next(reader))
-    prompt, identity, category = (_column(columns, wanted) for wanted in (_PROMPT, _ID, _CATEGORY))
+def _read_table(quoting: Literal[0, 3], text: str, name: str) -> Iterator[SuitePrompt]:
+    """Rows of a table; of rows with one item_id the first counts."""
     seen: set[str] = set()
-    for row in reader:
-        cells = {column: cell.strip() for column, cell in zip(columns, row, strict=False)}
+    for line, row in table_rows(text, name, (*_PROMPT, *_ID, *_CATEGORY), quoting):
+        cells = {column: cell.strip() for column, cell in row.items()}
         if not any(cells.values()):
             continue
+        prompt, identity, category = (_column(cells, wanted) for wanted in (_PROMPT, _ID, _CATEGORY))
         if not cells.get(prompt):
-            raise UsageError(f"{name}, line {reader.line_num}: the prompt is empty")
-        key = cells.get(identity) or str(reader.line_num)
+            raise UsageError(f"{name}, line {line}: the prompt is empty")
+        key = cells.get(identity) or str(line)
         if identity != "item_id" or key not in seen:
             seen.add(key)
             yield SuitePrompt(key, cells[prompt], category=cells.get(category, ""))
 
 
-def _column(columns: list[str], wanted: tuple[str, ...]) -> str:
+def _column(columns: Iterable[str], wanted: tuple[str, ...]) -> str:
     return next((name for name in wanted if name in columns), "")
 
 
 register(
     PromptFormat(
-        "tables with tabs (PartiPrompts)", partial(_fits_table, "\t"), partial(_read_table, "\t"), generality=2
+        "tables with tabs (PartiPrompts)",
+        partial(_fits_table, "\t"),
+        partial(_read_table, csv.QUOTE_NONE),
+        generality=2,
     )
 )
 register(
     PromptFormat(
-        "tables with commas (DrawBench, DPG)", partial(_fits_table, ","), partial(_read_table, ","), generality=3
+        "tables with commas (DrawBench, DPG)",
+        partial(_fits_table, ",;|"),
+        partial(_read_table, csv.QUOTE_MINIMAL),
+        generality=3,
     )
 )
