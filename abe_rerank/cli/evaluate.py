@@ -43,7 +43,7 @@ from abe_rerank.suites import formats
 if TYPE_CHECKING:
     from abe_rerank.evaluation.layouts import Listing
     from abe_rerank.evaluation.work import World
-    from abe_rerank.evaluation.workload import Drawn, Found, Measure, Plan
+    from abe_rerank.evaluation.workload import Drawn, Found, Judges, Plan
     from abe_rerank.reranker import Reranker
 
 
@@ -260,9 +260,9 @@ def _source(request: EvaluateRequest, listing: Listing, world: World) -> tuple[D
     return Drawn(pipeline, request.sampling, request.folder), reranker
 
 
-def _measure(request: EvaluateRequest, reranker: Reranker, world: World) -> Measure:
+def _measure(request: EvaluateRequest, reranker: Reranker, world: World) -> Judges:
     """The scorer with the judge and the oracle that are asked for. Raises UsageError for a judge that is the scorer."""
-    from abe_rerank.evaluation.workload import Measure
+    from abe_rerank.evaluation.workload import Judges
     from abe_rerank.scoring import make_scorer
 
     judge, oracle = None, None
@@ -278,4 +278,4 @@ def _measure(request: EvaluateRequest, reranker: Reranker, world: World) -> Meas
         from abe_rerank.shapes.oracle import Oracle
 
         oracle = Oracle.load(reranker.scorer.backbone.device)
-    return Measure(reranker, judge, oracle)
+    return Judges(reranker, judge, oracle)

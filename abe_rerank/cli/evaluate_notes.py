@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from abe_rerank.evaluation.layouts import Listing
     from abe_rerank.evaluation.summary_schema import Choices, Group
     from abe_rerank.evaluation.work import State
-    from abe_rerank.evaluation.workload import Block, Drawn, Found, Measure, Plan, Taken
+    from abe_rerank.evaluation.workload import Block, Drawn, Found, Judges, Plan, Taken
     from abe_rerank.runs.evaluated import RunRecord
     from abe_rerank.suites import SuitePrompt
 
@@ -45,7 +45,7 @@ def greet(out: Path, plan: Plan, state: State, record: RunRecord, listing: Listi
         warn(f"{len(listing.left_out)} files are left out, the first: {listing.left_out[0]}")
 
 
-def warn_of_prompts(plan: Plan, source: Drawn | Found, measure: Measure) -> None:
+def warn_of_prompts(plan: Plan, source: Drawn | Found, measure: Judges) -> None:
     """One line each for what the models, the parser and the oracle cannot read in the prompts."""
     from abe_rerank.drawing.prompt_fit import prompt_warnings
     from abe_rerank.evaluation.workload import Drawn

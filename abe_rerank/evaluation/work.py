@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from pydantic import JsonValue
 
 from abe_rerank.errors import AbeRerankError, UsageError
-from abe_rerank.evaluation.workload import Drawn, Found, Measure, Plan, Source
+from abe_rerank.evaluation.workload import Drawn, Found, Judges, Plan, Source
 from abe_rerank.files import inside, readable
 from abe_rerank.runs.evaluated import Key, RunRecord
 from abe_rerank.runs.journal import (
@@ -68,7 +68,7 @@ def begin(out: Path, record: RunRecord, prompts: bytes, plan: Plan) -> State:
     return State(begun, frozenset(places) - frozenset(gone), complete=False, gone=images)
 
 
-def work(out: Path, plan: Plan, source: Source, measure: Measure, state: State, world: World) -> None:
+def work(out: Path, plan: Plan, source: Source, measure: Judges, state: State, world: World) -> None:
     """This process' share of what is not done, one line after the other, each on the disk before the next.
 
     Raises DeviceError where the device runs out of memory or fails; the lines that are written stay.
@@ -129,7 +129,7 @@ def prompts_file(plan: Plan) -> bytes:
     return "".join(as_line(prompt) + "\n" for prompt in plan.prompts).encode()
 
 
-def record_of(asked: Asked, plan: Plan, source: Drawn | Found, measure: Measure) -> RunRecord:
+def record_of(asked: Asked, plan: Plan, source: Drawn | Found, measure: Judges) -> RunRecord:
     """The record of a run that begins now."""
     scorer, judge = measure.reranker.scorer, measure.judge
     reader = scorer.backbone

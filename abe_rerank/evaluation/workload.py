@@ -173,7 +173,7 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Measure:
+class Judges:
     """What says how well an image shows its prompt: the scorer, and if asked for another one and the oracle."""
 
     reranker: Reranker
