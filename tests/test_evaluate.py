@@ -22,7 +22,7 @@ from abe_rerank.runs.evaluated import RunRecord
 from abe_rerank.runs.reading import open_run, read_results
 from abe_rerank.suites import load_prompts
 
-BUILT_IN = ["--limit", "5", "-n", "2", "--steps", "2", "--seed", "3", "--device", "cpu"]
+BUILT_IN = ["--limit", "5", "-n", "2", "--steps", "2", "--seed", "3", "--batch-size", "1", "--device", "cpu"]
 LAUNCH = "--multi_gpu --num_machines 1 --num_processes 2 --mixed_precision no --dynamo_backend no --main_process_port 0"
 
 
