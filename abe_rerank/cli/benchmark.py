@@ -89,11 +89,14 @@ def binding(
     (say_json if as_json else say)(found)
 
 
+ScenesOfEach = Annotated[
+    int, typer.Option(help="How many scenes for each number of objects.", min=2, rich_help_panel=MEASURE)
+]
+
+
 @checkout_command("oracle")
 def oracle(
-    scenes: Annotated[
-        int, typer.Option(help="How many scenes for each number of objects.", min=2, rich_help_panel=MEASURE)
-    ] = 1000,
+    scenes: ScenesOfEach = 1000,
     as_json: AsJson = False,
 ) -> None:
     """How exact the judge of the shapes world is, on rendered scenes and against labels given by eye."""
@@ -105,9 +108,7 @@ def oracle(
 
 @checkout_command("backbone")
 def backbone_benchmark(
-    scenes: Annotated[
-        int, typer.Option(help="How many scenes for each number of objects.", min=2, rich_help_panel=MEASURE)
-    ] = 400,
+    scenes: ScenesOfEach = 400,
     backbone: Backbone = None,
     device: Device = None,
     as_json: AsJson = False,
