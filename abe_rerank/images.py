@@ -11,8 +11,9 @@ from __future__ import annotations
 import math
 import os
 import stat
+import sys
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeGuard, TypeVar
@@ -121,37 +122,6 @@ def pictures_in(folder: Path) -> tuple[list[Path], list[str]]:
     return sorted(found), sorted(left_out)
 
 
-def in_groups(images: Iterable[T], most: int = 32, ahead: int = 2**28) -> Iterator[list[T]]:
-    """The pictures as they come, not decoded, in groups of at most ``most`` whose decoded bytes are at most ``ahead``
-    (a group of one may be larger), so that decoding a group at a time takes bounded memory."""
-    group: list[T] = []
-    held = 0
-    for image in images:
-        size = _decoded_bytes(image)
-        if group and (len(group) == most or held + size > ahead):
-            yield group
-            group, held = [], 0
-        group.append(image)
-        held += size
-    if group:
-        yield group
-
-
-def _decoded_bytes(image: object) -> int:
-    """What a picture takes as RGB; 0 for a file that cannot be opened, which is found out when it is read."""
-    if isinstance(image, (str, PathLike)):
-        try:
-            if not os.path.isfile(image):
-                return 0
-            with _opened(os.fspath(image)) as opened:
-                return 3 * min(opened.width * opened.height, KEPT_PIXELS)
-        except Exception:
-            return 0
-    if isinstance(image, Image.Image):
-        return 3 * image.width * image.height
-    return int(getattr(image, "size", 0)) if isinstance(image, np.ndarray) else 0
-
-
 def _opened(path: str) -> Image.Image:
     with warnings.catch_warnings():  # Pillow warns of sizes that are taken here
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -236,7 +206,5 @@ def _from_array(array: np.ndarray, name: str) -> Image.Image:
 
 def _is_tensor(image: object) -> TypeGuard[torch.Tensor]:
     """Whether it is a torch tensor, asked without importing torch for callers that have none."""
-    import sys
-
     torch_module = sys.modules.get("torch")
     return torch_module is not None and isinstance(image, torch_module.Tensor)

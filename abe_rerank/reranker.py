@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from abe_rerank.errors import UsageError
 from abe_rerank.images import as_list, to_pil_list
@@ -117,16 +117,17 @@ class Reranker:
         n: int = 8,
         seed: int = 0,
         *,
-        batch_size: int = 1,
+        batch_size: int | Literal["auto"] = "auto",
         progress: bool = False,
         **call: Any,
     ) -> Ranking:
         """Draw ``n`` images with a diffusers text-to-image pipeline and rank them; candidate k has seed ``seed + k``.
 
         ``pipeline`` is a loaded pipeline, a folder, a hub id, or None for the built-in one; ``call`` goes to its
-        ``__call__`` (num_inference_steps, guidance_scale, height, ...). Warns (UserWarning) about what the pipeline or
-        the backbone cannot read of the prompt. Raises UsageError and AbeRerankError as
-        :func:`abe_rerank.drawing.sampling.settle` and :func:`abe_rerank.drawing.sampling.draw` do.
+        ``__call__`` (num_inference_steps, guidance_scale, negative_prompt, height, ...); scheduler, LoRAs, variant and
+        revision are those of :func:`abe_rerank.drawing.pipelines.load_pipeline`. Warns (UserWarning) about what the
+        pipeline or the backbone cannot read of the prompt, and of guidance that does nothing. Raises UsageError and
+        AbeRerankError as :func:`abe_rerank.drawing.sampling.settle` and :func:`abe_rerank.drawing.sampling.draw` do.
         """
         from abe_rerank.drawing.pipelines import load_pipeline
         from abe_rerank.drawing.prompt_fit import prompt_warnings
@@ -137,9 +138,10 @@ class Reranker:
         spec = as_spec(prompt)
         if pipeline is None or isinstance(pipeline, (str, Path)):
             pipeline = load_pipeline(pipeline, backbone.device, backbone.dtype)
-        for warning in prompt_warnings([spec.prompt], backbone, pipeline):
+        drawing = settle(pipeline, sampling)
+        for warning in prompt_warnings([spec.prompt], backbone, pipeline, drawing):
             warnings.warn(warning, UserWarning, stacklevel=2)
-        samples = draw(pipeline, spec.prompt, settle(pipeline, sampling), progress)
+        samples = draw(pipeline, spec.prompt, drawing, progress)
         return rank(self.scorer, spec, samples, progress)
 
 

@@ -200,7 +200,8 @@ class Candidate:
 class Drawing:
     """How candidates are drawn: ``n`` of them with the seeds ``seed``, ``seed + 1``, ..., ``batch_size`` at once.
 
-    ``arguments`` are those of the pipeline's ``__call__`` besides prompt and generator, its defaults written out.
+    ``arguments`` are those of the pipeline's ``__call__`` besides prompt and generator, its defaults written out;
+    ``scheduler`` is the class of its scheduler, None where it has none.
     """
 
     n: int
@@ -209,6 +210,7 @@ class Drawing:
     arguments: Mapping[str, object]
     device: str
     dtype: str
+    scheduler: str | None = None
 
     @property
     def seeds(self) -> range:
@@ -218,16 +220,16 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Sample:
-    """One drawn image and its seed; ``blanked`` if the model's own safety checker painted it over."""
+    """One drawn image and its seed; ``failure`` says why it is no picture of the prompt, None where it is one."""
 
     seed: int
     image: Image
-    blanked: bool = False
+    failure: str | None = None
 
     @property
     def picture(self) -> Image | NoPicture:
         """What there is to be scored."""
-        return NoPicture(PAINTED_OVER) if self.blanked else self.image
+        return self.image if self.failure is None else NoPicture(self.failure)
 
 
 @dataclass(frozen=True)
@@ -263,7 +265,8 @@ class Settings(Mapping[str, object]):
             return {"scorer": self.scorer}
         drawn = self.drawing
         numbers = {"n": drawn.n, "seed": drawn.seed, "batch_size": drawn.batch_size, "scorer": self.scorer}
-        return numbers | dict(drawn.arguments) | {"device": drawn.device, "dtype": drawn.dtype}
+        scheduler = {} if drawn.scheduler is None else {"scheduler": drawn.scheduler}
+        return numbers | dict(drawn.arguments) | scheduler | {"device": drawn.device, "dtype": drawn.dtype}
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ file: ``Reranker.from_pretrained().generate(pipeline, prompt)`` takes any of the
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from diffusers import StableDiffusionPipeline
 from diffusers.utils import BaseOutput
@@ -86,7 +86,7 @@ class AbeBestOfNPipeline(StableDiffusionPipeline):
         n: int = 8,
         seed: int = 0,
         top_k: int | None = None,
-        batch_size: int = 1,
+        batch_size: int | Literal["auto"] = "auto",
         **call: Any,
     ) -> AbeBestOfNOutput:
         """Draw ``n`` images with the seeds ``seed``, ``seed + 1``, ... and return the ``top_k`` best (default: all).

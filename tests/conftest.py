@@ -11,6 +11,10 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 # other by spinning take ten times as long as one. The tests' models are too small to gain by a second thread.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# Child processes run the checkout too, as pytest does (pyproject.toml), not an installed wheel, which holds less.
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [str(Path(__file__).resolve().parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+)
 
 import pytest
 from browser import browser  # noqa: F401  (a fixture)

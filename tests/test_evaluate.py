@@ -274,7 +274,7 @@ def test_without_out_the_same_command_leads_to_the_same_folder(cli, tiny, tmp_pa
 
 def test_images_that_exist_are_scored_and_those_that_do_not_are_unscored(cli, tiny, backbone_folder, tmp_path):
     drawn, out = tmp_path / "drawn", tmp_path / "found"
-    cli("--out", drawn, "-n", 2, *tiny)
+    cli("--out", drawn, "-n", 2, "--batch-size", 1, *tiny)
     folder = tmp_path / "pictures" / "samples"
     folder.mkdir(parents=True)
     for result in results_in(drawn)[:4]:
@@ -338,7 +338,7 @@ def test_a_device_that_fails_ends_the_run_and_a_prompt_that_fails_does_not(pipel
         return pipeline.unet.register_forward_pre_hook(hook)
 
     for error, said in (
-        (torch.OutOfMemoryError("full"), "out of memory while sampling 2 images"),
+        (torch.OutOfMemoryError("full"), "out of memory while sampling one image"),
         (getattr(torch, "AcceleratorError", torch.OutOfMemoryError)("CUDA error"), "the device cpu failed|memory"),
     ):
         hook = failing(error)

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 
 from abe_rerank import images as module
 from abe_rerank.errors import AbeRerankError, UsageError
-from abe_rerank.images import in_groups, pictures_in, read, to_pil
+from abe_rerank.images import pictures_in, read, to_pil
 
 RNG = np.random.default_rng(0)
 RAMP = np.linspace(0, 1, 12).reshape(3, 4)
@@ -170,15 +170,6 @@ def test_a_picture_above_pillows_own_limit_is_read_without_a_warning(
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert read(str(tmp_path / "a.png")).size == (90, 60)
-
-
-def test_groups_hold_bounded_bytes(tmp_path: Path) -> None:
-    files = [saved(np.zeros((10, 10, 3), np.uint8), tmp_path / f"{k}.png") for k in range(5)]
-    assert list(in_groups(files, most=2)) == [files[:2], files[2:4], files[4:]]
-    assert list(in_groups(files, ahead=700)) == [files[:2], files[2:4], files[4:]]
-    assert list(in_groups([*files[:1], "none.png"], ahead=300)) == [[files[0], "none.png"]]
-    assert list(in_groups([Image.new("RGB", (10, 10))] * 3, ahead=1)) != []
-    assert list(in_groups([])) == []
 
 
 def test_a_folder_says_what_it_leaves_out(tmp_path: Path) -> None:

@@ -92,4 +92,5 @@ class Elsewhere:
     def __init__(self, pipeline: object, folder: Path) -> None:
         self._pipeline = pipeline
         self.config = {"_name_or_path": str(folder)}
+        self.components = pipeline.components  # type: ignore[attr-defined]
         self.__call__ = pipeline.__call__  # type: ignore[operator]

@@ -68,7 +68,11 @@ def test_with_assets_the_page_names_the_images(run, cli):
 
 def test_images_say_what_they_are(run):
     for name, seed in (("best.png", 0), ("candidates/02_seed1.png", 1)):
-        facts = json.loads(Image.open(run / name).text["abe-rerank"])
+        told = Image.open(run / name).text
+        last = told["parameters"].splitlines()[-1]
+        assert told["parameters"].splitlines()[0] == json.loads(told["abe-rerank"])["prompt"]
+        assert f"Seed: {json.loads(told['abe-rerank'])['seed']}, " in last
+        facts = json.loads(told["abe-rerank"])
         assert facts["prompt"] == EVIL
         assert facts["seed"] == seed
     assert facts["score"] == 0.2
@@ -205,3 +209,15 @@ def test_lettering_wraps_within_its_width_and_shows_control_characters():
     assert ink[:, 1].max() <= 161
     assert lines[2].wrapped(150) == ["a\ufffd[31m\ufffdb"]
     assert lines[3].wrapped(150) == [""]
+
+
+def test_the_parameters_of_an_image_are_those_that_other_browsers_read():
+    from abe_rerank.runs.provenance import parameters_text
+
+    settings = {"num_inference_steps": 20, "scheduler": "EulerDiscreteScheduler", "guidance_scale": 7.5}
+    text = parameters_text("a red cube", settings | {"negative_prompt": "a star"}, 3, (64, 48), "owner/name, v2")
+    assert text == (
+        "a red cube\nNegative prompt: a star\nSteps: 20, Sampler: EulerDiscreteScheduler, CFG scale: 7.5, Seed: 3, "
+        'Size: 64x48, Model: "owner/name, v2"'
+    )
+    assert parameters_text("a", {}, None, (1, 2), "m") == "a\nSize: 1x2, Model: m"

@@ -16,7 +16,7 @@ from abe_rerank.backbones import ImageFeatures, TokenStates
 from abe_rerank.drawing.prompt_fit import prompt_warnings
 from abe_rerank.scoring import make_scorer, stream
 from abe_rerank.scoring.stream import rank, score_stream, value_matrix
-from abe_rerank.types import Drawing, NoPicture, Sample, Samples
+from abe_rerank.types import PAINTED_OVER, Drawing, NoPicture, Sample, Samples
 
 SIDE, WIDTH = 4, 16
 PROMPTS = ("a yellow cylinder and a red cube", "a blue star", "cubes")
@@ -160,7 +160,7 @@ def test_what_cannot_be_read_stops_the_stream_unless_it_is_to_be_skipped(tmp_pat
 
 def test_a_blanked_sample_is_never_encoded_and_comes_last():
     scorer, images = make_scorer("abe", Colours()), pictures(3)
-    samples = tuple(Sample(k, image, blanked=k == 1) for k, image in enumerate(images))
+    samples = tuple(Sample(k, image, failure=PAINTED_OVER if k == 1 else None) for k, image in enumerate(images))
     ranking = rank(scorer, parse(PROMPTS[0]), Samples(samples, Drawing(3, 0, 1, {"steps": 2}, "cpu", "float32")))
     assert scorer.backbone.encoded == [2]
     assert ranking.candidates[-1].seed == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from abe_rerank.shapes.training.proving import KINDS, TOKENS, Kind, ProvingTrain
 from abe_rerank.shapes.training.tokenizer import word_tokenizer
 
 SMALL = {
-    name: Kind(kind.family, image=24, patch=8, layers=2, width=16, heads=2, seed=kind.seed)
+    name: Kind(kind.family, image=24, patch=8, layers=2, width=64, heads=2, seed=kind.seed)
     for name, kind in KINDS.items()
 }
 CAPTIONS = ["a red cube", "a blue ring and a star", "a red cube", "a striped heart"]
@@ -35,6 +36,23 @@ def test_framed_ids_are_those_of_the_folders_tokenizer():
     ids = torch.tensor(plain(CAPTIONS, padding="max_length", max_length=TOKENS)["input_ids"])
     wanted = whole(CAPTIONS, padding="max_length", max_length=TOKENS + 2)["input_ids"]
     assert framed(ids).tolist() == wanted
+
+
+def test_patches_start_whitened_and_the_class_token_reads_them_alike(pool: Pool):
+    kind = Kind("clip", image=24, patch=8, layers=1, width=160, heads=5)
+    model = new_model(kind, len(word_tokenizer(TOKENS)))
+    model.set_attn_implementation("eager")
+    proving.start(model, kind, pool)
+    pixels = proving.to_pixels(pool.images, *proving.normalisation(kind))
+    patches = F.unfold(pixels, 8, stride=8).transpose(1, 2).flatten(0, 1)
+    content = model.vision_model.embeddings(pixels).detach()[:, 1:, 32:].flatten(0, 1)
+    assert content.mean(0).abs().max() < 1e-4  # 36 patches of which the positions alone know the mean
+    centred = patches - patches.mean(0)
+    values = torch.linalg.eigvalsh(centred.T @ centred / len(patches)).flip(0)[:128]
+    wanted = (values / (values + 1e-2)).clamp(min=0)
+    torch.testing.assert_close(content.pow(2).mean(0), wanted, atol=1e-3, rtol=0)
+    looks = model.vision_model(pixels, output_attentions=True).attentions[0][:, :, 0, 1:]
+    assert float(looks.detach().max()) < 3 / 9  # nine patches
 
 
 @pytest.mark.parametrize("kind", ["clip", "siglip"])
@@ -68,8 +86,10 @@ def test_a_resumed_training_is_the_same_and_its_folder_is_a_backbone(
     whole = ProvingTraining(tmp_path / "whole", SMALL[kind], [pool, pool], 4, half=False)
     whole.run(snapshot_every=2)
     part = ProvingTraining(tmp_path / "part", SMALL[kind], [pool, pool], 4, half=False)
-    monkeypatch.setattr(part, "steps", 2)
-    part.run(snapshot_every=2)
+    stepped = part._train_step
+    monkeypatch.setattr(part, "_train_step", lambda: stepped() if part.step < 3 else sys.exit("killed"))
+    with pytest.raises(SystemExit):
+        part.run(snapshot_every=2)
     again = ProvingTraining(tmp_path / "part", SMALL[kind], [pool, pool], 4, half=False)
     again.resume()
     assert again.step == 2

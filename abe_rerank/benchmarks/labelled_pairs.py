@@ -128,7 +128,9 @@ _YES, _NO = {"1", "true", "yes", "bound", "right"}, {"0", "false", "no", "unboun
 
 @dataclass(frozen=True)
 class LabelledRow:
-    """One labelled picture; ``pair`` names the pair that the label is about, "" for the rule of the module."""
+    """One labelled picture; ``pair`` names the pair that the label is about. Where it is "", a bound label is about all
+    pairs, another about the one of the least margin.
+    """
 
     image: Path
     prompt: str

@@ -1,8 +1,8 @@
 """Which settings of the ABE scorer suit a backbone: a search on the shapes world's choosing split.
 
 ``abe-rerank tune --backbone FOLDER`` prints the best settings; the scorer's defaults are those found for the built-in
-backbone. Pictures are encoded once for each patch readout, regions once for each setting of
-them, and the weights of the terms are then searched on the terms alone.
+backbone. Pictures are encoded once for each patch readout, regions once for each setting of them, and the weights of
+the terms are then searched on the terms alone.
 """
 
 from __future__ import annotations

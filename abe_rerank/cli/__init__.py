@@ -1,1 +1,1 @@
-"""What each command of the command line does, once its options are read."""
+"""The command line: one file for each command, with its options, what it does and what it prints."""

@@ -120,3 +120,73 @@ def backbone_benchmark(
 
     found = main(backbone, scenes, device, as_json, allow_pickle)
     (say_json if as_json else say)(found)
+
+
+@app.command("verdicts", cls=GroupedCommand)
+def verdicts(
+    scenes: Annotated[int, typer.Option(help="How many scenes or pictures.", min=2, rich_help_panel=MEASURE)] = 150,
+    sources: Annotated[
+        list[str] | None,
+        typer.Option("--scenes-from", help="A source; can be repeated.", show_default="all", rich_help_panel=MEASURE),
+    ] = None,
+    backbone: Backbone = None,
+    device: Device = None,
+    image_size: ImageSize = None,
+    as_json: AsJson = False,
+) -> None:
+    """What the verdicts on single pairs are worth, by what is true of a pair."""
+    quiet_libraries()
+    from abe_rerank.backbones import load_backbone
+    from abe_rerank.benchmarks.verdicts import SOURCES, main
+    from abe_rerank.scoring.abe import AbeScorer
+
+    known = dict(SOURCES)
+    if in_checkout():
+        from abe_rerank.benchmarks.checkout.foreign_tasks import flat_questions, solids_questions
+
+        known |= {"flat": flat_questions, "solids": solids_questions}
+    asked = sources or list(known)
+    if unknown := [name for name in asked if name not in known]:
+        raise UsageError(f"unknown scenes {unknown[0]!r}; choose from {', '.join(known)}")
+    found = main(
+        AbeScorer(load_backbone(backbone, device, image_size=image_size)),
+        scenes,
+        {name: known[name] for name in asked},
+        as_json,
+    )
+    (say_json if as_json else say)(found)
+
+
+@checkout_command("faults")
+def faults(
+    prompts: Annotated[int, typer.Option(help="How many prompts of each kind.", min=2, rich_help_panel=MEASURE)] = 60,
+    objects: Annotated[
+        list[int] | None,
+        typer.Option(
+            help="How many objects a prompt has; can be repeated.",
+            min=2,
+            max=4,
+            show_default="2 and 3",
+            rich_help_panel=MEASURE,
+        ),
+    ] = None,
+    scorers: Annotated[
+        list[str] | None,
+        typer.Option("--scorer", help="A scorer; can be repeated.", show_default="all", rich_help_panel=MEASURE),
+    ] = None,
+    backbone: Backbone = None,
+    device: Device = None,
+    as_json: AsJson = False,
+) -> None:
+    """Best of N where what is wrong with each picture is known: how often each fault is picked."""
+    quiet_libraries()
+    from abe_rerank.backbones import load_backbone
+    from abe_rerank.benchmarks.checkout.faults import main
+    from abe_rerank.drawing.pipelines import load_pipeline
+    from abe_rerank.scoring.registry import make_scorer, names
+
+    loaded = load_backbone(backbone, device)
+    chosen = {name: make_scorer(name, loaded) for name in scorers or names()}
+    pipeline = load_pipeline(None, loaded.device, loaded.dtype)
+    found = main(pipeline, chosen, objects or (2, 3), prompts, as_json)
+    (say_json if as_json else say)(found)

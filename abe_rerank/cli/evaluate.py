@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from abe_rerank.cli.evaluate_notes import SUITE, EvaluateRequest
+from abe_rerank.cli.evaluate_notes import DRAWING_ONLY, SUITE, EvaluateRequest, request_of
 from abe_rerank.cli.options import (
     DRAW,
     OUTPUT,
@@ -17,13 +18,22 @@ from abe_rerank.cli.options import (
     AllowPickle,
     Backbone,
     BatchSize,
+    Config,
     Device,
     Dtype,
     Guidance,
+    Height,
     ImageSize,
+    Lora,
     Model,
+    NegativePrompt,
+    Revision,
+    Scheduler,
     Scorer,
+    Set,
     Steps,
+    Variant,
+    Width,
 )
 from abe_rerank.cli.terminal import load_models, load_reranker
 from abe_rerank.errors import UsageError
@@ -33,7 +43,7 @@ from abe_rerank.suites import formats
 if TYPE_CHECKING:
     from abe_rerank.evaluation.layouts import Listing
     from abe_rerank.evaluation.work import World
-    from abe_rerank.evaluation.workload import Drawn, Found, Measure, Plan
+    from abe_rerank.evaluation.workload import Drawn, Found, Judges, Plan
     from abe_rerank.reranker import Reranker
 
 
@@ -72,8 +82,16 @@ def evaluate(
     ] = 0,
     steps: Steps = None,
     guidance: Guidance = None,
-    batch_size: BatchSize = 1,
+    negative_prompt: NegativePrompt = None,
+    width: Width = None,
+    height: Height = None,
+    batch_size: BatchSize = "auto",
+    arguments: Set = None,
     model: Model = None,
+    scheduler: Scheduler = None,
+    lora: Lora = None,
+    variant: Variant = None,
+    revision: Revision = None,
     backbone: Backbone = None,
     device: Device = None,
     dtype: Dtype = None,
@@ -103,6 +121,7 @@ def evaluate(
             rich_help_panel=OUTPUT,
         ),
     ] = None,
+    config: Config = None,
 ) -> None:
     """Measure how well a text-to-image model binds attributes: draw N images for each prompt of a suite, or take images
     that exist already, and score them.
@@ -111,7 +130,7 @@ def evaluate(
     GPUs or machines with a shared folder: accelerate launch -m abe_rerank evaluate ...
     """
     run(
-        EvaluateRequest(
+        request_of(
             suite=suite,
             model=model,
             n=n,
@@ -119,6 +138,14 @@ def evaluate(
             batch_size=batch_size,
             steps=steps,
             guidance=guidance,
+            negative_prompt=negative_prompt,
+            width=width,
+            height=height,
+            arguments=arguments,
+            scheduler=scheduler,
+            lora=lora,
+            variant=variant,
+            revision=revision,
             images=images,
             limit=limit,
             backbone=backbone,
@@ -157,11 +184,17 @@ def run(request: EvaluateRequest) -> None:
 def _complete(request: EvaluateRequest, listing: Listing, plan: Plan, world: World) -> None:
     from abe_rerank.cli.evaluate_notes import TimedSource, greet, warn_of_prompts
     from abe_rerank.evaluation.work import Asked, begin, finish, prompts_file, record_of, work
+    from abe_rerank.evaluation.workload import Drawn
+    from abe_rerank.runs.journal import batch_size_of
 
     out = request.folder
     source, reranker = _source(request, listing, world)
+    if isinstance(source, Drawn) and request.batch_size == "auto":
+        size = batch_size_of(out) or world.by_first(partial(source.batch_that_fits, plan.prompts[0].prompt))
+        source, plan = source.at(size), replace(plan, batch_size=size)
     measure = _measure(request, reranker, world)
-    asked = Asked(request.suite_name, request.model or "built-in", request.backbone or "built-in", request.command)
+    names = (request.suite_name, request.model or "built-in", request.backbone or "built-in")
+    asked = Asked(*names, request.command, request.choices.settings)
     record = record_of(asked, plan, source, measure)
     state = world.by_first(lambda: begin(out, record, prompts_file(plan), plan))
     if world.is_first:
@@ -185,9 +218,7 @@ def _listing(request: EvaluateRequest) -> Listing:
     if request.images is None:
         prompts = load_prompts(request.suite or SUITE)[: request.limit]
         return Listing(tuple(prompts), ((),) * len(prompts))
-    drawing = {"--model": request.model, "--steps": request.steps, "--guidance": request.guidance}
-    drawing["--seed"] = request.seed or None
-    given = [name for name, value in drawing.items() if value is not None]
+    given = [f"--{name.replace('_', '-')}" for name in DRAWING_ONLY if getattr(request, name)]
     if given:
         raise UsageError(f"{', '.join(given)}: nothing is drawn where --images gives the images; leave one of them out")
     suite = None if request.suite is None else load_prompts(request.suite)[: request.limit]
@@ -195,14 +226,16 @@ def _listing(request: EvaluateRequest) -> Listing:
 
 
 def _plan(request: EvaluateRequest, listing: Listing) -> Plan:
-    """The work. Raises UsageError for numbers that cannot be."""
+    """The work, one by one where the size of the batches is left to the model that draws. Raises UsageError for numbers
+    that cannot be."""
     from abe_rerank.evaluation.workload import Plan
 
     sampling = request.sampling
+    size = 1 if sampling.batch_size == "auto" else sampling.batch_size
     if request.images is None:
-        return Plan(listing.prompts, (sampling.n,) * len(listing.prompts), sampling.batch_size)
+        return Plan(listing.prompts, (sampling.n,) * len(listing.prompts), size)
     counts = tuple(request.n or max(1, len(files)) for files in listing.files)
-    return Plan(listing.prompts, counts, request.batch_size)
+    return Plan(listing.prompts, counts, 1 if request.batch_size == "auto" else request.batch_size)
 
 
 def _source(request: EvaluateRequest, listing: Listing, world: World) -> tuple[Drawn | Found, Reranker]:
@@ -220,15 +253,16 @@ def _source(request: EvaluateRequest, listing: Listing, world: World) -> tuple[D
         world.device,
         request.dtype,
         request.image_size,
+        choices=request.choices,
         allow_pickle=request.allow_pickle,
         shown=world.is_first,
     )
     return Drawn(pipeline, request.sampling, request.folder), reranker
 
 
-def _measure(request: EvaluateRequest, reranker: Reranker, world: World) -> Measure:
+def _measure(request: EvaluateRequest, reranker: Reranker, world: World) -> Judges:
     """The scorer with the judge and the oracle that are asked for. Raises UsageError for a judge that is the scorer."""
-    from abe_rerank.evaluation.workload import Measure
+    from abe_rerank.evaluation.workload import Judges
     from abe_rerank.scoring import make_scorer
 
     judge, oracle = None, None
@@ -244,4 +278,4 @@ def _measure(request: EvaluateRequest, reranker: Reranker, world: World) -> Meas
         from abe_rerank.shapes.oracle import Oracle
 
         oracle = Oracle.load(reranker.scorer.backbone.device)
-    return Measure(reranker, judge, oracle)
+    return Judges(reranker, judge, oracle)

@@ -8,19 +8,20 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
-from abe_rerank.cli.options import command_line
+from abe_rerank.cli.options import Part, command_line, read_batch_size, read_settings
 from abe_rerank.cli.terminal import note, say, warn
 from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.files import readable, table, words_of
 
 if TYPE_CHECKING:
+    from abe_rerank.drawing.pipelines import ModelChoices
     from abe_rerank.drawing.sampling import Sampling
     from abe_rerank.evaluation.layouts import Listing
     from abe_rerank.evaluation.summary_schema import Choices, Group
     from abe_rerank.evaluation.work import State
-    from abe_rerank.evaluation.workload import Block, Drawn, Found, Measure, Plan, Taken
+    from abe_rerank.evaluation.workload import Block, Drawn, Found, Judges, Plan, Taken
     from abe_rerank.runs.evaluated import RunRecord
     from abe_rerank.suites import SuitePrompt
 
@@ -44,14 +45,14 @@ def greet(out: Path, plan: Plan, state: State, record: RunRecord, listing: Listi
         warn(f"{len(listing.left_out)} files are left out, the first: {listing.left_out[0]}")
 
 
-def warn_of_prompts(plan: Plan, source: Drawn | Found, measure: Measure) -> None:
+def warn_of_prompts(plan: Plan, source: Drawn | Found, measure: Judges) -> None:
     """One line each for what the models, the parser and the oracle cannot read in the prompts."""
     from abe_rerank.drawing.prompt_fit import prompt_warnings
     from abe_rerank.evaluation.workload import Drawn
 
     prompts = [prompt.prompt for prompt in plan.prompts]
-    pipeline = source.pipeline if isinstance(source, Drawn) else None
-    for line in prompt_warnings(prompts, measure.reranker.scorer.backbone, pipeline):
+    drawn = (source.pipeline, source.drawing) if isinstance(source, Drawn) else ()
+    for line in prompt_warnings(prompts, measure.reranker.scorer.backbone, *drawn):
         warn(line)
     _warn_of_parses(plan.prompts)
     if measure.oracle is not None:
@@ -156,6 +157,11 @@ def _mean(choices: Choices | None) -> str:
 
 
 SUITE, N = "shapes", 4
+DRAWING_ONLY = (
+    *("model", "steps", "guidance", "negative_prompt", "width", "height", "arguments", "scheduler", "lora"),
+    *("variant", "revision", "seed"),
+)
+"""What is of no use where nothing is drawn."""
 
 
 @dataclass(frozen=True)
@@ -166,9 +172,17 @@ class EvaluateRequest:
     model: str | None = None
     n: int | None = None
     seed: int = 0
-    batch_size: int = 1
+    batch_size: int | Literal["auto"] = "auto"
     steps: int | None = None
     guidance: float | None = None
+    negative_prompt: str | None = None
+    width: int | None = None
+    height: int | None = None
+    arguments: tuple[tuple[str, str], ...] = ()
+    scheduler: str | None = None
+    lora: tuple[str, ...] = ()
+    variant: str | None = None
+    revision: str | None = None
     images: Path | None = None
     limit: int | None = None
     backbone: str | None = None
@@ -214,10 +228,31 @@ class EvaluateRequest:
         from abe_rerank.drawing.sampling import Sampling
 
         n = N if self.n is None else self.n
-        return Sampling(n, self.seed, min(self.batch_size, n), self.steps, self.guidance)
+        size = self.batch_size if self.batch_size == "auto" else min(self.batch_size, n)
+        sizes = (self.negative_prompt, self.width, self.height)
+        return Sampling(n, self.seed, size, self.steps, self.guidance, *sizes, dict(self.arguments))
+
+    @property
+    def choices(self) -> ModelChoices:
+        """What is chosen of the model that draws."""
+        from abe_rerank.drawing.pipelines import ModelChoices
+
+        return ModelChoices(self.variant, self.revision, self.scheduler, self.lora)
 
     @property
     def command(self) -> str:
         """The command line, with what is not default."""
         given = {name: value for name, value in asdict(self).items() if value != getattr(EvaluateRequest, name)}
-        return command_line("evaluate", [(f"--{name.replace('_', '-')}", value) for name, value in given.items()])
+        parts: list[Part] = [("--set", f"{name}={value}") for name, value in given.pop("arguments", ())]
+        parts += [("--lora", file) for file in given.pop("lora", ())]
+        parts += [(f"--{name.replace('_', '-')}", value) for name, value in given.items()]
+        return command_line("evaluate", parts)
+
+
+def request_of(**options: Any) -> EvaluateRequest:
+    """The request of the command's options, as they are read. Raises UsageError for one that cannot be read."""
+    options["batch_size"] = read_batch_size(options["batch_size"])
+    options["arguments"] = tuple(read_settings(options["arguments"]).items())
+    options["lora"] = tuple(options["lora"] or ())
+    options.pop("config", None)
+    return EvaluateRequest(**options)

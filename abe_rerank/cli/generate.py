@@ -16,24 +16,36 @@ from abe_rerank.cli.options import (
     Assets,
     Backbone,
     BatchSize,
+    Config,
     Count,
     Device,
     Dtype,
     Guidance,
+    Height,
     ImageSize,
+    Lora,
     Model,
+    NegativePrompt,
     Part,
     Prompt,
+    Revision,
+    Scheduler,
     Scorer,
     Seed,
+    Set,
     Steps,
+    Variant,
+    Width,
     command_line,
+    read_batch_size,
+    read_settings,
 )
 from abe_rerank.cli.terminal import cosine, load_models, say, timed, warn
 from abe_rerank.errors import AbeRerankError
 from abe_rerank.files import table
 
 if TYPE_CHECKING:
+    from abe_rerank.drawing.pipelines import ModelChoices
     from abe_rerank.drawing.sampling import Sampling
     from abe_rerank.runs.generated import Commands, Report
     from abe_rerank.types import Ranking
@@ -45,8 +57,16 @@ def generate(
     seed: Seed = 0,
     steps: Steps = None,
     guidance: Guidance = None,
-    batch_size: BatchSize = 1,
+    negative_prompt: NegativePrompt = None,
+    width: Width = None,
+    height: Height = None,
+    batch_size: BatchSize = "auto",
+    arguments: Set = None,
     model: Model = None,
+    scheduler: Scheduler = None,
+    lora: Lora = None,
+    variant: Variant = None,
+    revision: Revision = None,
     backbone: Backbone = None,
     device: Device = None,
     dtype: Dtype = None,
@@ -60,13 +80,17 @@ def generate(
         ),
     ] = None,
     assets: Assets = False,
+    config: Config = None,
 ) -> None:
     """Draw N images of PROMPT, score each attribute on its object, pick the best-bound image and say why."""
+    from abe_rerank.drawing.pipelines import ModelChoices
     from abe_rerank.drawing.sampling import Sampling
 
-    sampling = Sampling(n=n, seed=seed, batch_size=batch_size, steps=steps, guidance=guidance)
+    numbers = (n, seed, read_batch_size(batch_size), steps, guidance)
+    sampling = Sampling(*numbers, negative_prompt, width, height, read_settings(arguments))
     names = (model, backbone, scorer, out, device, dtype, image_size)
-    run(GenerateRequest(prompt, sampling, *names, assets, allow_pickle))
+    choices = ModelChoices(variant, revision, scheduler, tuple(lora or ()))
+    run(GenerateRequest(prompt, sampling, choices, *names, assets, allow_pickle))
 
 
 @dataclass(frozen=True)
@@ -75,6 +99,7 @@ class GenerateRequest:
 
     prompt: str
     sampling: Sampling
+    choices: ModelChoices
     model: str | None = None
     backbone: str | None = None
     scorer: str = "abe"
@@ -114,13 +139,15 @@ def run(request: GenerateRequest) -> None:
                 request.device,
                 request.dtype,
                 request.image_size,
+                choices=request.choices,
                 allow_pickle=request.allow_pickle,
             )
         scorer = reranker.scorer
-        warnings = prompt_warnings([spec.prompt], scorer.backbone, pipeline)
+        drawing = settle(pipeline, request.sampling)
+        warnings = prompt_warnings([spec.prompt], scorer.backbone, pipeline, drawing)
         _warn(warnings)
         with timed(seconds, "sampling and scoring"):
-            samples = draw(pipeline, spec.prompt, settle(pipeline, request.sampling), progress=True)
+            samples = draw(pipeline, spec.prompt, drawing, progress=True)
             ranking = rank(scorer, spec, samples, progress=True)
         close = rounding_warning([c.score.value for c in ranking.candidates], scorer.backbone)
         _warn([close] if close else [])
@@ -129,6 +156,7 @@ def run(request: GenerateRequest) -> None:
             backbone=backbone_record(scorer.backbone, request.backbone or "built-in"),
             text_to_image=pipeline_record(pipeline, request.model or "built-in"),
             created=started,
+            choices=request.choices.settings,
             allow_pickle=request.allow_pickle,
             seconds=seconds,
             warnings=(*warnings, *([close] if close else [])),
@@ -152,7 +180,7 @@ def _warn(warnings: Iterable[str]) -> None:
 def _warn_of_waste(sampling: Sampling) -> None:
     """Say that a batch is larger than what is asked for. It is drawn whole all the same: images are equal to the bit at
     equal batch size alone, and the command that draws the winner again asks for one image of such a batch."""
-    if sampling.batch_size > sampling.n:
+    if sampling.batch_size != "auto" and sampling.batch_size > sampling.n:
         warn(
             f"--batch-size {sampling.batch_size} draws {sampling.batch_size} images at once, of which {sampling.n} are "
             f"kept; --batch-size {sampling.n} draws no more than these, which may differ in their last digits"
@@ -189,8 +217,10 @@ def _commands(request: GenerateRequest, ranking: Ranking, out: Path) -> Commands
     best = ranking.candidates[0]
     redraw = None
     if best.score.value is not None and best.seed is not None:
-        redraw = _draw_command(request, n=1, seed=best.seed)
-    again = _draw_command(request, request.sampling.n, request.sampling.seed)
+        size = None if ranking.settings.drawing is None else ranking.settings.drawing.batch_size
+        redraw = _draw_command(request, n=1, seed=best.seed, batch_size=size)
+    asked = request.sampling
+    again = _draw_command(request, asked.n, asked.seed, None if asked.batch_size == "auto" else asked.batch_size)
     return Commands(run=again, redraw=redraw, rescore=_score_command(request, out))
 
 
@@ -199,10 +229,14 @@ def _score_command(request: GenerateRequest, out: Path) -> str:
     return command_line("score", parts)
 
 
-def _draw_command(request: GenerateRequest, n: int, seed: int) -> str:
-    sampling = request.sampling
-    drawing: list[Part] = [("--n", n), ("--seed", seed), ("--batch-size", sampling.batch_size)]
-    drawing += [("--steps", sampling.steps), ("--guidance", sampling.guidance), ("--model", request.model)]
+def _draw_command(request: GenerateRequest, n: int, seed: int, batch_size: int | None) -> str:
+    drawing: list[Part] = [("--n", n), ("--seed", seed), ("--batch-size", batch_size)]
+    names = ("steps", "guidance", "negative_prompt", "width", "height")
+    drawing += [(f"--{name.replace('_', '-')}", getattr(request.sampling, name)) for name in names]
+    drawing += [("--set", f"{name}={value}") for name, value in request.sampling.call.items()]
+    drawing.append(("--model", request.model))
+    drawing += [(f"--{name}", getattr(request.choices, name)) for name in ("variant", "revision", "scheduler")]
+    drawing += [("--lora", lora) for lora in request.choices.lora]
     return command_line("generate", [*drawing, *_models(request), request.prompt], joined=False)
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import shlex
+import tomllib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from typer.core import TyperCommand
 
 from abe_rerank import scoring
+from abe_rerank.errors import UsageError, first_line
 
 DRAW, MODELS, SCORE, OUTPUT = "What to draw", "Which models", "How to score", "Where results go"
 """The groups of options in a help text."""
@@ -26,7 +29,34 @@ Steps = Annotated[
 Guidance = Annotated[
     float | None, typer.Option(help="Guidance scale.", show_default="the model's own", rich_help_panel=DRAW)
 ]
-BatchSize = Annotated[int, typer.Option(help="How many images to draw at once.", rich_help_panel=DRAW)]
+BatchSize = Annotated[
+    str,
+    typer.Option(
+        metavar="N",
+        help="How many images to draw at once; auto takes up to 8, by their size and the device.",
+        rich_help_panel=DRAW,
+    ),
+]
+NegativePrompt = Annotated[
+    str | None,
+    typer.Option(help="What the image should not show.", show_default="the model's own", rich_help_panel=DRAW),
+]
+Width = Annotated[
+    int | None, typer.Option(help="Width in pixels.", show_default="the model's own", rich_help_panel=DRAW)
+]
+Height = Annotated[
+    int | None, typer.Option(help="Height in pixels.", show_default="the model's own", rich_help_panel=DRAW)
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="Another argument of the model's pipeline, as its __call__ names it; may be given several times.",
+        show_default="the model's own",
+        rich_help_panel=DRAW,
+    ),
+]
 
 Model = Annotated[
     str | None,
@@ -34,6 +64,37 @@ Model = Annotated[
         help="Text-to-image model: a diffusers folder or hub id.",
         show_default="the built-in one",
         rich_help_panel=MODELS,
+    ),
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        help="Class of diffusers that takes the steps (EulerDiscreteScheduler); a wrong name lists those that fit.",
+        show_default="the model's own",
+        rich_help_panel=MODELS,
+    ),
+]
+Lora = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="FILE[:WEIGHT]",
+        help="A LoRA for the text-to-image model (safetensors); may be given several times.",
+        show_default="none",
+        rich_help_panel=MODELS,
+    ),
+]
+Variant = Annotated[
+    str | None,
+    typer.Option(
+        help="Weight files of the text-to-image model: fp16, ...",
+        show_default="the plain ones, or the only ones",
+        rich_help_panel=MODELS,
+    ),
+]
+Revision = Annotated[
+    str | None,
+    typer.Option(
+        help="Branch, tag or commit of --model on the hub.", show_default="the main branch", rich_help_panel=MODELS
     ),
 ]
 Backbone = Annotated[
@@ -93,6 +154,69 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.", rich_help_pa
 Format = Annotated[
     str | None,
     typer.Option("--format", help="table, json, csv, markdown or latex.", show_default="table", rich_help_panel=OUTPUT),
+]
+
+
+def read_batch_size(text: str) -> int | Literal["auto"]:
+    """A number, or "auto". Raises UsageError for another word."""
+    try:
+        return "auto" if text == "auto" else int(text)
+    except ValueError:
+        raise UsageError(f"--batch-size {text}: give a number from 1 on, or auto") from None
+
+
+def read_settings(texts: Iterable[str] | None) -> dict[str, str]:
+    """Each NAME=VALUE of ``--set``; the last one of a name counts. Raises UsageError for one without a name."""
+    pairs = [text.partition("=") for text in texts or ()]
+    if wrong := ["".join(pair) for pair in pairs if not pair[0].strip() or not pair[1]]:
+        raise UsageError(f"--set {wrong[0]}: give NAME=VALUE, as in --set eta=0.5")
+    return {name.strip(): value for name, _, value in pairs}
+
+
+def _take_from_file(context: typer.Context, file: Path | None) -> Path | None:
+    """Make what a TOML file says the defaults of the command's options, so that the command line wins.
+
+    Raises UsageError for a file that cannot be read, and for names that the command does not have, listing its own.
+    """
+    if file is None:
+        return None
+    try:
+        entries = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--config {file} cannot be read as TOML: {first_line(error)}") from None
+    options = {
+        opt[2:]: p for p in context.command.params for opt in p.opts if opt.startswith("--") and opt != "--config"
+    }
+    given = {name.replace("_", "-"): value for name, value in entries.items()}
+    if unknown := sorted(set(given) - set(options)):
+        raise UsageError(f"--config {file}: there is no {unknown[0]}; there are {', '.join(sorted(options))}")
+    context.default_map = {str(options[name].name): _default(file, name, value) for name, value in given.items()}
+    return file
+
+
+def _default(file: Path, name: str, value: Any) -> Any:
+    """The value of an entry as the option takes it; [set] is a table of arguments, lora a text or a list of texts."""
+    if name == "set" and isinstance(value, dict):
+        return [f"{key}={one if isinstance(one, str) else json.dumps(one)}" for key, one in value.items()]
+    if name == "lora":
+        value = [value] if isinstance(value, str) else value
+        if isinstance(value, list) and all(isinstance(one, str) for one in value):
+            return value
+    elif name != "set" and isinstance(value, (str, int, float)):
+        return value
+    kind = {"set": "a table, [set]", "lora": "a text or a list of texts"}.get(name, "one text, number, true or false")
+    raise UsageError(f"--config {file}: {name} must be {kind}")
+
+
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        is_eager=True,
+        callback=_take_from_file,
+        help="TOML file with any of these options by name (batch-size = 4), and a table [set]; the command line wins.",
+        show_default="none",
+        rich_help_panel=OUTPUT,
+    ),
 ]
 
 

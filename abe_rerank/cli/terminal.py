@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from abe_rerank.files import printable, readable
 
 if TYPE_CHECKING:
-    from abe_rerank.drawing.pipelines import Pipeline
+    from abe_rerank.drawing.pipelines import ModelChoices, Pipeline
     from abe_rerank.reranker import Reranker
 
 
@@ -96,6 +96,7 @@ def load_models(
     dtype: str | None,
     image_size: str | None = None,
     *,
+    choices: ModelChoices | None = None,
     allow_pickle: bool = False,
     shown: bool = True,
 ) -> tuple[Pipeline, Reranker]:
@@ -114,7 +115,8 @@ def load_models(
         reranker = load_reranker(backbone, scorer, device, dtype, image_size, allow_pickle=allow_pickle)
         step(bar, "loading the text-to-image model")
         place = reranker.scorer.backbone
-        pipeline = load_pipeline(model, place.device, place.dtype, allow_pickle=allow_pickle)
+        chosen = {} if choices is None else vars(choices)
+        pipeline = load_pipeline(model, place.device, place.dtype, allow_pickle=allow_pickle, **chosen)
         bar.update()
     return pipeline, reranker
 

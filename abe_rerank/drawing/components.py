@@ -1,10 +1,13 @@
-"""The parts of a diffusers pipeline: what ``model_index.json`` names, and its networks, checked as loaded."""
+"""The parts of a diffusers pipeline: what ``model_index.json`` names, and its networks, checked as loaded; what is
+changed in them: scheduler, LoRAs, and the text encoder that works once."""
 
 from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +20,7 @@ from abe_rerank.backbones.model_files import (
     refuse_own_code,
     weight_files,
 )
-from abe_rerank.errors import AbeRerankError, UsageError
+from abe_rerank.errors import AbeRerankError, UsageError, first_line
 
 if TYPE_CHECKING:
     import torch
@@ -159,3 +162,112 @@ def dtype_keyword(library: str) -> str:
 
     first = {"transformers": "5", "diffusers": "0.42"}[library]
     return "dtype" if Version(importlib.import_module(library).__version__) >= Version(first) else "torch_dtype"
+
+
+@contextmanager
+def encoding_once(pipeline: Any) -> Iterator[None]:
+    """Within the block, the pipeline's own ``encode_prompt`` works once for each set of arguments; after that it
+    returns copies of what it returned, which is equal to the bit.
+
+    Only where ``__call__`` takes ``prompt_embeds``, so that what is encoded depends on the arguments of
+    ``encode_prompt`` alone, and no network is in training; other pipelines are left as they are. So is a call with
+    arguments that are not plain values.
+    """
+    encode, own = getattr(pipeline, "encode_prompt", None), vars(pipeline).get("encode_prompt")
+    takes = "prompt_embeds" in inspect.signature(pipeline.__call__).parameters
+    if encode is None or not takes or any(getattr(part, "training", False) for part in pipeline.components.values()):
+        yield
+        return
+    kept: dict[str, Any] = {}
+
+    def once(*values: Any, **named: Any) -> Any:
+        if not _is_plain([values, named]):
+            return encode(*values, **named)
+        key = repr((values, sorted(named.items())))
+        if key not in kept:
+            kept[key] = encode(*values, **named)
+        return _copied(kept[key])
+
+    pipeline.encode_prompt = once
+    try:
+        yield
+    finally:
+        if own is None:
+            del pipeline.encode_prompt
+        else:
+            pipeline.encode_prompt = own
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether the repr of a value says all of it."""
+    import torch
+
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_plain, value))
+    if isinstance(value, dict):
+        return all(map(_is_plain, value.values()))
+    return value is None or isinstance(value, (str, int, float, torch.device, torch.dtype))
+
+
+def _copied(value: Any) -> Any:
+    """Tensors, and lists of them, that can be changed without changing those kept."""
+    import torch
+
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(_copied, value))
+    return value.clone() if isinstance(value, torch.Tensor) else value
+
+
+def exchange_scheduler(pipeline: Any, name: str) -> None:
+    """Give a pipeline the scheduler of a class of diffusers ("EulerDiscreteScheduler", "euler discrete"), set up from
+    its own one. Raises UsageError, listing those that fit, for a class that does not fit the pipeline."""
+    present = pipeline.components.get("scheduler")
+    fitting = {kind.__name__: kind for kind in getattr(present, "compatibles", [type(present)]) if present is not None}
+    asked = name.replace(" ", "").lower().removesuffix("scheduler")
+    found = next((kind for known, kind in fitting.items() if known.lower().removesuffix("scheduler") == asked), None)
+    if found is None:
+        names = ", ".join(sorted(fitting)) or "none"
+        raise UsageError(f"{type(pipeline).__name__} takes no scheduler {name!r}; those that fit: {names}")
+    try:
+        pipeline.register_modules(scheduler=found.from_config(present.config))
+    except (ImportError, TypeError, ValueError) as error:
+        raise UsageError(f"the scheduler {name} cannot be set up: {first_line(error)}") from None
+
+
+def add_loras(pipeline: Any, loras: Sequence[str]) -> None:
+    """Add LoRA files to a pipeline, each ``FILE`` or ``FILE:weight``; weights are 1 where they are not named.
+
+    Raises UsageError for a file that is not there, is no LoRA of this pipeline, or if peft is not installed.
+    """
+    from importlib.util import find_spec
+
+    known = [lora_file(lora) for lora in loras]
+    if not loras:
+        return
+    if not hasattr(pipeline, "load_lora_weights"):
+        raise UsageError(f"{type(pipeline).__name__} takes no LoRA; leave --lora out")
+    if find_spec("peft") is None:
+        raise UsageError('--lora needs the package peft: pip install "abe-rerank[lora]"')
+    names = [f"lora{number}" for number in range(len(known))]
+    for name, (file, _) in zip(names, known, strict=True):
+        try:
+            pipeline.load_lora_weights(
+                str(file.parent), weight_name=file.name, adapter_name=name, use_safetensors=True, local_files_only=True
+            )
+        except Exception as error:
+            raise UsageError(f"the LoRA {file} cannot be used: {first_line(error)}") from error
+        if not any(name in adapters for adapters in pipeline.get_list_adapters().values()):
+            raise UsageError(f"the LoRA {file} has no tensor of a part of {type(pipeline).__name__}; it is for another")
+    pipeline.set_adapters(names, [weight for _, weight in known])
+
+
+def lora_file(text: str) -> tuple[Path, float]:
+    """The file and the weight of ``FILE`` or ``FILE:weight``. Raises UsageError for one that is not there."""
+    name, _, number = text.rpartition(":")
+    try:
+        file, weight = (Path(name), float(number)) if name else (Path(text), 1.0)
+    except ValueError:
+        file, weight = Path(text), 1.0
+    if not (file.is_file() and file.suffix == ".safetensors" and math.isfinite(weight)):
+        raise UsageError(f"--lora {text}: give a file.safetensors that is there, or FILE:weight with a finite weight")
+    return file, weight

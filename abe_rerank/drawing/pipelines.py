@@ -1,17 +1,29 @@
-"""Loading a diffusers text-to-image pipeline, and what is needed of one."""
+"""Loading a diffusers text-to-image pipeline, what is needed of one, and the arguments that its call takes."""
 
 from __future__ import annotations
 
 import inspect
+import json
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from abe_rerank import builtin
 from abe_rerank.backbones.devices import choose
 from abe_rerank.backbones.model_files import check_finite, fetched, hushed, json_object, refusal, split_revision
-from abe_rerank.drawing.components import INDEX, check_files, dtype_keyword, index_of, load_networks
+from abe_rerank.drawing.components import (
+    INDEX,
+    add_loras,
+    check_files,
+    dtype_keyword,
+    exchange_scheduler,
+    index_of,
+    load_networks,
+    lora_file,
+)
 from abe_rerank.errors import AbeRerankError, UsageError
 
 if TYPE_CHECKING:
@@ -35,25 +47,46 @@ class Pipeline(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class ModelChoices:
+    """What is chosen of a model, or changed in it: see :func:`load_pipeline`; None is the model's own."""
+
+    variant: str | None = None
+    revision: str | None = None
+    scheduler: str | None = None
+    lora: tuple[str, ...] = ()
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Those that were made, as a run keeps them; a scheduler is part of how images are drawn."""
+        found = {"variant": self.variant, "revision": self.revision, "lora": list(self.lora) or None}
+        return {name: value for name, value in found.items() if value is not None}
+
+
 def load_pipeline(
     model: str | Path | None = None,
     device: str | torch.device | None = None,
     dtype: str | torch.dtype | None = None,
     *,
     variant: str | None = None,
+    revision: str | None = None,
+    scheduler: str | None = None,
+    lora: Sequence[str] = (),
     allow_pickle: bool = False,
 ) -> Pipeline:
     """A text-to-image pipeline from a diffusers folder or a hub id (``owner/name@revision``); None is the built-in one.
 
     ``device`` and ``dtype`` are what :func:`abe_rerank.backbones.devices.choose` takes; ``variant`` names the weight
-    files ("fp16"), None the plain ones or the only ones. Pickle files are read only with ``allow_pickle``; code of the
+    files ("fp16"), None the plain ones or the only ones; ``scheduler`` and ``lora`` are what
+    :func:`exchange_scheduler` and :func:`add_loras` take. Pickle files are read only with ``allow_pickle``; code of the
     model's own never is. Raises UsageError for a model that is not there, does not draw from text alone, or whose files
-    do not fit together (tensors missing, unexpected, wrongly shaped, not finite), AbeRerankError if it cannot be
-    loaded.
+    do not fit together (tensors missing, unexpected, misshapen, not finite), AbeRerankError if it cannot be loaded.
     """
     import diffusers
 
-    folder = _model_folder(model, variant, allow_pickle)
+    for text in lora:
+        lora_file(text)
+    folder = _model_folder(model, revision, variant, allow_pickle)
     place = choose(device, dtype)
     what = f"the text-to-image model {folder if model is None else model}"
     loader: Any = diffusers.DiffusionPipeline
@@ -79,6 +112,10 @@ def load_pipeline(
     except Exception as error:
         raise refusal(what, error) from error
     _check_text_to_image(pipeline)
+    if scheduler is not None:
+        exchange_scheduler(pipeline, scheduler)
+    with hushed():
+        add_loras(pipeline, lora)
     for name, network in modules(pipeline).items():
         check_finite(network, f"{name} of {what}")
     return pipeline
@@ -91,11 +128,117 @@ def modules(pipeline: Pipeline) -> dict[str, torch.nn.Module]:
     return {name: part for name, part in pipeline.components.items() if isinstance(part, torch.nn.Module)}
 
 
-def _model_folder(model: str | Path | None, variant: str | None, allow_pickle: bool) -> Path:
+OURS = frozenset(
+    ("self", "args", "kwargs", "prompt", "generator", "latents", "num_images_per_prompt", "output_type", "return_dict")
+)
+"""Arguments that say what is drawn and how it is handed over: these are ours, as are callbacks and embeddings."""
+
+
+def settable(pipeline: Pipeline) -> dict[str, inspect.Parameter]:
+    """The arguments of the pipeline's ``__call__`` that may be set: all but those that drawing itself gives."""
+    parameters = inspect.signature(pipeline.__call__).parameters
+    ours = ("callback", "embeds", "embeds_mask", "attention_mask", "image")
+    return {
+        name: parameter
+        for name, parameter in parameters.items()
+        if name not in OURS and not name.startswith("callback") and not name.endswith(ours)
+    }
+
+
+def read_arguments(pipeline: Pipeline, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of the pipeline's ``__call__``; texts become values of the types that its signature names ("0.5" a
+    number, "[1, 2]" a list).
+
+    Raises UsageError for an argument that it does not take, listing those it takes, one that drawing itself gives, and
+    a value of another type.
+    """
+    known = settable(pipeline)
+    kind = type(pipeline).__name__
+    taken = inspect.signature(pipeline.__call__).parameters
+    if ours := [name for name in asked if name in taken and name not in known]:
+        raise UsageError(f"{ours[0]} of {kind} is given by abe-rerank itself and cannot be set; leave it out")
+    if unknown := [name for name in asked if name not in known]:
+        raise UsageError(f"{kind} does not take {', '.join(unknown)}; it takes {', '.join(known)}")
+    found = {name: _typed(name, value, known[name], kind) for name, value in asked.items()}
+    check_numbers(found)
+    return found
+
+
+def check_numbers(arguments: Mapping[str, Any]) -> None:
+    """Raises UsageError for steps that are no whole number from 1 on, and a guidance that is no finite number."""
+    steps = arguments.get("num_inference_steps", 1)
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+        raise UsageError(f"num_inference_steps must be a whole number from 1 on, not {steps!r}")
+    for name in ("guidance_scale", "true_cfg_scale"):
+        guidance = arguments.get(name, 1.0)
+        if isinstance(guidance, bool) or not isinstance(guidance, (int, float)) or not math.isfinite(guidance):
+            raise UsageError(f"{name} must be a finite number, not {guidance!r}")
+
+
+def guidance_name(pipeline: Pipeline) -> str:
+    """The argument that is the weight of classifier-free guidance: ``true_cfg_scale`` where there is one (Qwen-Image),
+    unless the network itself reads ``guidance_scale`` (``guidance_embeds`` of its configuration, Flux)."""
+    parameters = inspect.signature(pipeline.__call__).parameters
+    reads_it = getattr(getattr(_denoiser(pipeline), "config", None), "guidance_embeds", False)
+    is_true = {"true_cfg_scale", "negative_prompt"} <= set(parameters) and not reads_it
+    return "true_cfg_scale" if is_true else "guidance_scale"
+
+
+def image_pixels(pipeline: Pipeline, arguments: Mapping[str, Any]) -> int | None:
+    """How many pixels an image will have, from the arguments or the sizes that the networks were made for; None where
+    neither says."""
+    latent = getattr(getattr(_denoiser(pipeline), "config", None), "sample_size", None)
+    factor = getattr(pipeline, "vae_scale_factor", None)
+    height, width = latent if isinstance(latent, (list, tuple)) else (latent, latent)
+    sides: list[Any] = [
+        arguments.get(name) or (side * factor if isinstance(side, int) and isinstance(factor, int) else None)
+        for name, side in (("height", height), ("width", width))
+    ]
+    return None if None in sides else math.prod(sides)
+
+
+def _denoiser(pipeline: Pipeline) -> Any:
+    return pipeline.components.get("transformer") or pipeline.components.get("unet")
+
+
+def _typed(name: str, value: Any, parameter: inspect.Parameter, kind: str) -> Any:
+    """A text as a value of the type that the signature gives to an argument; other values as they are."""
+    from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
+
+    if not isinstance(value, str) or name.endswith(("prompt", "prompt_2", "prompt_3")):
+        return value
+    plain = value.strip().lower() in ("none", "null", "true", "false") or value.lstrip().startswith(("[", "{"))
+    try:
+        read = (
+            json.loads(value.strip().lower().replace("none", "null") if len(value) < 6 else value) if plain else value
+        )
+        wanted = parameter.annotation
+        if wanted is parameter.empty:
+            wanted = Any if parameter.default is None else type(parameter.default)
+        return TypeAdapter(wanted, config=ConfigDict(arbitrary_types_allowed=True)).validate_python(read)
+    except (ValidationError, ValueError, PydanticUserError):
+        wanted = inspect.formatannotation(parameter.annotation)
+        raise UsageError(f"{name} of {kind} must be {wanted}, not {value!r}") from None
+
+
+def _at_revision(model: str | Path | None, revision: str | None) -> str | Path | None:
+    """The model's name with its revision. Raises UsageError where it has one already, or cannot have one."""
+    if revision is None:
+        return model
+    known = None if model is None or os.path.lexists(model) else split_revision(str(model))
+    if known is None or known[1] is not None:
+        raise UsageError(
+            f"a revision is that of a hub id owner/name, not of {model or 'the built-in model'}; leave it out"
+        )
+    return f"{model}@{revision}"
+
+
+def _model_folder(model: str | Path | None, revision: str | None, variant: str | None, allow_pickle: bool) -> Path:
     """The local folder of a pipeline; a hub id is looked up in the local cache, else on the hub.
 
     Raises UsageError for what is neither.
     """
+    model = _at_revision(model, revision)
     if model is None:
         return builtin.path("text-to-image")
     path = Path(model)

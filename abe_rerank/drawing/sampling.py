@@ -10,22 +10,35 @@ from __future__ import annotations
 
 import inspect
 import math
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from abe_rerank.backbones.model_files import json_object
-from abe_rerank.drawing.pipelines import Pipeline
+from abe_rerank.drawing.components import encoding_once
+from abe_rerank.drawing.pipelines import (
+    Pipeline,
+    check_numbers,
+    guidance_name,
+    image_pixels,
+    read_arguments,
+    settable,
+)
 from abe_rerank.errors import AbeRerankError, UsageError, first_line
-from abe_rerank.types import Drawing, Sample, Samples
+from abe_rerank.types import PAINTED_OVER, Drawing, Sample, Samples
 
 if TYPE_CHECKING:
-    pass
-
+    import torch
+    from PIL.Image import Image
 
 LARGEST_SEED = 2**63 - 1
+AT_ONCE = 8
+"""The largest batch that is chosen where none is named."""
+NOT_FINITE = "drawing broke down: its latents are NaN or infinite; try a smaller --guidance, or --dtype float32"
+ONE_COLOUR = "drawing broke down: the picture is {} all over"
 
 
 class DeviceError(AbeRerankError):
@@ -36,24 +49,29 @@ class DeviceError(AbeRerankError):
 class Sampling:
     """What to draw: ``n`` candidates with the seeds ``seed``, ``seed + 1``, ...
 
-    ``steps`` and ``guidance`` are None for the model's own; ``call`` holds further arguments of the pipeline's
-    ``__call__`` (height, negative_prompt, ...). Raises UsageError for values that cannot be drawn.
+    ``batch_size`` is how many at once, or "auto" (see :func:`fitting_batch`). ``steps``, ``guidance``, ``width`` and
+    ``height`` (pixels) and ``negative_prompt`` are None for the model's own; ``call`` holds further arguments of the
+    pipeline's ``__call__``, as values or as texts that its signature gives a type. Raises UsageError for values that
+    cannot be drawn.
     """
 
     n: int = 8
     seed: int = 0
-    batch_size: int = 1
+    batch_size: int | Literal["auto"] = "auto"
     steps: int | None = None
     guidance: float | None = None
+    negative_prompt: str | None = None
+    width: int | None = None
+    height: int | None = None
     call: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.n < 1:
-            raise UsageError(f"n must be at least 1, got {self.n}")
-        if self.batch_size < 1:
-            raise UsageError(f"the batch size must be at least 1, got {self.batch_size}")
-        if self.steps is not None and self.steps < 1:
-            raise UsageError(f"steps must be at least 1, got {self.steps}")
+        at_least_one = {"n": self.n, "steps": self.steps, "the width": self.width, "the height": self.height}
+        for name, number in at_least_one.items():
+            if number is not None and number < 1:
+                raise UsageError(f"{name} must be at least 1, got {number}")
+        if self.batch_size != "auto" and self.batch_size < 1:
+            raise UsageError(f'the batch size must be at least 1, or "auto", got {self.batch_size}')
         if self.guidance is not None and not math.isfinite(self.guidance):
             raise UsageError(f"the guidance must be a finite number, got {self.guidance}")
         if self.seed < 0:
@@ -70,51 +88,89 @@ def settle(pipeline: Pipeline, sampling: Sampling) -> Drawing:
 
     Raises UsageError for an argument that the pipeline does not take.
     """
+    arguments = call_arguments(pipeline, sampling)
+    size = sampling.batch_size
     return Drawing(
         n=sampling.n,
         seed=sampling.seed,
-        batch_size=sampling.batch_size,
-        arguments=call_arguments(pipeline, sampling),
+        batch_size=fitting_batch(pipeline, sampling.n, arguments) if size == "auto" else size,
+        arguments=arguments,
         device=str(pipeline.device),
         dtype=str(pipeline.dtype).removeprefix("torch."),
+        scheduler=type(pipeline.components["scheduler"]).__name__ if pipeline.components.get("scheduler") else None,
     )
+
+
+def fitting_batch(pipeline: Pipeline, n: int, arguments: Mapping[str, Any]) -> int:
+    """How many of ``n`` images to draw at once where nobody says: batches of equal size, of at most :data:`AT_ONCE`.
+
+    On a CPU, images of more than 256 x 256 pixels are drawn one by one, as they keep it busy: a batch would take memory
+    and gain no time. Elsewhere a batch has at most as many pixels as eight of 512 x 512. Where the size of the images
+    is not known before they are drawn, it is taken for 1024 x 1024.
+    """
+    pixels = image_pixels(pipeline, arguments) or 1024**2
+    if pipeline.device.type == "cpu":
+        most = AT_ONCE if pixels <= 256**2 else 1
+    else:
+        most = max(1, min(AT_ONCE, AT_ONCE * 512**2 // pixels))
+    return math.ceil(n / math.ceil(n / most))
 
 
 def draw(pipeline: Pipeline, prompt: str, drawing: Drawing, progress: bool = False) -> Samples:
     """Draw ``drawing.n`` images of ``prompt``, in the order of their seeds.
 
-    Raises DeviceError if the device fails (out of memory, ...), AbeRerankError if drawing fails otherwise.
+    Where memory runs out, all are drawn again in batches of half the size; the drawing of the result has the size that
+    went. Raises DeviceError if one image is too much or the device fails, AbeRerankError if drawing fails otherwise.
     """
-    drawn: list[Sample] = []
-    with _progress_bars(pipeline, progress) as title:
-        for start in range(0, drawing.n, drawing.batch_size):
-            seeds = drawing.seeds[start : start + drawing.batch_size]
-            last = start + len(seeds)
-            first = "" if len(seeds) == 1 else f"{start + 1}-"
-            title(f"sampling {first}{last} of {drawing.n}")
-            drawn += _draw(pipeline, prompt, seeds, drawing)
-    return Samples(tuple(drawn), drawing)
+    import torch
+
+    size = drawing.batch_size
+    while True:
+        tried = replace(drawing, batch_size=size)
+        try:
+            return Samples(tuple(_draw_all(pipeline, prompt, tried, progress)), tried)
+        except torch.OutOfMemoryError:
+            if size == 1:
+                raise DeviceError(
+                    "out of memory while sampling one image; use a smaller model, --dtype float16 or another --device"
+                ) from None
+        size = math.ceil(size / 2)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
 
 
 def call_arguments(pipeline: Pipeline, sampling: Sampling) -> dict[str, Any]:
     """The arguments of the pipeline's ``__call__`` besides prompt and generator, with defaults written out.
 
     Steps and guidance come from the caller, else from ``sampling.json`` in the model's folder, else from the
-    pipeline's own defaults. Raises UsageError for an argument that the pipeline does not take.
+    pipeline's own defaults. Guidance is the argument of :func:`guidance_name`; where that is ``true_cfg_scale``, which
+    does nothing without a negative prompt, a blank one is given. Raises UsageError for an argument that the pipeline
+    does not take, or that is not of the type it takes.
     """
     parameters = inspect.signature(pipeline.__call__).parameters
-    asked = dict(sampling.call)
-    if sampling.steps is not None:
-        asked["num_inference_steps"] = sampling.steps
-    if sampling.guidance is not None:
-        asked["guidance_scale"] = sampling.guidance
-    unknown = [name for name in asked if name not in parameters]
-    if unknown:
-        raise UsageError(f"{type(pipeline).__name__} does not take {', '.join(unknown)}")
-    defaults = {
-        name: parameters[name].default for name in ("num_inference_steps", "guidance_scale") if name in parameters
-    }
+    scale = guidance_name(pipeline)
+    named = {"num_inference_steps": sampling.steps, scale: sampling.guidance}
+    named |= {name: getattr(sampling, name) for name in ("negative_prompt", "width", "height")}
+    asked = read_arguments(
+        pipeline, dict(sampling.call) | {name: value for name, value in named.items() if value is not None}
+    )
+    if scale == "true_cfg_scale" and scale in asked:
+        asked = {"negative_prompt": " "} | asked
+    written = dict.fromkeys(("num_inference_steps", "guidance_scale", scale))
+    defaults = {name: parameters[name].default for name in written if name in parameters}
     return defaults | _folder_defaults(pipeline) | asked
+
+
+def _draw_all(pipeline: Pipeline, prompt: str, drawing: Drawing, progress: bool) -> list[Sample]:
+    drawn: list[Sample] = []
+    with _progress_bars(pipeline, progress) as title, encoding_once(pipeline):
+        for start in range(0, drawing.n, drawing.batch_size):
+            seeds = drawing.seeds[start : start + drawing.batch_size]
+            last = start + len(seeds)
+            first = "" if len(seeds) == 1 else f"{start + 1}-"
+            title(f"sampling {first}{last} of {drawing.n}")
+            drawn += _draw(pipeline, prompt, seeds, drawing)
+    return drawn
 
 
 def _draw(pipeline: Pipeline, prompt: str, seeds: range, drawing: Drawing) -> list[Sample]:
@@ -124,20 +180,60 @@ def _draw(pipeline: Pipeline, prompt: str, seeds: range, drawing: Drawing) -> li
     batch_size = drawing.batch_size
     padded = [*seeds, *([seeds[-1]] * (batch_size - len(seeds)))]
     generators = [torch.Generator("cpu").manual_seed(seed) for seed in padded]
+    arguments = {name: _for_each(name, value, batch_size) for name, value in drawing.arguments.items()}
+    last: dict[str, torch.Tensor] = {}
+
+    def keep(_: Any, step: int, timestep: Any, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        last.update(tensors)
+        return {}
+
+    if "callback_on_step_end" in inspect.signature(pipeline.__call__).parameters:
+        arguments["callback_on_step_end"] = keep
     try:
-        output = pipeline(prompt=[prompt] * batch_size, generator=generators, **drawing.arguments)
+        with warnings.catch_warnings():  # NaN is said of each image, see _failure
+            warnings.filterwarnings("ignore", "invalid value encountered in cast", RuntimeWarning)
+            output = pipeline(prompt=[prompt] * batch_size, generator=generators, **arguments)
     except torch.OutOfMemoryError:
-        way_out = "use --batch-size 1" if batch_size > 1 else "use a smaller model, --dtype float16 or another --device"
-        raise DeviceError(f"out of memory while sampling {batch_size} images at once; {way_out}") from None
+        raise
     except getattr(torch, "AcceleratorError", torch.OutOfMemoryError) as error:  # from torch 2.8 on
         raise DeviceError(f"the device {pipeline.device} failed: {first_line(error)}; start again") from error
-    except (ValueError, TypeError, RuntimeError) as error:
+    except (ValueError, TypeError, RuntimeError, AttributeError) as error:
         raise AbeRerankError(f"{type(pipeline).__name__} failed to draw: {first_line(error)}") from error
     blanked = getattr(output, "nsfw_content_detected", None) or [False] * batch_size
+    broken = _broken(last.get("latents"), batch_size)
+    images = [image.convert("RGB") for image in output.images]
     return [
-        Sample(seed, image.convert("RGB"), bool(blank))
-        for seed, image, blank in zip(seeds, output.images, blanked, strict=False)
+        Sample(seed, image, _failure(image, bool(blank), nan))
+        for seed, image, blank, nan in zip(seeds, images, blanked, broken, strict=False)
     ]
+
+
+def _for_each(name: str, value: object, batch_size: int) -> object:
+    """A text that goes with the prompt, once for each image; other arguments as they are."""
+    return [value] * batch_size if isinstance(value, str) and "prompt" in name else value
+
+
+def _broken(latents: torch.Tensor | None, batch_size: int) -> list[bool]:
+    """Which images of a batch have latents [batch, ...] that are not finite."""
+    if latents is None or latents.shape[:1] != (batch_size,):
+        return [False] * batch_size
+    finite: list[bool] = latents.isfinite().flatten(1).all(dim=1).tolist()
+    return [not one for one in finite]
+
+
+def _failure(image: Image, blanked: bool, broken: bool) -> str | None:
+    """Why an image is no picture: the safety checker painted it over, its latents are not finite, or every pixel of it
+    has exactly the same value, as those of NaN have.
+
+    Nothing else is a failure: a picture of a white wall passes if one pixel of it differs by one grey level.
+    """
+    if blanked:
+        return PAINTED_OVER
+    if broken:
+        return NOT_FINITE
+    if len(image.getcolors(1) or ()) == 1:
+        return ONE_COLOUR.format(f"#{bytes(image.tobytes()[:3]).hex()}")
+    return None
 
 
 @contextmanager
@@ -164,12 +260,11 @@ def _folder_defaults(pipeline: Pipeline) -> dict[str, Any]:
     if not name or not file.is_file():
         return {}
     found = json_object(file)
-    known = set(inspect.signature(pipeline.__call__).parameters) - {"self", "prompt", "generator", "args", "kwargs"}
+    known = settable(pipeline)
     if unknown := [key for key in found if key not in known]:
         raise UsageError(f"{file}: {type(pipeline).__name__} does not take {', '.join(unknown)}; remove it there")
-    steps, guidance = found.get("num_inference_steps", 1), found.get("guidance_scale", 1.0)
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-        raise UsageError(f"{file}: num_inference_steps must be a whole number from 1 on, not {steps!r}")
-    if isinstance(guidance, bool) or not isinstance(guidance, (int, float)) or not math.isfinite(guidance):
-        raise UsageError(f"{file}: guidance_scale must be a finite number, not {guidance!r}")
+    try:
+        check_numbers(found)
+    except UsageError as error:
+        raise UsageError(f"{file}: {error}") from None
     return found

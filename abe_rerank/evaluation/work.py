@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from pydantic import JsonValue
 
 from abe_rerank.errors import AbeRerankError, UsageError
-from abe_rerank.evaluation.workload import Drawn, Found, Measure, Plan, Source
+from abe_rerank.evaluation.workload import Drawn, Found, Judges, Plan, Source
 from abe_rerank.files import inside, readable
 from abe_rerank.runs.evaluated import Key, RunRecord
 from abe_rerank.runs.journal import (
@@ -68,7 +68,7 @@ def begin(out: Path, record: RunRecord, prompts: bytes, plan: Plan) -> State:
     return State(begun, frozenset(places) - frozenset(gone), complete=False, gone=images)
 
 
-def work(out: Path, plan: Plan, source: Source, measure: Measure, state: State, world: World) -> None:
+def work(out: Path, plan: Plan, source: Source, measure: Judges, state: State, world: World) -> None:
     """This process' share of what is not done, one line after the other, each on the disk before the next.
 
     Raises DeviceError where the device runs out of memory or fails; the lines that are written stay.
@@ -114,12 +114,14 @@ def _gone(out: Path, begun: RunRecord, places: dict[Key, Place]) -> dict[Key, Pl
 
 @dataclass(frozen=True)
 class Asked:
-    """What the suite and the models were called by who asked for them, and the command that did."""
+    """What the suite and the models were called by who asked for them, the command that did, and what was chosen of the
+    model that draws (variant, revision, LoRAs)."""
 
     suite: str
     model: str
     backbone: str
     command: str
+    choices: Mapping[str, JsonValue] = field(default_factory=dict)
 
 
 def prompts_file(plan: Plan) -> bytes:
@@ -127,7 +129,7 @@ def prompts_file(plan: Plan) -> bytes:
     return "".join(as_line(prompt) + "\n" for prompt in plan.prompts).encode()
 
 
-def record_of(asked: Asked, plan: Plan, source: Drawn | Found, measure: Measure) -> RunRecord:
+def record_of(asked: Asked, plan: Plan, source: Drawn | Found, measure: Judges) -> RunRecord:
     """The record of a run that begins now."""
     scorer, judge = measure.reranker.scorer, measure.judge
     reader = scorer.backbone
@@ -143,7 +145,7 @@ def record_of(asked: Asked, plan: Plan, source: Drawn | Found, measure: Measure)
         oracle=measure.oracle is not None,
         text_to_image=pipeline_record(source.pipeline, readable(asked.model)) if isinstance(source, Drawn) else None,
         backbone=backbone_record(reader, readable(asked.backbone)),
-        settings={**origin, "batch_size": plan.batch_size, "device": reader.device.type},
+        settings={**origin, **asked.choices, "batch_size": plan.batch_size, "device": reader.device.type},
         versions=versions(),
         command=readable(asked.command),
     )
@@ -153,7 +155,7 @@ def _drawing(source: Drawn) -> dict[str, JsonValue]:
     """The settings of drawing: the first seed, the number type and the arguments of the pipeline."""
     drawing = source.drawing
     arguments = json.loads(json.dumps(drawing.arguments, default=repr))
-    return {"seed": drawing.seed, "dtype": drawing.dtype, **arguments}
+    return {"seed": drawing.seed, "dtype": drawing.dtype, "scheduler": drawing.scheduler, **arguments}
 
 
 def _listing(source: Found) -> dict[str, JsonValue]:

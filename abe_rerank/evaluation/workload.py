@@ -18,7 +18,7 @@ from abe_rerank.files import readable, write_png
 from abe_rerank.runs.evaluated import JudgeResult, Key, OracleResult, Result, terms_of
 from abe_rerank.runs.provenance import pixels_sha256
 from abe_rerank.suites import SuitePrompt
-from abe_rerank.types import PAINTED_OVER, NoPicture, Score
+from abe_rerank.types import NoPicture, Score
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from abe_rerank.drawing.sampling import Sampling
     from abe_rerank.reranker import Reranker
     from abe_rerank.shapes.oracle import Oracle
-    from abe_rerank.suites import SuitePrompt
     from abe_rerank.types import Drawing, Spec
 
 
@@ -112,8 +111,23 @@ class Drawn:
 
         return settle(self.pipeline, self.sampling)
 
+    def batch_that_fits(self, prompt: str) -> int:
+        """How many images are drawn at once where nobody says; elsewhere than on a CPU, a batch is drawn to see whether
+        it fits into memory. Raises as :func:`abe_rerank.drawing.sampling.draw` does."""
+        from abe_rerank.drawing.sampling import draw
+
+        size = self.drawing.batch_size
+        if size == 1 or self.pipeline.device.type == "cpu":
+            return size
+        return draw(self.pipeline, prompt, replace(self.drawing, n=size)).drawing.batch_size
+
+    def at(self, batch_size: int) -> Drawn:
+        """The same images, so many at once."""
+        return replace(self, sampling=replace(self.sampling, batch_size=batch_size))
+
     def take(self, block: Block, prompt: str, wanted: Collection[int]) -> list[Taken]:
-        """See :class:`Source`. Raises DeviceError and UsageError; what else goes wrong is the images' failure."""
+        """See :class:`Source`. Raises UsageError, and DeviceError where a block does not fit into memory; what else
+        goes wrong is the images' failure."""
         from abe_rerank.drawing.sampling import DeviceError, draw
 
         seeds = [self.sampling.seed + candidate for candidate in block.candidates]
@@ -123,12 +137,15 @@ class Drawn:
             raise
         except AbeRerankError as error:
             return [Taken(None, seed, failure=str(error)) for seed in seeds]
+        size = samples.drawing.batch_size
+        if size < self.drawing.batch_size:
+            raise DeviceError(f"out of memory while sampling {len(seeds)} images at once; use --batch-size {size}")
         taken = []
         for candidate, drawn in zip(block.candidates, samples.images, strict=True):
             path = f"images/{block.index:05d}/seed{drawn.seed}.png"
             if candidate in wanted:
                 write_png(self.folder / path, drawn.image)
-            taken.append(Taken(path, drawn.seed, drawn.image, PAINTED_OVER if drawn.blanked else None))
+            taken.append(Taken(path, drawn.seed, drawn.image, drawn.failure))
         return taken
 
 
@@ -156,7 +173,7 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Measure:
+class Judges:
     """What says how well an image shows its prompt: the scorer, and if asked for another one and the oracle."""
 
     reranker: Reranker

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -13,18 +12,6 @@ from abe_rerank.parsing.phrases import items_of
 from abe_rerank.parsing.scene import Scene, spec_of
 from abe_rerank.parsing.syntax import strip, without_layout
 from abe_rerank.parsing.tagger import tag
-from abe_rerank.parsing.tags import (
-    ADVERB,
-    DETERMINER,
-    FOREIGN,
-    NOT,
-    NUMBER,
-    PREPOSITION,
-    QUOTED,
-    TO,
-    Tag,
-    tags,
-)
 from abe_rerank.parsing.words import Word, words_of
 from abe_rerank.types import Spec
 
@@ -65,22 +52,3 @@ def scene_of(words: list[Word]) -> Scene:
         clause, talk = step.clause, step.talk
         apply(scene, step.edits)
     return scene
-
-
-_REASONS: dict[Tag | None, str] = {
-    **dict.fromkeys(tags("VBHMGE"), "verb"),
-    **dict.fromkeys(tags("CS"), "conjunction"),
-    **dict.fromkeys(tags("OW"), "pronoun"),
-    **dict.fromkeys(tags("JN"), "no object"),
-    DETERMINER: "determiner",
-    PREPOSITION: "preposition",
-    ADVERB: "adverb",
-    TO: "function word",
-    NOT: "negation",
-    QUOTED: "quoted text",
-    FOREIGN: "not English",
-    NUMBER: "number",
-}
-
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")

@@ -20,7 +20,7 @@ from pydantic import Field, JsonValue, ValidationError
 from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.files import inside, write_png, write_whole
 from abe_rerank.images import read
-from abe_rerank.runs.provenance import pixels_sha256, versions
+from abe_rerank.runs.provenance import parameters_text, pixels_sha256, versions
 from abe_rerank.runs.reading import upgraded
 from abe_rerank.runs.records import ModelRecord, Number, ParseRecord, Record, ScoreRecord, SpanRecord, said_of
 from abe_rerank.types import Candidate, Ranking
@@ -78,13 +78,14 @@ class Report(Record):
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What a ranking does not know of itself: models and whether pickled weights were allowed, commands, times in
-    seconds, warnings."""
+    """What a ranking does not know of itself: models, what was chosen of them (variant, revision, LoRAs) and whether
+    pickled weights were allowed, commands, times in seconds, warnings."""
 
     text_to_image: ModelRecord
     backbone: ModelRecord
     commands: Commands
     created: datetime
+    choices: Mapping[str, object] = field(default_factory=dict)
     allow_pickle: bool = False
     seconds: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
@@ -113,7 +114,8 @@ def build_report(ranking: Ranking, facts: RunFacts) -> Report:
 
 
 def _settings(ranking: Ranking, facts: RunFacts) -> dict[str, JsonValue]:
-    found = {name: _json(value) for name, value in ranking.settings.items() if name != "scorer"}
+    settings = dict(ranking.settings) | dict(facts.choices)
+    found = {name: _json(value) for name, value in settings.items() if name != "scorer"}
     return {**found, "allow_pickle": True} if facts.allow_pickle else found
 
 
@@ -186,7 +188,7 @@ def _json(value: object) -> JsonValue:
 
 
 PNG_KEY = "abe-rerank"
-"""The PNG text chunk in which an image says what it is, as JSON in ASCII."""
+"""The PNG text chunk in which an image says what it is, as JSON in ASCII; the chunk before it says it to others."""
 
 
 def write_generated(folder: Path, report: Report, images: Sequence[Image.Image]) -> None:
@@ -275,5 +277,8 @@ def _about(report: Report, candidate: CandidateRecord) -> PngImagePlugin.PngInfo
         "settings": report.settings,
         "verdicts": [f"{pair.attribute} {pair.object}: {pair.verdict}" for pair in candidate.score.pairs],
     }
+    size = candidate.width, candidate.height
+    told = parameters_text(report.prompt, report.settings, candidate.seed, size, report.text_to_image.name)
+    info.add_text("parameters", told)
     info.add_text(PNG_KEY, json.dumps(facts))
     return info

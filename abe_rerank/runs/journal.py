@@ -208,7 +208,10 @@ def open_folder(out: Path, record: RunRecord, prompts: bytes) -> RunRecord:
     if (out / "run.json").is_file():
         refuse_links(out)
         begun = read_record(out)
-        differences = list(_differences(begun.identity, record.identity))
+        here = record.identity
+        if isinstance(settings := here["settings"], dict) and "scheduler" not in begun.settings:
+            settings.pop("scheduler", None)  # started by a version that did not say it
+        differences = list(_differences(begun.identity, here))
         if differences:
             raise UsageError(
                 f"{out} holds a run of other settings: {'; '.join(differences)}; choose another folder with --out"
@@ -218,6 +221,14 @@ def open_folder(out: Path, record: RunRecord, prompts: bytes) -> RunRecord:
     if not (out / "prompts.jsonl").is_file():
         write_whole(out / "prompts.jsonl", prompts)
     return begun
+
+
+def batch_size_of(out: Path) -> int | None:
+    """How many images the run in a folder draws at once; None if there is no run. Raises what reading it does."""
+    if not (out / "run.json").is_file():
+        return None
+    size = read_record(out).settings.get("batch_size")
+    return size if isinstance(size, int) else None
 
 
 def refuse_links(folder: Path) -> None:

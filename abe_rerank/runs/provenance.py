@@ -1,8 +1,10 @@
-"""Hashes of weights and pixels, and versions of libraries, so that a result says what made it."""
+"""Hashes of weights and pixels, versions of libraries and settings as others read them, so that a result says what made
+it."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import platform
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -38,6 +40,28 @@ def weights_sha256(modules: Mapping[str, torch.nn.Module]) -> str:
 def pixels_sha256(image: Image) -> str:
     """SHA-256 of an image's RGB bytes, row by row."""
     return hashlib.sha256(image.convert("RGB").tobytes()).hexdigest()
+
+
+def parameters_text(
+    prompt: str, settings: Mapping[str, object], seed: int | None, size: tuple[int, int], model: str
+) -> str:
+    """What image browsers of the ecosystem read of an image of ``size`` (width, height): the text that the web UI of
+    AUTOMATIC1111 writes, prompt, negative prompt and a line of "Name: value" pairs, values with commas in quotes."""
+    values = {
+        "Steps": settings.get("num_inference_steps"),
+        "Sampler": settings.get("scheduler"),
+        "CFG scale": settings.get("true_cfg_scale") or settings.get("guidance_scale"),
+        "Seed": seed,
+        "Size": f"{size[0]}x{size[1]}",
+        "Model": model,
+    }
+    negative = str(settings.get("negative_prompt") or "").strip()
+    pairs = [f"{name}: {_quoted(str(value))}" for name, value in values.items() if value is not None]
+    return "\n".join([prompt, *([f"Negative prompt: {negative}"] if negative else []), ", ".join(pairs)])
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False) if set(text) & set(',:\n"') else text
 
 
 def pipeline_record(pipeline: Pipeline, name: str) -> ModelRecord:

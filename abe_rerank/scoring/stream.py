@@ -17,6 +17,7 @@ from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+import torch
 from PIL.Image import Image
 from torch import Tensor
 from tqdm import tqdm
@@ -29,9 +30,6 @@ from abe_rerank.images import to_pil
 from abe_rerank.types import Candidate, NoPicture, Ranking, Samples, Score, Settings, Spec, Status
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
-    from abe_rerank.backbones import Backbone
     from abe_rerank.images import ImageLike
     from abe_rerank.scoring.registry import Scorer
 
@@ -68,8 +66,6 @@ def value_matrix(
 
     Raises what :func:`abe_rerank.images.to_pil` raises.
     """
-    import torch
-
     empty = Spec("")
     rows = [np.empty((0, len(specs)), dtype=np.float32)]
     with torch.no_grad():
@@ -163,7 +159,7 @@ def _finite(score: Score) -> Score:
 
 
 def rank(scorer: Scorer, spec: Spec, samples: Samples, progress: bool = False) -> Ranking:
-    """Drawn images as candidates, best first; those that the model's safety checker painted over are unscored."""
+    """Drawn images as candidates, best first; those whose drawing failed are unscored, with the reason."""
     scores = scores_of(scorer, spec, [sample.picture for sample in samples.images], progress)
     candidates = [Candidate(s.image, score, seed=s.seed) for s, score in zip(samples.images, scores, strict=True)]
     return ranking_of(spec, candidates, Settings(scorer.stamp, samples.drawing))
@@ -189,8 +185,6 @@ def rounding_warning(values: Sequence[float | None], backbone: Backbone) -> str 
     Measured on the built-in backbone, scores in bfloat16 and float16 stray from float32 by 0.6 of the type's epsilon
     (standard deviation); twice the epsilon is what we take as apart.
     """
-    import torch
-
     kind = str(backbone.dtype).removeprefix("torch.")
     known = [value for value in values if value is not None][:2]
     if kind in ("float32", "float64") or len(known) < 2 or known[0] - known[1] >= 2 * torch.finfo(backbone.dtype).eps:

@@ -21,7 +21,6 @@ from abe_rerank.shapes.wishes import Wanted, asked_of
 from abe_rerank.shapes.world import COLOURS, PATTERNS, SHAPES
 
 if TYPE_CHECKING:
-    import torch
     from PIL.Image import Image
 
     from abe_rerank.types import Spec
@@ -104,7 +103,6 @@ class Oracle:
 
     def _cells(self, images: Sequence[Image]) -> torch.Tensor:
         import numpy as np
-        import torch
         from PIL.Image import Resampling
 
         pixels = [i.convert("RGB") if i.size == (SIDE, SIDE) else _resized(i, Resampling.BICUBIC) for i in images]
@@ -153,8 +151,6 @@ def _resized(image: Image, how: int) -> Image:
 
 
 def _detection(thing: Found) -> Detection:
-    from abe_rerank.shapes.world import COLOURS, PATTERNS, SHAPES
-
     r = thing.diameter / 2
     return Detection(
         colour=COLOURS[int(thing.colour.argmax())],

@@ -15,6 +15,7 @@ from PIL import Image
 
 from abe_rerank.benchmarks.binding_scenes import caption
 from abe_rerank.benchmarks.cases import Case, Seen, Target
+from abe_rerank.benchmarks.verdicts import Question, Vocabulary, asked_of_scene
 from abe_rerank.shapes.foreign import flat, outlines, raycast, solids
 from abe_rerank.shapes.world import ReportSplit
 from abe_rerank.types import Box
@@ -174,3 +175,27 @@ SOLIDS = World(
     {"colour": tuple(solids.COLOURS), "shape": raycast.SHAPES},
 )
 WORLDS = {world.name: world for world in (FLAT, SOLIDS)}
+
+
+def flat_questions(split: ReportSplit, count: int) -> Iterator[Question]:
+    """``count`` pictures of flat clip art, of two and three objects in turn, asked about all of them."""
+    return _questions(FLAT, [ForeignTask("verdicts", n, n, n) for n in (2, 3)], split, count)
+
+
+def solids_questions(split: ReportSplit, count: int) -> Iterator[Question]:
+    """``count`` ray-cast groups of three to six solids, asked about two of them."""
+    return _questions(SOLIDS, [ForeignTask("verdicts", 2, 3, 6)], split, count)
+
+
+def _questions(world: World, tasks: list[ForeignTask], split: ReportSplit, count: int) -> Iterator[Question]:
+    words = Vocabulary(world.values["colour"])
+    index = found = 0
+    while found < count:
+        task, rng = tasks[found % len(tasks)], foreign_rng(split, f"{world.name}, verdicts", index)
+        index += 1
+        scene = world.sample(rng, task)
+        if world.accepts(scene) and (
+            asked := list(asked_of_scene(world.draw(scene)[0], scene.things, task.named, rng, words))
+        ):
+            found += 1
+            yield from asked

@@ -1,15 +1,15 @@
 """How well regions bind on a backbone that nothing was tuned on: readouts, rules and units side by side.
 
 ``python -m abe_rerank.benchmarks.checkout.region_reading --backbone X``: colour swaps and replacements on the shapes
-world's choosing split, by the global score, by ABE at its defaults, and by rules without a weight to tune over the
-windows of each region plan.
+world's choosing split, by the global score, by ABE at its defaults, by rules without a weight to tune over the
+windows of each region plan, and by ABE over these windows with 1 / logit scale for its temperature.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import typer
@@ -26,6 +26,12 @@ from abe_rerank.types import Spec
 
 MEASURED = ("colours swapped, 2", "colours swapped, 3", "shape replaced, 2", "colour replaced, 2")
 PLANS = tuple(f"regions {side}/0.125/{depth}" for side in (0.375, 0.5) for depth in (0.25, 0.5, 0.75, 1))
+ABE_RULES: dict[str, AbeSettings] = {
+    "ABE, any value, best window": AbeSettings(competition=1.0),
+    "ABE, any value, soft": AbeSettings(competition=1.0, region="soft"),
+    "ABE, phrase, soft": AbeSettings(competition=1.0, region="soft", region_query="phrase"),
+}
+"""ABE over windows: how an object's region is found, by its noun with any value in play or by the whole phrase."""
 _FLOOR = -1e4
 
 
@@ -79,8 +85,11 @@ class WindowScorer:
 
     def score_features(self, features: ImageFeatures, prepared: PromptTable) -> Tensor:
         """See :class:`abe_rerank.scoring.Scorer`."""
-        scale = float(self.backbone.model.logit_scale.detach().exp())
-        return self.rule(features, prepared, scale)
+        return self.rule(features, prepared, _scale(self.backbone))
+
+
+def _scale(backbone: DualEncoder) -> float:
+    return float(backbone.model.logit_scale.detach().exp())
 
 
 def scorers(backbone: DualEncoder, plans: Sequence[str]) -> dict[str, Any]:
@@ -89,6 +98,9 @@ def scorers(backbone: DualEncoder, plans: Sequence[str]) -> dict[str, Any]:
     for plan in plans:
         for name, rule in RULES.items():
             found[f"{plan}, {name}"] = WindowScorer(backbone, plan, rule)
+        for name, settings in ABE_RULES.items():
+            in_units = replace(settings, patch_readout=plan, temperature=1 / _scale(backbone))
+            found[f"{plan}, {name}"] = AbeScorer(backbone, in_units)
     return found
 
 

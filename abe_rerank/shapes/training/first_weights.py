@@ -17,7 +17,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import CLIPTextModel, SiglipTextModel, SiglipVisionModel
+from transformers import CLIPTextModel, CLIPVisionModel, SiglipTextModel, SiglipVisionModel
 
 from abe_rerank.shapes.training.captions import content_words
 
@@ -29,57 +29,67 @@ SHARPNESS = 3.5
 RATES = 8
 
 
-def start_as_convolution(vision: SiglipVisionModel, patches: Tensor) -> None:
-    """Sets the weights of a vision tower of five heads in place.
+def start_as_convolution(vision: SiglipVisionModel | CLIPVisionModel, patches: Tensor) -> None:
+    """Sets the weights of a vision tower in place; heads beyond the five offsets start near zero.
 
     ``patches`` [n, 3 * p * p] are flattened patches of training pictures, channels first, for the whitening. The first
-    4 * RATES channels hold the position and are written by nothing else at the start; the others hold the content.
+    4 * RATES channels hold the position and are written by nothing else at the start; the others hold the content. A
+    class token has no position, so it starts by reading all patches alike.
     """
     width = vision.config.hidden_size
     place = 4 * RATES
     rates = torch.linspace(0.2, 2.2, RATES)
     with torch.no_grad():
-        _set_positions(vision.embeddings.position_embedding, rates)
-        _set_whitening(vision.embeddings.patch_embedding, patches, width - place)
+        embeddings: Any = vision.embeddings
+        positions = embeddings.position_embedding.weight
+        tokens = len(positions) - math.isqrt(len(positions)) ** 2  # 1 with a class token, else 0
+        positions[:tokens] = 0
+        if tokens:
+            embeddings.class_embedding.normal_(0, 0.5)[:place] = 0
+        _set_positions(positions[tokens:], rates)
+        shift = _set_whitening(embeddings.patch_embedding, patches, width - place)
+        if embeddings.patch_embedding.bias is None:
+            positions[tokens:] += shift
+        else:
+            embeddings.patch_embedding.bias.copy_(shift)
         layers: Any = vision.encoder.layers
         for layer in layers:
-            _set_heads(layer.self_attn, rates, width // len(OFFSETS))
+            _set_heads(layer.self_attn, rates, vision.config.num_attention_heads)
             for last in (layer.self_attn.out_proj, layer.mlp.fc2):
                 last.weight[:place] = 0
                 last.bias.zero_()
 
 
-def _set_positions(embedding: nn.Embedding, rates: Tensor) -> None:
-    side = math.isqrt(embedding.num_embeddings)
+def _set_positions(positions: Tensor, rates: Tensor) -> None:
+    side = math.isqrt(len(positions))
     angles = torch.arange(side)[:, None] * rates
     line = torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)
-    grid = torch.zeros(side, side, embedding.embedding_dim)
+    grid = torch.zeros(side, side, positions.shape[1])
     half = line.shape[1]
     grid[:, :, :half] = line[:, None]
     grid[:, :, half : 2 * half] = line[None]
-    embedding.weight.copy_(grid.flatten(0, 1))
+    positions.copy_(grid.flatten(0, 1))
 
 
-def _set_whitening(conv: nn.Conv2d, patches: Tensor, channels: int) -> None:
+def _set_whitening(conv: nn.Conv2d, patches: Tensor, channels: int) -> Tensor:
+    """Sets the kernels of the last ``channels`` channels, zero for the others; the bias that goes with them."""
     mean = patches.mean(0)
     centred = patches - mean
     values, vectors = torch.linalg.eigh(centred.T @ centred / len(patches))
     white = (vectors / (values + 1e-2).sqrt()).T.flip(0)[:channels]
     conv.weight.zero_()
-    assert conv.bias is not None
-    conv.bias.zero_()
-    conv.weight[-channels:] = white.reshape(channels, *conv.weight.shape[1:])
-    conv.bias[-channels:] = -white @ mean
+    conv.weight[-len(white) :] = white.reshape(-1, *conv.weight.shape[1:])
+    return F.pad(-white @ mean, (len(conv.weight) - len(white), 0))
 
 
-def _set_heads(attention: Any, rates: Tensor, size: int) -> None:
+def _set_heads(attention: Any, rates: Tensor, heads: int) -> None:
     """Queries are positions moved by the head's offset, keys are positions: their product peaks at the neighbour."""
-    place = 4 * len(rates)
+    place, size = 4 * len(rates), attention.q_proj.out_features // heads
     for name in ("q_proj", "k_proj"):
         projection = getattr(attention, name)
         projection.weight.normal_(0, 0.02)
         projection.bias.zero_()
-    for head, offset in enumerate(OFFSETS):
+    for head, offset in enumerate(OFFSETS[:heads]):
         rows = slice(size * head, size * head + place)
         attention.q_proj.weight[rows, :place] += SHARPNESS**0.5 * _shift(offset, rates)
         attention.k_proj.weight[rows, :place] += SHARPNESS**0.5 * torch.eye(place)
