@@ -483,7 +483,7 @@ def test_every_command_that_loads_a_backbone_can_allow_pickle(cli, backbone_fold
     for command in (["calibrate"], ["tune", "--scenes", "1"], ["benchmark", "binding"], ["benchmark", "backbone"]):
         code, _, err = cli(*command, "--backbone", pickled)
         assert (code, "--allow-pickle" in err) == (2, True), err
-    code, out, err = cli("tune", "--scenes", "2", "--backbone", pickled, "--allow-pickle")
+    code, _, err = cli("tune", "--scenes", "2", "--backbone", pickled, "--allow-pickle")
     assert code == 0, err
-    code, out, err = cli("benchmark", "backbone", "--scenes", "2", "--backbone", pickled, "--allow-pickle")
+    code, _, err = cli("benchmark", "backbone", "--scenes", "2", "--backbone", pickled, "--allow-pickle")
     assert code == 0, err
