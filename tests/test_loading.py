@@ -472,3 +472,18 @@ def test_a_run_records_that_pickle_was_allowed(
     )
     assert code == 0, err
     assert "--allow-pickle" in json.loads((tmp_path / "evaluated" / "run.json").read_text())["command"]
+
+
+def test_every_command_that_loads_a_backbone_can_allow_pickle(cli, backbone_folder: Path, tmp_path: Path) -> None:
+    def pickle(folder: Path) -> None:
+        torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+        (folder / "model.safetensors").unlink()
+
+    pickled = changed(backbone_folder, tmp_path / "pickled", pickle)
+    for command in (["calibrate"], ["tune", "--scenes", "1"], ["benchmark", "binding"], ["benchmark", "backbone"]):
+        code, _, err = cli(*command, "--backbone", pickled)
+        assert (code, "--allow-pickle" in err) == (2, True), err
+    code, _, err = cli("tune", "--scenes", "2", "--backbone", pickled, "--allow-pickle")
+    assert code == 0, err
+    code, _, err = cli("benchmark", "backbone", "--scenes", "2", "--backbone", pickled, "--allow-pickle")
+    assert code == 0, err

@@ -14,10 +14,10 @@ from tiny_models import images, save_tiny
 from abe_rerank.backbones import DualEncoder, ImageFeatures, load_backbone
 from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.parsing import parse
-from abe_rerank.scoring import make_scorer
+from abe_rerank.scoring import make_scorer, readings
 from abe_rerank.scoring.abe import AbeScorer
 from abe_rerank.scoring.calibration import fit, write_calibration
-from abe_rerank.scoring.readings import competitors, plan
+from abe_rerank.scoring.readings import competitors, plan, values_of
 from abe_rerank.scoring.stream import rounding_warning, score_stream
 from abe_rerank.scoring.terms import AbeSettings, peak, region_box, verdict, write_settings
 from abe_rerank.types import Attribute, Kind, ObjectPhrase, Spec
@@ -411,7 +411,9 @@ def test_of_equal_patches_the_middle_one_is_the_peak() -> None:
 
 def test_competitors_are_the_other_objects_values_else_the_basic_ones() -> None:
     def of(spec: Spec, k: int, i: int) -> list[str]:
-        return [text for text, _ in competitors(spec.objects, k, spec.objects[k].attributes[i])]
+        return [
+            text for text, _ in competitors(spec.objects[k], values_of(spec.objects), spec.objects[k].attributes[i])
+        ]
 
     assert of(TWO, 0, 0) == ["red"]
     basics = of(ONE, 0, 0)
@@ -477,3 +479,17 @@ def test_an_unknown_scorer_or_foreign_settings_are_usage_errors(siglip: DualEnco
         make_scorer("best", siglip)
     with pytest.raises(UsageError, match="settings of the scorer 'clip'"):
         make_scorer("clip", siglip, AbeSettings())
+
+
+def test_a_prompt_of_thousands_of_words_is_planned_in_linear_work():
+    """Counted, not timed: twice the objects ask twice for the plain form of a word."""
+    counts = []
+    for objects in (100, 200):
+        spec = parse(" and ".join(["a red cube", "a blue cone"] * (objects // 2)))
+        readings._plain.cache_clear()
+        readings._kind.cache_clear()
+        assert len(readings.plan(spec, "{article} {phrase}", "object").pairs) == objects
+        asked = [cached.cache_info() for cached in (readings._plain, readings._kind)]
+        counts.append(sum(info.hits + info.misses for info in asked))
+    assert counts[0] > 100
+    assert counts[1] < 2.1 * counts[0]

@@ -200,3 +200,29 @@ def test_a_run_killed_while_it_was_moved_loses_no_picture(tmp_path):
     ):
         pass
     assert sorted(p.name for p in out.rglob("*.*") if p.is_file()) == ["a.png", "b.png", "report.json"]
+
+
+STOPPED = """
+import os, signal, sys
+from pathlib import Path
+from abe_rerank.cli import app
+from abe_rerank.runs.folders import new_run_folder
+@app.app.command()
+def stopped(out: Path, name: str):
+    with new_run_folder(out) as folder:
+        (folder / "half").write_text("x")
+        os.kill(os.getpid(), getattr(signal, name))
+        signal.pause()
+app.main()
+"""
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGINT", 130)])
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_stopped_command_clears_up_and_says_by_its_code_what_stopped_it(tmp_path, exists, name, code):
+    out = tmp_path / "run"
+    if exists:
+        out.mkdir()
+    done = subprocess.run([sys.executable, "-c", STOPPED, "stopped", out, name], capture_output=True, check=False)
+    assert (done.returncode, b"Traceback" in done.stderr) == (code, False)
+    assert list(tmp_path.rglob("*")) == ([out] if exists else [])

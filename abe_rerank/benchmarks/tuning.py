@@ -159,7 +159,9 @@ def as_text(trials: Sequence[Trial], count: int = 15) -> str:
     return table(header, rows)
 
 
-def main(backbone: str | None, scenes: int, readouts: Sequence[str] | None, write: bool) -> str:
+def main(
+    backbone: str | None, scenes: int, readouts: Sequence[str] | None, write: bool, allow_pickle: bool = False
+) -> str:
     """Search the settings of a backbone (None: the built-in one); returns the best as a table.
 
     ``readouts``: the patch readouts to try, None the backbone's default. With ``write`` the best settings are kept
@@ -167,7 +169,7 @@ def main(backbone: str | None, scenes: int, readouts: Sequence[str] | None, writ
     """
     from abe_rerank.backbones import load_backbone
 
-    loaded = load_backbone(backbone)
+    loaded = load_backbone(backbone, allow_pickle=allow_pickle)
     trials = search(loaded, scenes, readouts or loaded.readouts[:1])
     found = as_text(trials)
     return f"{found}\nkept the first in {write_settings(loaded.folder, trials[0].settings)}" if write else found

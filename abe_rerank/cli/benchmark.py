@@ -13,7 +13,7 @@ import typer
 
 from abe_rerank.benchmarks import in_checkout, scene_sources
 from abe_rerank.benchmarks.cases import case_formats
-from abe_rerank.cli.options import AsJson, Backbone, Device, GroupedCommand, ImageSize
+from abe_rerank.cli.options import AllowPickle, AsJson, Backbone, Device, GroupedCommand, ImageSize
 from abe_rerank.cli.terminal import quiet_libraries, say, say_json
 from abe_rerank.errors import UsageError
 
@@ -74,6 +74,7 @@ def binding(
     backbone: Backbone = None,
     device: Device = None,
     image_size: ImageSize = None,
+    allow_pickle: AllowPickle = False,
     as_json: AsJson = False,
 ) -> None:
     """Whether the scorer puts attributes on the right objects, and what each of its parts adds."""
@@ -84,7 +85,7 @@ def binding(
     from abe_rerank.benchmarks.binding_benchmark import main
 
     public = None if form is None or data is None else (form, data)
-    loaded = load_backbone(backbone, device, image_size=image_size)
+    loaded = load_backbone(backbone, device, image_size=image_size, allow_pickle=allow_pickle)
     found = main(loaded, scenes, data=public, ablate=ablate, json_output=as_json, scenes_from=scenes_from)
     (say_json if as_json else say)(found)
 
@@ -111,13 +112,14 @@ def backbone_benchmark(
     scenes: ScenesOfEach = 400,
     backbone: Backbone = None,
     device: Device = None,
+    allow_pickle: AllowPickle = False,
     as_json: AsJson = False,
 ) -> None:
     """How well a CLIP-like model reads shapes: attributes and swaps by the global score, pointing by the patches."""
     quiet_libraries()
     from abe_rerank.benchmarks.checkout.backbone_reading import main
 
-    found = main(backbone, scenes, device, as_json)
+    found = main(backbone, scenes, device, as_json, allow_pickle)
     (say_json if as_json else say)(found)
 
 

@@ -63,6 +63,7 @@ def tune(
         ),
     ] = None,
     backbone: Backbone = None,
+    allow_pickle: AllowPickle = False,
     write: Annotated[
         bool, typer.Option("--write", help="Keep the best settings beside the backbone.", rich_help_panel=OUTPUT)
     ] = False,
@@ -71,4 +72,4 @@ def tune(
     quiet_libraries()
     from abe_rerank.benchmarks.tuning import main
 
-    say(main(backbone, scenes, readouts, write))
+    say(main(backbone, scenes, readouts, write, allow_pickle))

@@ -7,7 +7,10 @@ in, and which competitors there are, is our reading (methods.md section 1).
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Literal
 
 from abe_rerank.parsing.lexicon import lemma
@@ -67,10 +70,10 @@ class PromptPlan:
     queries: tuple[tuple[Reading, ...], ...]
     pairs: tuple[PairPlan, ...]
 
-    @property
+    @cached_property
     def kinds(self) -> tuple[str, ...]:
         """What each object is: its noun in the singular."""
-        return tuple(_kind(o) for o in self.objects)
+        return tuple(_kind(o.text) for o in self.objects)
 
 
 def plan(spec: Spec, template: str, region_query: RegionQuery) -> PromptPlan:
@@ -83,70 +86,93 @@ def plan(spec: Spec, template: str, region_query: RegionQuery) -> PromptPlan:
     """
     objects = tuple(o for o in spec.objects if not o.negated)
     nouns = tuple(_reading(spec, o, (), o.span, template) for o in objects)
+    values = values_of(objects)
     pairs = tuple(
-        _pair(spec, objects, k, attribute, template) for k, o in enumerate(objects) for attribute in o.attributes
+        _pair(spec, o, k, values, attribute, template) for k, o in enumerate(objects) for attribute in o.attributes
     )
-    queries = tuple(_queries(spec, objects, k, nouns[k], pairs, template, region_query) for k in range(len(objects)))
+    kinds = Counter(_kind(o.text) for o in objects)
+    mine: list[list[PairPlan]] = [[] for _ in objects]
+    for pair in pairs:
+        mine[pair.object].append(pair)
+    queries = tuple(
+        _queries(spec, o, noun, own, kinds[_kind(o.text)] > 1, template, region_query)
+        for o, noun, own in zip(objects, nouns, mine, strict=True)
+    )
     return PromptPlan(spec.prompt, objects, nouns, queries, pairs)
 
 
-def competitors(objects: tuple[ObjectPhrase, ...], k: int, attribute: Attribute) -> tuple[tuple[str, bool], ...]:
-    """The values that compete with ``attribute`` of object ``k``, and whether each stands on another object.
+def values_of(objects: Iterable[ObjectPhrase]) -> dict[Kind, dict[str, str]]:
+    """The values of each kind of attribute in the prompt: the plain word, and how it is first written."""
+    found: dict[Kind, dict[str, str]] = {}
+    for thing in objects:
+        for attribute in thing.attributes:
+            found.setdefault(attribute.kind, {}).setdefault(_plain(attribute.text), attribute.text)
+    return found
 
-    The values of its kind on the other objects, minus those that object ``k`` has itself; if there are none, the other
+
+def competitors(
+    thing: ObjectPhrase, values: Mapping[Kind, Mapping[str, str]], attribute: Attribute
+) -> tuple[tuple[str, bool], ...]:
+    """The values that compete with ``attribute`` of ``thing``, and whether each stands on another object.
+
+    The ``values`` of its kind (of all objects) minus those that ``thing`` has itself; if there are none, the other
     basic values of the kind. Empty for a kind without basic values ("other").
     """
-    own = {_plain(a.text) for a in objects[k].attributes}
-    others: dict[str, str] = {}
-    for j, other in enumerate(objects):
-        for a in other.attributes:
-            if j != k and a.kind == attribute.kind and _plain(a.text) not in own:
-                others.setdefault(_plain(a.text), a.text)
+    own = {_plain(a.text) for a in thing.attributes}
+    others = [text for plain, text in values.get(attribute.kind, {}).items() if plain not in own]
     if others:
-        return tuple((text, True) for text in others.values())
+        return tuple((text, True) for text in others)
     inside = {word for text in own for word in text.replace("-", " ").split()}
     return tuple((v, False) for v in BASIC_VALUES.get(attribute.kind, ()) if v not in own and v not in inside)
 
 
+@lru_cache(10_000)
 def _plain(text: str) -> str:
     lowered = " ".join(text.lower().split())
     return _SAME.get(lowered, lowered)
 
 
-def _kind(thing: ObjectPhrase) -> str:
-    return lemma(_plain(thing.text))
+@lru_cache(10_000)
+def _kind(text: str) -> str:
+    return lemma(_plain(text))
 
 
-def _pair(spec: Spec, objects: tuple[ObjectPhrase, ...], k: int, attribute: Attribute, template: str) -> PairPlan:
+def _pair(
+    spec: Spec,
+    thing: ObjectPhrase,
+    k: int,
+    known: Mapping[Kind, Mapping[str, str]],
+    attribute: Attribute,
+    template: str,
+) -> PairPlan:
     """A pair with its competitors. Without any, the bare noun competes: is the attribute seen at all?"""
-    rivals = competitors(objects, k, attribute)
+    rivals = competitors(thing, known, attribute)
     values = (attribute.text, *(text for text, _ in rivals)) if rivals else (attribute.text, "")
     return PairPlan(
         object=k,
         attribute=attribute,
         values=values,
-        readings=tuple(_reading(spec, objects[k], (value,), attribute.span, template) for value in values),
+        readings=tuple(_reading(spec, thing, (value,), attribute.span, template) for value in values),
         rivals=(False, *(elsewhere for _, elsewhere in rivals)) if rivals else (False, False),
     )
 
 
 def _queries(
     spec: Spec,
-    objects: tuple[ObjectPhrase, ...],
-    k: int,
+    thing: ObjectPhrase,
     noun: Reading,
-    pairs: tuple[PairPlan, ...],
+    pairs: Sequence[PairPlan],
+    has_twins: bool,
     template: str,
     region_query: RegionQuery,
 ) -> tuple[Reading, ...]:
-    wanted = tuple(a.text for a in objects[k].attributes)
-    twins = sum(_kind(o) == _kind(objects[k]) for o in objects) > 1
-    if wanted and (region_query == "phrase" or twins):
-        return (_reading(spec, objects[k], wanted, objects[k].span, template),)
+    wanted = tuple(a.text for a in thing.attributes)
+    if wanted and (region_query == "phrase" or has_twins):
+        return (_reading(spec, thing, wanted, thing.span, template),)
     if wanted and region_query == "any":
-        mine = [pair.values for pair in pairs if pair.object == k]
+        mine = [pair.values for pair in pairs]
         phrases = [(*wanted[:i], value, *wanted[i + 1 :]) for i, values in enumerate(mine) for value in values]
-        return tuple(_reading(spec, objects[k], phrase, objects[k].span, template) for phrase in dict.fromkeys(phrases))
+        return tuple(_reading(spec, thing, phrase, thing.span, template) for phrase in dict.fromkeys(phrases))
     return (noun,)
 
 

@@ -86,14 +86,20 @@ def _pointing(backbone: Backbone, patches: np.ndarray, grid: tuple[int, int], dr
     return float(np.mean(hits))
 
 
-def main(backbone: str | None = None, count: int = 400, device: str | None = None, as_json: bool = False) -> str:
+def main(
+    backbone: str | None = None,
+    count: int = 400,
+    device: str | None = None,
+    as_json: bool = False,
+    allow_pickle: bool = False,
+) -> str:
     """Measures the backbone (None: the built-in one) on the reporting split; returns a table or JSON.
 
     Raises UsageError for an unknown backbone.
     """
     from abe_rerank.backbones import load_backbone
 
-    rates = run(load_backbone(backbone, device), count)
+    rates = run(load_backbone(backbone, device, allow_pickle=allow_pickle), count)
     if as_json:
         return json.dumps([asdict(rate) for rate in rates])
     width = max(len(rate.task) for rate in rates)
