@@ -2,6 +2,7 @@
 (() => {
   const stage = document.getElementById("stage");
   const cards = [...document.querySelectorAll(".card")];
+  const keys = document.getElementById("keys");
   let rank = Number(stage.dataset.rank);
   let choice = "marks";
 
@@ -67,6 +68,7 @@
     const inRadios = event.target.type === "radio";
     const step = inRadios ? 0 : { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     if (step) go(Math.min(Math.max(rank + step, 1), cards.length));
+    else if (!(keys?.checked ?? true)) return;
     else if (event.key === "v") layOver("marks");
     else if (event.key === "0") layOver("none");
     else if (/^[1-9]$/.test(event.key) && radio(event.key)) layOver(event.key);
