@@ -73,11 +73,6 @@ class BackboneOptions:
 class DrawOptions:
     """The model that draws, and how it does."""
 
-    model: Model = None
-    scheduler: Scheduler = None
-    lora: Lora = None
-    variant: Variant = None
-    revision: Revision = None
     seed: Seed = 0
     steps: Steps = None
     guidance: Guidance = None
@@ -86,6 +81,11 @@ class DrawOptions:
     height: Height = None
     batch_size: BatchSize = "auto"
     arguments: Set = None
+    model: Model = None
+    scheduler: Scheduler = None
+    lora: Lora = None
+    variant: Variant = None
+    revision: Revision = None
 
     @property
     def name(self) -> str:

@@ -91,7 +91,7 @@ def evaluate(
     Each result is on the disk as soon as it is there: after a kill, the same command continues where it was. On several
     GPUs or machines with a shared folder: accelerate launch -m abe_rerank evaluate ...
     """
-    run(EvaluateRequest(draw, backbone, suite, images, limit, n, scorer, judge, oracle, out))
+    run(EvaluateRequest(draw, backbone, suite, images, limit, scorer, judge, oracle, out, n))
 
 
 def run(request: EvaluateRequest) -> None:

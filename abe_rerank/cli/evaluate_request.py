@@ -28,11 +28,11 @@ class EvaluateRequest:
     suite: str | None = None
     images: Path | None = None
     limit: int | None = None
-    n: int | None = None
     scorer: str = "abe"
     judge: str | None = None
     oracle: bool | None = None
     out: Path | None = None
+    n: int | None = None
 
     @property
     def folder(self) -> Path:
@@ -73,9 +73,9 @@ class EvaluateRequest:
 
     @property
     def drawing_only(self) -> list[str]:
-        """The options that were given and are of no use where nothing is drawn."""
+        """The options that were given and are of no use where nothing is drawn, the model first."""
         parts = [part[0] if isinstance(part, tuple) else part for part in self.draw.parts]
-        return list(dict.fromkeys(part for part in parts if part != "--batch-size"))
+        return sorted({part: None for part in parts if part != "--batch-size"}, key=lambda part: part != "--model")
 
     @property
     def command(self) -> str:
