@@ -29,7 +29,7 @@ def page(
     host: Annotated[
         str,
         typer.Option(
-            help="Address to listen at; any but this machine's own asks for a password.", rich_help_panel=WHERE
+            help="Address to listen at; all but this machine's own ask for a password.", rich_help_panel=WHERE
         ),
     ] = "127.0.0.1",
     share: Annotated[
@@ -47,8 +47,9 @@ def page(
     ] = None,
 ) -> None:
     """Open a page to type prompts, draw, score and look at pictures, on this machine (extra: app)."""
+    from abe_rerank.integrations.app.desk import Desk
     from abe_rerank.integrations.app.orders import Models
     from abe_rerank.integrations.app.server import Place, serve
 
-    quiet_libraries()
-    serve(runs, Models(model, backbone, scorer, device, dtype), Place(host, port, share, password), say)
+    desk = Desk(runs, Models(model, backbone, scorer, device, dtype), quiet_libraries)
+    serve(Place(host, port, share, password), desk, say)

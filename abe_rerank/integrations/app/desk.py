@@ -13,7 +13,7 @@ from abe_rerank.errors import AbeRerankError, UsageError, first_line
 from abe_rerank.integrations.app import making
 from abe_rerank.integrations.app.loaded import Loaded, load
 from abe_rerank.integrations.app.orders import Models, Order, order_of
-from abe_rerank.integrations.app.works import Work, save
+from abe_rerank.integrations.app.works import State, Work, save
 
 WAITING = 1
 """How many runs may wait while one is made."""
@@ -22,15 +22,19 @@ Job = Callable[[], None]
 
 
 class Desk:
-    """Runs below ``root``, made one at a time; ``models`` are those that are loaded before anything is asked for."""
+    """Runs below ``root``, made one at a time; ``models`` are those that are loaded before anything is asked for.
 
-    def __init__(self, root: Path, models: Models) -> None:
+    ``prepare`` is called before that, in the thread that does the work.
+    """
+
+    def __init__(self, root: Path, models: Models, prepare: Job = lambda: None) -> None:
         self.root = root
         self.models = models
         self.current: str | None = None
         """The run that was asked for last."""
         self.version = 0
         """Another number whenever anything has changed."""
+        self._prepare = prepare
         self._works: dict[str, Work] = {}
         self._jobs: deque[tuple[str, Job]] = deque()
         self._at_work: str | None = None
@@ -126,8 +130,8 @@ class Desk:
         found = {c.pixels_sha256: image for c, image in zip(report.candidates, images, strict=True)}
         drawn = all(candidate.seed is not None for candidate in report.candidates)
         order = order_of(report)
-        place = {"device": self.models.device, "dtype": self.models.dtype}
-        order = replace(order, models=replace(order.models, **place))
+        models = replace(order.models, device=self.models.device, dtype=self.models.dtype)
+        order = replace(order, models=models)
         return Work(key, order, len(images), "done", report, found, drawn)
 
     def _ask(self, work: Work, job: Job) -> None:
@@ -169,6 +173,7 @@ class Desk:
 
     def _work(self) -> None:
         try:
+            self._prepare()
             self._loaded = load(self.models, None, drawing=True)
         except AbeRerankError:
             self._loaded = None  # said to whoever asks for it
@@ -200,7 +205,7 @@ class Desk:
             save(self.root, work)
         except AbeRerankError as failure:
             error = error or str(failure)
-        state = "failed" if error else "done" if len(work.found) >= work.wanted else "stopped"
+        state: State = "failed" if error else "done" if len(work.found) >= work.wanted else "stopped"
         self._change(key, lambda w: replace(w, state=state, error=error))
 
     def _load(self, key: str, *, drawing: bool) -> Loaded:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from functools import cache
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.integrations.app import stage
@@ -21,39 +22,21 @@ EXAMPLE = "a yellow cylinder and a red cube"
 MOST = 256
 """The most images that one press of the button draws."""
 
-STAGE = """
-<section class="bar" aria-label="the run that is shown">
-  <p id="abe-status" role="status"></p>
-  <span class="buttons">
-    <button type="button" id="abe-stop" hidden>Stop</button>
-    <button type="button" id="abe-go-on" hidden>Go on</button>
-    <button type="button" id="abe-more" hidden>4 more</button>
-    <a id="abe-page" hidden target="_blank">Report</a>
-    <button type="button" id="abe-now" hidden></button>
-  </span>
-  <progress id="abe-progress" max="1" value="0" aria-label="how much is there" hidden></progress>
-</section>
-<p class="alarm" id="abe-error" role="alert" hidden></p>
-<div id="abe-run"></div>
-<section id="abe-commands" hidden aria-label="the same on the command line">
-  <h2>The same on the command line</h2>
-  <div class="command"><code id="abe-command" tabindex="0"></code><button type="button" data-copy="abe-command">copy</button></div>
-  <div class="command"><code id="abe-show" tabindex="0"></code><button type="button" data-copy="abe-show">copy</button></div>
-</section>
-"""
-
 RUNS = '<h2 id="abe-runs-title">Runs</h2><ul id="abe-runs" aria-labelledby="abe-runs-title"></ul>'
 
 
 def head() -> str:
     """Style and scripts of the stage, for the head of the page: those of the reports, within ``.abe``, and its own."""
-    own, reports = files("abe_rerank.integrations.app"), files("abe_rerank.report") / "templates"
-    colours, rest = (reports / "base.css").read_text(encoding="utf-8").split("* { box-sizing", maxsplit=1)
-    looks = f"* {{ box-sizing{rest}{(reports / 'report.css').read_text(encoding='utf-8')}"
-    css = f"{colours}.abe {{ {looks} }}\n{(own / 'app.css').read_text(encoding='utf-8')}"
-    scripts = [reports / "heat.js", reports / "copy.js", own / "app.js"]
-    script = "".join(path.read_text(encoding="utf-8") for path in scripts)
+    reports = "abe_rerank.report"
+    colours, rest = _file("templates/base.css", reports).split("* { box-sizing", maxsplit=1)
+    looks = f"* {{ box-sizing{rest}{_file('templates/report.css', reports)}"
+    css = f"{colours}.abe {{ {looks} }}\n{_file('app.css')}"
+    script = _file("templates/heat.js", reports) + _file("templates/copy.js", reports) + _file("app.js")
     return f'<meta name="color-scheme" content="light dark"><style>{css}</style><script>{script}</script>'
+
+
+def _file(name: str, package: str = "abe_rerank.integrations.app") -> str:
+    return files(package).joinpath(name).read_text(encoding="utf-8")
 
 
 def theme() -> gradio.themes.Base:
@@ -90,7 +73,8 @@ def theme() -> gradio.themes.Base:
     }
     known = set(base.set.__code__.co_varnames)
     dark = {f"{name}_dark": value for name, value in both.items() if f"{name}_dark" in known}
-    return base.set(**both, **dark)
+    made: gradio.themes.Base = base.set(**both, **dark)
+    return made
 
 
 def page(desk: Desk) -> gradio.Blocks:
@@ -99,13 +83,12 @@ def page(desk: Desk) -> gradio.Blocks:
 
     from abe_rerank import scoring
 
+    own: dict[str, Any] = {"placeholder": "the model's", "max_lines": 1, "min_width": 80}
     with gr.Blocks(title="abe-rerank", analytics_enabled=False, fill_width=True, delete_cache=(600, 3600)) as blocks:
         with gr.Row(elem_id="abe-page-row", equal_height=False):
             with gr.Column(elem_id="abe-controls", scale=0, min_width=340):
                 gr.HTML('<h1>abe-rerank</h1><p class="soft">draws what the prompt says</p>', **_bare("abe-title"))
-                prompt = gr.Textbox(
-                    label="Prompt", lines=2, max_lines=6, placeholder=EXAMPLE, elem_id="abe-prompt", autofocus=True
-                )
+                prompt = gr.Textbox(label="Prompt", lines=2, max_lines=6, placeholder=EXAMPLE, elem_id="abe-prompt")
                 read = gr.HTML("", **_bare("abe-reading"))
                 with gr.Row(elem_id="abe-ask"):
                     n = gr.Number(8, label="Pictures", precision=0, minimum=1, maximum=MOST, elem_id="abe-n")
@@ -117,23 +100,22 @@ def page(desk: Desk) -> gradio.Blocks:
                     backbone = gr.Textbox(label="Backbone", placeholder="built-in", info="a CLIP-like folder or hub id")
                     scorer = gr.Dropdown(scoring.names(), value=desk.models.scorer, label="Scorer")
                     with gr.Row():
-                        steps = gr.Number(None, label="Steps", precision=0, minimum=1, elem_id="abe-steps")
-                        guidance = gr.Number(None, label="Guidance", elem_id="abe-guidance")
+                        steps = gr.Textbox(label="Steps", elem_id="abe-steps", **own)
+                        guidance = gr.Textbox(label="Guidance", elem_id="abe-guidance", **own)
                     with gr.Row():
-                        width = gr.Number(None, label="Width", precision=0, minimum=8)
-                        height = gr.Number(None, label="Height", precision=0, minimum=8)
+                        width = gr.Textbox(label="Width", elem_id="abe-width", **own)
+                        height = gr.Textbox(label="Height", elem_id="abe-height", **own)
                     negative = gr.Textbox(label="Negative prompt", placeholder="nothing")
-                    gr.HTML('<p class="soft">What is left empty is the model’s own.</p>', **_bare("abe-empty"))
                 dropped = gr.File(
                     label="Drop pictures in to score them",
                     file_count="multiple",
                     file_types=["image"],
-                    height=110,
+                    show_label=False,
                     elem_id="abe-drop",
                 )
                 gr.HTML(RUNS, **_bare("abe-shelf"))
             with gr.Column(elem_id="abe-main", scale=1):
-                gr.HTML(STAGE, **_bare("abe-stage"))
+                gr.HTML(_file("stage.html"), **_bare("abe-stage"))
         silent: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
         prompt.input(lambda text: str(stage.reading(text)), prompt, read, trigger_mode="always_last", **silent)
         asked = [prompt, n, seed, model, backbone, scorer, steps, guidance, width, height, negative]
@@ -142,7 +124,8 @@ def page(desk: Desk) -> gradio.Blocks:
             event(_drawer(desk), asked, told, js=follow, **silent)
         models = [prompt, backbone, scorer, dropped]
         dropped.upload(_scorer(desk), models, [told, dropped], js=follow, **silent)
-    return blocks
+    made: gradio.Blocks = blocks
+    return made
 
 
 def _bare(name: str) -> dict[str, Any]:
@@ -159,11 +142,11 @@ def _drawer(desk: Desk) -> Callable[..., str]:
                 models=_models(desk, model, backbone, scorer),
                 n=_whole("how many pictures", n),
                 seed=_whole("the first seed", seed),
-                steps=None if steps is None else int(steps),
-                guidance=guidance,
+                steps=_number("steps", steps, int),
+                guidance=_number("the guidance", guidance, float),
                 negative_prompt=negative or None,
-                width=None if width is None else int(width),
-                height=None if height is None else int(height),
+                width=_number("the width", width, int),
+                height=_number("the height", height, int),
             )
             desk.draw(order)
         except AbeRerankError as error:
@@ -186,10 +169,21 @@ def _scorer(desk: Desk) -> Callable[..., tuple[str, None]]:
 
 
 def _models(desk: Desk, model: str | None, backbone: str | None, scorer: str) -> Models:
-    from dataclasses import replace
+    own = desk.models
+    return replace(own, scorer=scorer, model=model or own.model, backbone=backbone or own.backbone)
 
-    named = {"model": model or desk.models.model, "backbone": backbone or desk.models.backbone}
-    return replace(desk.models, scorer=scorer, **named)
+
+Kind = TypeVar("Kind", int, float)
+
+
+def _number(name: str, text: str | None, kind: type[Kind]) -> Kind | None:
+    """What is written in a field, None for nothing. Raises UsageError for what is no number."""
+    if not text or not text.strip():
+        return None
+    try:
+        return kind(text.strip())
+    except ValueError:
+        raise UsageError(f"{name}: {text.strip()} is no {'whole ' if kind is int else ''}number") from None
 
 
 def _whole(name: str, number: float | None) -> int:
@@ -199,9 +193,6 @@ def _whole(name: str, number: float | None) -> int:
     return int(number)
 
 
-@cache
 def quiet() -> None:
     """Switch off what Gradio and its friends would tell their makers; before Gradio is imported."""
-    import os
-
     os.environ.update(GRADIO_ANALYTICS_ENABLED="False", HF_HUB_DISABLE_TELEMETRY="1", DO_NOT_TRACK="1")

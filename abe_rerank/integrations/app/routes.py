@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -87,7 +87,14 @@ def seen(desk: Desk, run: str) -> dict[str, Any]:
     version, now = desk.version, desk.at_work
     key = run or desk.current or ""
     busy = None if now is None else {"run": now.key, "prompt": now.order.prompt, "status": stage.status(now)}
-    found = {"version": version, "run": key, "busy": busy, "error": None, "state": "nothing", "html": ""}
+    found: dict[str, Any] = {
+        "version": version,
+        "run": key,
+        "busy": busy,
+        "error": None,
+        "state": "nothing",
+        "html": "",
+    }
     try:
         work = desk.find(key)
         if work is not None:
@@ -97,7 +104,7 @@ def seen(desk: Desk, run: str) -> dict[str, Any]:
         return found | {"error": str(error)}
 
 
-def _of_work(work: Work, desk: Desk) -> Mapping[str, Any]:
+def _of_work(work: Work, desk: Desk) -> dict[str, Any]:
     report, folder = work.report, desk.root / work.key
     saved = not work.busy and report is not None
     return {
@@ -115,7 +122,7 @@ def _of_work(work: Work, desk: Desk) -> Mapping[str, Any]:
     }
 
 
-def _of_folder(desk: Desk, key: str) -> Mapping[str, Any]:
+def _of_folder(desk: Desk, key: str) -> dict[str, Any]:
     from abe_rerank.runs.generated import read_report
 
     folder = shelf.run_folder(desk.root, key)

@@ -6,11 +6,9 @@ import secrets
 import socket
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from abe_rerank.errors import AbeRerankError, UsageError
-from abe_rerank.integrations.app.orders import Models
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,20 +69,17 @@ def application(desk: Desk, password: str | None) -> Asgi:
     return Guard(mounted, USER, password)
 
 
-def serve(root: Path, models: Models, place: Place, say: Callable[[str], None]) -> None:
-    """Serve the page until the process is told to stop; what is being drawn then is written first.
+def serve(place: Place, desk: Desk, say: Callable[[str], None]) -> None:
+    """Serve the page of a desk until the process is told to stop; what is being drawn then is written first.
 
     ``say`` is told the addresses. Raises UsageError for a port that is taken or a host that is not this machine's.
     """
-    import uvicorn
-
-    from abe_rerank.integrations.app.desk import Desk
-
     secret = place.secret
     with closing(_bound(place)) as bound:
         port = bound.getsockname()[1]
-        desk = Desk(root, models)
         app = application(desk, secret)
+        import uvicorn
+
         desk.open()
         say(f"http://{f'[{place.host}]' if ':' in place.host else place.host}:{port}")
         if place.share:

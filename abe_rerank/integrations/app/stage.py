@@ -44,7 +44,7 @@ def notice(text: str) -> Markup:
 
 
 def run(report: Report, source: Source) -> Markup:
-    """A run as far as it is: the prompt, one picture large with what was found in it, all of them, what picking gained."""
+    """A run as far as it is: the prompt, one picture large, all pictures, what was found, what picking gained."""
     views = tuple(View(candidate, source(candidate), report.prompt) for candidate in report.candidates)
     page = Page(report, views, linked=True)
     words = {overlay.span: overlay.number for overlay in page.shown.overlays}
