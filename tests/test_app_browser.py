@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from base64 import b64decode
 from types import SimpleNamespace
 
@@ -24,6 +23,8 @@ pytest.importorskip("gradio", reason="gradio is not installed (extra: app)")
 PROMPT = "a red cube and a small blue sphere"
 CARDS = "return document.querySelectorAll('#abe-run .card[data-rank]').length"
 STATE = "return document.getElementById('abe-stage')?.dataset.state"
+GRADIOS_OWN = '"Method not implemented."'
+"""What Gradio's own script writes to the console whenever a file is uploaded."""
 COUNTS = """
 window.counts = [];
 new MutationObserver(() => {
@@ -81,7 +82,7 @@ def page(browser, served):
     yield browser
     strangers = [url for url in browser.requests if not url.startswith((served[1], "data:", "blob:"))]
     assert strangers == []
-    assert [line for line in browser.console if "400 (Bad Request)" not in line] == []
+    assert [line for line in browser.console if not line.endswith(GRADIOS_OWN)] == []
 
 
 def type_prompt(page, prompt=PROMPT):
@@ -122,9 +123,10 @@ def test_while_typing_the_page_says_what_is_read(page):
     page.until("return document.querySelector('#abe-reading .piece.attribute')?.textContent.startsWith('blue')")
 
 
+@pytest.mark.slow
 def test_candidates_come_one_by_one_and_the_best_stays_chosen(page, served):
     page.js(COUNTS)
-    press_draw(page, n=6, steps=40)
+    press_draw(page, n=6, steps=25)
     finish(page)
     counts = page.js("return window.counts").copy()
     assert counts[-1] == 6
@@ -174,8 +176,9 @@ def _levels(page, stage):
     return 255 - np.array(alpha).reshape(rows, columns)
 
 
+@pytest.mark.slow
 def test_a_run_is_stopped_and_gone_on_with(page, served):
-    press_draw(page, n=6, steps=60)
+    press_draw(page, n=6, steps=30)
     page.until(f"return (() => {{ {CARDS} }})() >= 1")
     page.find("#abe-stop")[0].click()
     finish(page)
@@ -190,6 +193,7 @@ def test_a_run_is_stopped_and_gone_on_with(page, served):
     assert sorted(c.seed for c in read_report(served[0].root / run).candidates) == [0, 1, 2, 3, 4, 5]
 
 
+@pytest.mark.slow
 def test_dropped_pictures_are_scored_and_past_runs_open_again(page, served, tmp_path):
     press_draw(page, n=2)
     finish(page)
@@ -231,9 +235,10 @@ def test_what_goes_wrong_is_a_line_on_the_page(page):
     assert page.text("#abe-error").startswith("no text-to-image model at /nowhere; ")
 
 
+@pytest.mark.slow
 def test_a_second_tab_sees_the_same_work(page, served):
     driver, first = page.driver, page.driver.current_window_handle
-    press_draw(page, n=4, steps=60)
+    press_draw(page, n=4, steps=30)
     driver.switch_to.new_window("tab")
     try:
         driver.get(served[1])
@@ -249,6 +254,7 @@ def test_a_second_tab_sees_the_same_work(page, served):
     assert page.js(CARDS) == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (1280, "dark")])
 def test_the_page_fits_and_can_be_used_by_anybody(browser, violations, served, width, scheme):  # noqa: F811
     open_at(browser, served[1], width, scheme)
@@ -260,7 +266,7 @@ def test_the_page_fits_and_can_be_used_by_anybody(browser, violations, served, w
     assert violations(browser) == []
     press_draw(browser, n=2)
     finish(browser)
-    time.sleep(0.5)  # what has just come is still fading in
+    browser.until("return document.getAnimations().every((animation) => animation.playState !== 'running')")
     assert violations(browser) == []
 
 

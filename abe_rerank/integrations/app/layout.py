@@ -83,6 +83,7 @@ def page(desk: Desk) -> gradio.Blocks:
 
     from abe_rerank import scoring
 
+    built_in: dict[str, Any] = {"placeholder": "built-in", "max_lines": 1}
     own: dict[str, Any] = {"placeholder": "the model's", "max_lines": 1, "min_width": 80}
     with gr.Blocks(title="abe-rerank", analytics_enabled=False, fill_width=True, delete_cache=(600, 3600)) as blocks:
         with gr.Row(elem_id="abe-page-row", equal_height=False):
