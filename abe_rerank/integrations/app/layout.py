@@ -97,10 +97,8 @@ def page(desk: Desk) -> gradio.Blocks:
                     draw = gr.Button("Draw", variant="primary", elem_id="abe-draw")
                 told = gr.HTML("", **_bare("abe-told"))
                 with gr.Accordion("Models and drawing", open=False, elem_id="abe-settings"):
-                    model = gr.Textbox(
-                        label="Model", elem_id="abe-model", placeholder="built-in", info="a diffusers folder or hub id"
-                    )
-                    backbone = gr.Textbox(label="Backbone", placeholder="built-in", info="a CLIP-like folder or hub id")
+                    model = gr.Textbox(label="Model: a diffusers folder or hub id", elem_id="abe-model", **built_in)
+                    backbone = gr.Textbox(label="Backbone: a CLIP-like folder or hub id", **built_in)
                     scorer = gr.Dropdown(scoring.names(), value=desk.models.scorer, label="Scorer")
                     with gr.Row():
                         steps = gr.Textbox(label="Steps", elem_id="abe-steps", **own)

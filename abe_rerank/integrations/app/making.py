@@ -49,7 +49,7 @@ def drawing(work: Work, loaded: Loaded, folder: Path) -> Callable[[Callable[[Arr
     created = datetime.fromisoformat(begun) if begun else datetime.now().astimezone()
 
     def draw(take: Callable[[Arrival], bool]) -> None:
-        said: list[str] = list(work.report.warnings) if work.report else []
+        said = [line for line in (work.report.warnings if work.report else ()) if not line.startswith("interrupted:")]
         found = {candidate.seed: candidate.score.value for candidate in work.found}
 
         def arrived(candidate: Candidate) -> bool:
