@@ -292,3 +292,32 @@ def test_without_gradio_the_command_says_what_to_install(monkeypatch, cli):
     assert json.dumps(err).count("\\n") == 1
     code, _, err = cli("app", "--port", "0")
     assert code == 2
+
+
+@pytest.mark.slow
+def test_the_command_serves_this_machine_alone_and_ends_when_told(tmp_path, models):
+    pytest.importorskip("gradio", reason="gradio is not installed (extra: app)")
+    import signal
+    import subprocess
+    import sys
+    from urllib.error import HTTPError
+    from urllib.request import Request, urlopen
+
+    import psutil
+
+    words = ["app", "--model", models.model, "--backbone", models.backbone, "--device", "cpu", "--runs", "runs"]
+    command = [sys.executable, "-m", "abe_rerank", *words]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        address = process.stdout.readline().strip()
+        port = int(address.rpartition(":")[2])
+        assert address == f"http://127.0.0.1:{port}"
+        with urlopen(address, timeout=120) as answer:
+            assert "gradio" in answer.read().decode()
+            assert "default-src 'self'" in answer.headers["content-security-policy"]
+        with pytest.raises(HTTPError, match="403"):
+            urlopen(Request(address, headers={"Host": "elsewhere.example"}), timeout=120)
+        listening = [c.laddr for c in psutil.Process(process.pid).net_connections() if c.status == "LISTEN"]
+        assert [tuple(address) for address in listening] == [("127.0.0.1", port)]
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=120)
+        assert (process.returncode, err) == (143, "")

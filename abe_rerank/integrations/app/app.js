@@ -2,6 +2,7 @@
 (() => {
   const id = (name) => document.getElementById(name);
   const state = { run: "", version: "", first: null, second: null, overlay: "marks", html: "", keys: [], asked: 0 };
+  const NOTHING = "Pictures appear here as they are drawn, the best-bound one first.";
   let seen = null;
 
   window.abeFollow = () => { choose(""); };
@@ -125,7 +126,7 @@
     const gallery = id("abe-run").querySelector(".gallery");
     if (!gallery) {
       if (left > 0 && seen?.state !== "waiting") id("abe-run").innerHTML = '<div class="ghost large" aria-hidden="true"></div>';
-      else if (!state.html) id("abe-run").innerHTML = '<div class="nothing" aria-hidden="true"></div>';
+      else if (!state.html) id("abe-run").innerHTML = `<p class="nothing">${NOTHING}</p>`;
       return;
     }
     gallery.hidden = gallery.children.length + left <= 1;

@@ -172,7 +172,10 @@ class Desk:
             return new
 
     def _work(self) -> None:
+        from abe_rerank.parsing import parse
+
         try:
+            parse("")  # so that the first prompt that is typed is read at once
             self._prepare()
             self._loaded = load(self.models, None, drawing=True)
         except AbeRerankError:

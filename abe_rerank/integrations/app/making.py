@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from abe_rerank.errors import UsageError
+from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.integrations.app.loaded import Loaded
 from abe_rerank.integrations.app.orders import rescoring
 from abe_rerank.integrations.app.works import Work
@@ -92,7 +92,7 @@ def read_pictures(files: Sequence[tuple[str, Path]]) -> Pictures:
     for name, path in files:
         try:
             found.append((name, read(str(path))))
-        except UsageError as error:
+        except AbeRerankError as error:
             raise UsageError(str(error).replace(str(path), name)) from None
     return found
 
