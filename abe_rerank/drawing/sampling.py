@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from abe_rerank.backbones.model_files import json_object
 from abe_rerank.drawing.components import encoding_once
+from abe_rerank.drawing.failures import broken_of, failure_of
 from abe_rerank.drawing.noise import renewed_noise
 from abe_rerank.drawing.pipelines import (
     Pipeline,
@@ -30,21 +31,26 @@ from abe_rerank.drawing.pipelines import (
 )
 from abe_rerank.errors import AbeRerankError, UsageError, first_line
 from abe_rerank.recipes import Drawing, Recipe
-from abe_rerank.types import PAINTED_OVER, Sample, Samples
+from abe_rerank.types import Sample, Samples
 
 if TYPE_CHECKING:
     import torch
-    from PIL.Image import Image
 
 LARGEST_SEED = 2**63 - 1
 AT_ONCE = 8
 """The largest batch that is chosen where none is named."""
-NOT_FINITE = "drawing broke down: its latents are NaN or infinite; try a smaller --guidance, or --dtype float32"
-ONE_COLOUR = "drawing broke down: the picture is {} all over"
 
 
 class DeviceError(AbeRerankError):
     """The device ran out of memory or failed: another prompt would fare no better."""
+
+
+class BatchSizeError(DeviceError):
+    """So many images at once are too much; ``fits`` at once are not."""
+
+    def __init__(self, size: int, fits: int) -> None:
+        super().__init__(f"out of memory while sampling {size} images at once; use --batch-size {fits}")
+        self.fits = fits
 
 
 @dataclass(frozen=True)
@@ -190,8 +196,8 @@ def _batches(
     with _progress_bars(pipeline, progress) as title, encoding_once(pipeline):
         for start in range(0, len(asked), drawing.batch_size):
             batch = asked[start : start + drawing.batch_size]
-            first, last = start + 1, start + len(batch)
-            title(f"sampling {'' if first == last else f'{first}-'}{last} of {len(asked)}")
+            first, last = batch[0].seed, batch[-1].seed
+            title(f"sampling seed {first}" if len(batch) == 1 else f"sampling seeds {first}-{last}")
             yield Samples(tuple(_draw(pipeline, prompt, batch, drawing)), drawing)
 
 
@@ -213,7 +219,7 @@ def _draw(pipeline: Pipeline, prompt: str, recipes: Sequence[Recipe], drawing: D
     if "callback_on_step_end" in inspect.signature(pipeline.__call__).parameters:
         arguments["callback_on_step_end"] = keep
     try:
-        with warnings.catch_warnings():  # NaN is said of each image, see _failure
+        with warnings.catch_warnings():  # NaN is said of each image, see failure_of
             warnings.filterwarnings("ignore", "invalid value encountered in cast", RuntimeWarning)
             with renewed_noise(pipeline, padded):
                 output = pipeline(prompt=[prompt] * batch_size, generator=generators, **arguments)
@@ -224,10 +230,10 @@ def _draw(pipeline: Pipeline, prompt: str, recipes: Sequence[Recipe], drawing: D
     except (ValueError, TypeError, RuntimeError, AttributeError) as error:
         raise AbeRerankError(f"{type(pipeline).__name__} failed to draw: {first_line(error)}") from error
     blanked = getattr(output, "nsfw_content_detected", None) or [False] * batch_size
-    broken = _broken(last.get("latents"), batch_size)
+    broken = broken_of(last.get("latents"), batch_size)
     images = [image.convert("RGB") for image in output.images]
     return [
-        Sample(recipe.seed, image, _failure(image, bool(blank), nan), recipe.renewed, recipe.steps)
+        Sample(recipe.seed, image, failure_of(image, bool(blank), nan), recipe.renewed, recipe.steps)
         for recipe, image, blank, nan in zip(recipes, images, blanked, broken, strict=False)
     ]
 
@@ -235,29 +241,6 @@ def _draw(pipeline: Pipeline, prompt: str, recipes: Sequence[Recipe], drawing: D
 def _for_each(name: str, value: object, batch_size: int) -> object:
     """A text that goes with the prompt, once for each image; other arguments as they are."""
     return [value] * batch_size if isinstance(value, str) and "prompt" in name else value
-
-
-def _broken(latents: torch.Tensor | None, batch_size: int) -> list[bool]:
-    """Which images of a batch have latents [batch, ...] that are not finite."""
-    if latents is None or latents.shape[:1] != (batch_size,):
-        return [False] * batch_size
-    finite: list[bool] = latents.isfinite().flatten(1).all(dim=1).tolist()
-    return [not one for one in finite]
-
-
-def _failure(image: Image, blanked: bool, broken: bool) -> str | None:
-    """Why an image is no picture: the safety checker painted it over, its latents are not finite, or every pixel of it
-    has exactly the same value, as those of NaN have.
-
-    Nothing else is a failure: a picture of a white wall passes if one pixel of it differs by one grey level.
-    """
-    if blanked:
-        return PAINTED_OVER
-    if broken:
-        return NOT_FINITE
-    if len(image.getcolors(1) or ()) == 1:
-        return ONE_COLOUR.format(f"#{bytes(image.tobytes()[:3]).hex()}")
-    return None
 
 
 @contextmanager

@@ -179,7 +179,7 @@ class AbeBestOfNPipeline(DiffusionPipeline):  # type: ignore[misc]
 
         ``scorer`` takes the place of the pipeline's own for this call; ``strategy`` is what
         :meth:`abe_rerank.Reranker.generate` takes ("drafts", "until-bound", ...); ``call`` goes to the core's
-        ``__call__`` (num_inference_steps, guidance_scale, height, ...). Raises as :meth:`abe_rerank.Reranker.generate` does.
+        ``__call__`` (num_inference_steps, guidance_scale, height, ...). Raises as that does.
         """
         # 1. Draw with the core pipeline, one generator per seed, score each image's attributes on their objects, rank
         shown = not getattr(self._core, "_progress_bar_config", {}).get("disable", False)
