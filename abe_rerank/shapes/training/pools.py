@@ -14,6 +14,8 @@ from transformers import PreTrainedTokenizerFast
 
 from abe_rerank.shapes.render import render
 from abe_rerank.shapes.training.captions import Style, Wording, caption
+from abe_rerank.shapes.training.melted import melt
+from abe_rerank.shapes.training.perspective import Table, draw
 from abe_rerank.shapes.world import Scene, Split, WorldSettings, sample_scene, split_rng
 
 WORDINGS_KEPT = 4
@@ -40,10 +42,11 @@ class PoolPlan:
     """What a pool holds. ``first`` is the index of its first scene in the split, so that pools do not share scenes.
 
     ``scale`` is the width of a picture in widths of a scene: what is called small or large is so in a scene. ``wide``
-    pictures are half as wide again as high, and squeezed to the square as image processors do it.
+    pictures are half as wide again as high, and squeezed to the square as image processors do it. A ``Table`` is drawn
+    in perspective. ``melted`` pictures look as generated ones do.
     """
 
-    settings: WorldSettings
+    settings: WorldSettings | Table
     count: int
     size: int
     style: Style | Wording
@@ -51,6 +54,7 @@ class PoolPlan:
     split: Split = "train"
     scale: float = 1.0
     wide: bool = False
+    melted: bool = False
 
 
 def open_pool(pools: Path, plan: PoolPlan, tokenizer: PreTrainedTokenizerFast) -> Pool:
@@ -71,13 +75,22 @@ def _render_pool(folder: Path, plan: PoolPlan, tokenizer: PreTrainedTokenizerFas
     texts: list[str] = []
     for k in range(plan.count):
         rng = split_rng(plan.split, plan.first + k)
-        scene = sample_scene(rng, plan.settings)
-        images[k] = _squeezed(scene, plan.size) if plan.wide else render(scene, plan.size)[0]
+        scene, images[k] = _drawn(rng, plan)
         told = replace(scene, objects=tuple(replace(o, diameter=o.diameter * plan.scale) for o in scene.objects))
         texts += [caption(told, rng, plan.style) for _ in range(WORDINGS_KEPT)]
+    if plan.melted:
+        melt(images, plan.first)
     images.flush()
     padded = tokenizer(texts, padding="max_length", truncation=True)["input_ids"]
     np.save(folder / "ids.npy", np.array(padded, np.int16).reshape(plan.count, WORDINGS_KEPT, -1))
+
+
+def _drawn(rng: np.random.Generator, plan: PoolPlan) -> tuple[Scene, NDArray[np.uint8]]:
+    """A scene by lot and its picture [size, size, 3]."""
+    if isinstance(plan.settings, Table):
+        return draw(rng, plan.settings, plan.size)
+    scene = sample_scene(rng, plan.settings)
+    return scene, _squeezed(scene, plan.size) if plan.wide else render(scene, plan.size)[0]
 
 
 def _squeezed(scene: Scene, size: int) -> NDArray[np.uint8]:
