@@ -48,7 +48,7 @@ from abe_rerank.shapes.training.tokenizer import save_tokenizer, word_tokenizer
 
 log = logging.getLogger(__name__)
 
-SAVE_EVERY = 20
+SAVE_EVERY = 100
 """Steps between checkpoints."""
 
 
@@ -280,15 +280,6 @@ class ClipTraining:
             wanted = pooled(self.average, seen)
         return 1 - F.cosine_similarity(student.float(), wanted.float()).mean()
 
-    def start_from(self, folder: Path) -> None:
-        """Begins the last stage with the weights of a model folder, in place of the stages before."""
-        known: Any = SiglipModel.from_pretrained(folder, dtype=torch.float32)
-        for model in (self.model, self.average, self.before):
-            see_at(model, known.vision_model.config.image_size)
-            model.load_state_dict(known.state_dict())
-        self.stage, self.step = len(self.stages) - 1, 0
-        self.optimizer = self._new_optimizer()
-
     def save(self) -> None:
         """Writes a checkpoint, and the running average as an ordinary model folder beside it."""
         state = {
@@ -342,14 +333,11 @@ def main(
     device: str = "cpu",
     distil: Annotated[bool, typer.Option(help="--no-distil trains the twin without self-distillation")] = True,
     half: Annotated[bool, typer.Option(help="every stage in bfloat16, for processors that are fast at it")] = False,
-    start: Annotated[Path | None, typer.Option(help="a model folder that the last stage alone goes on from")] = None,
 ) -> None:
     """Trains the CLIP-like model (about five hours on one CPU core); the same command goes on from its checkpoint."""
     work = out / "work"
     log_to(work)
     stages = tuple(replace(stage, half=half or stage.half) for stage in (STAGES if distil else TWIN_STAGES))
     training = ClipTraining(work, stages, torch.device(device), seed)
-    if start is not None:
-        training.start_from(start)
     training.resume()
     save_folder(training.run(), out)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from abe_rerank.shapes.training.captions import WORDINGS
-from abe_rerank.shapes.training.perspective import Table
 from abe_rerank.shapes.training.pools import PoolPlan
 from abe_rerank.shapes.world import CLOSE_UPS, SCENES, WorldSettings
 
@@ -115,26 +114,6 @@ LARGE_STRIPED = replace(STRIPED, style=FEW_WORDS, count=20_000, size=LARGER, fir
 GROUPED = replace(GROUPS, diameters=(0.06, 0.22), bodies=True)
 LARGE_GROUPS = replace(LARGE_TABLES, settings=GROUPED, count=10_000, first=42_000_000)
 LARGE_WIDE_GROUPS = replace(LARGE_WIDE_TABLES, settings=replace(GROUPED, margin=1 / 6), count=10_000, first=43_000_000)
-FACES = replace(
-    NEAR, settings=replace(CLOSE_UPS, counts=((0, 0.06), (1, 0.94))), style=NOUN, count=8_000, first=50_000_000
-)
-"""One thing of any shape under its noun alone, or nothing."""
-TABLE_TOPS = replace(LARGE_TABLES, settings=Table(), count=2_000, first=51_000_000)
-TABLE_BODIES = replace(BODIES, settings=Table(filled=(0.25, 0.85)), count=2_000, first=52_000_000)
-MELTED = replace(
-    LARGE_CROWDS, settings=replace(SCENES, diameters=(0.16, 0.5), style=0.3), count=1_500, first=53_000_000, melted=True
-)
-NEAR_MELTED = replace(
-    FACES, settings=replace(FACES.settings, style=0.3), style=NOUNS, count=2_000, first=54_000_000, melted=True
-)
-QUIET_CROWDS = replace(
-    LARGE_CROWDS, settings=replace(CROWDED, counts=((0, 0.08), *CROWDED.counts)), count=4_000, first=55_000_000
-)
-NEAR_AGAIN = replace(NEAR, count=4_000, first=56_000_000)
-NEAR_STRIPES_AGAIN = replace(NEAR_STRIPES, count=2_500, first=57_000_000)
-LARGE_GROUPS_AGAIN = replace(LARGE_WIDE_GROUPS, count=2_000, first=58_000_000)
-LARGE_STRIPED_AGAIN = replace(LARGE_STRIPED, count=2_000, first=59_000_000)
-TEXTURES_AGAIN = replace(TEXTURES, count=2_500, first=60_000_000)
 LARGER_WINDOWS = ((3, 0.03), (4, 0.07), (5, 0.1), (6, 0.2), (7, 0.2), (8, 0.4))
 STAGES = (
     Stage("close-ups", (Share(TERSE, 128),), (), steps=3300, rate=6e-4),
@@ -198,27 +177,10 @@ STAGES = (
         half=True,
         keeps=0.5,
     ),
-    Stage(
-        "melted",
-        close_ups=(Share(NEAR_AGAIN, 16), Share(NEAR_STRIPES_AGAIN, 6), Share(NEAR_MELTED, 14)),
-        scenes=(
-            *(Share(QUIET_CROWDS, 14), Share(LARGE_GROUPS_AGAIN, 6), Share(LARGE_STRIPED_AGAIN, 6)),
-            *(Share(TABLE_TOPS, 10), Share(MELTED, 10)),
-        ),
-        alone=(Share(TEXTURES_AGAIN, 8), Share(FACES, 32), Share(TABLE_BODIES, 16)),
-        steps=260,
-        rate=3e-4,
-        windows=((2, 0.03), *LARGER_WINDOWS[:-1], (8, 0.37)),
-        distil=4.0,
-        boxes=2,
-        image=LARGER,
-        half=True,
-        keeps=0.5,
-    ),
 )
 TWIN_STAGES = (
     STAGES[0],
     replace(STAGES[1], distil=0.0),
-    replace(STAGES[5], distil=0.0, steps=1000, keeps=0.0),
+    replace(STAGES[-1], distil=0.0, steps=1000, keeps=0.0),
 )
 """The twin without self-distillation: the first two stages, and the mix of the last for longer."""

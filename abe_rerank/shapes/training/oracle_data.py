@@ -96,14 +96,14 @@ def disturbed(images: Tensor, labels: Tensor, generator: torch.Generator) -> tup
     there = (labels[..., 0] >= 0) & flip[:, None]
     labels[..., 0] = torch.where(there, 1 - labels[..., 0], labels[..., 0])
     hurt = torch.rand(count, generator=generator) < 0.67
-    for change, share in ((warped, 0.5), (_softened, 0.5), (_tinted, 0.7)):
+    for change, share in ((_warped, 0.5), (_softened, 0.5), (_tinted, 0.7)):
         chosen = torch.nonzero(hurt & (torch.rand(count, generator=generator) < share)).flatten()
         if len(chosen):
             images[chosen] = change(images[chosen], generator)
     return images.clamp_(0, 1), labels
 
 
-def warped(images: Tensor, generator: torch.Generator) -> Tensor:
+def _warped(images: Tensor, generator: torch.Generator) -> Tensor:
     """Bends by a smooth random flow of up to about two pixels, as generated shapes are a little out of true."""
     count, _, height, width = images.shape
     cells = 6

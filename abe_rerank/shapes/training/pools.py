@@ -14,8 +14,6 @@ from transformers import PreTrainedTokenizerFast
 
 from abe_rerank.shapes.render import render
 from abe_rerank.shapes.training.captions import Style, Wording, caption
-from abe_rerank.shapes.training.melted import melt
-from abe_rerank.shapes.training.perspective import Table, draw
 from abe_rerank.shapes.world import Scene, Split, WorldSettings, sample_scene, split_rng
 
 WORDINGS_KEPT = 4
@@ -42,11 +40,10 @@ class PoolPlan:
     """What a pool holds. ``first`` is the index of its first scene in the split, so that pools do not share scenes.
 
     ``scale`` is the width of a picture in widths of a scene: what is called small or large is so in a scene. ``wide``
-    pictures are half as wide again as high, and squeezed to the square as image processors do it. A ``Table`` is drawn
-    in perspective. ``melted`` pictures look as generated ones do.
+    pictures are half as wide again as high, and squeezed to the square as image processors do it.
     """
 
-    settings: WorldSettings | Table
+    settings: WorldSettings
     count: int
     size: int
     style: Style | Wording
@@ -54,7 +51,6 @@ class PoolPlan:
     split: Split = "train"
     scale: float = 1.0
     wide: bool = False
-    melted: bool = False
 
 
 def open_pool(pools: Path, plan: PoolPlan, tokenizer: PreTrainedTokenizerFast) -> Pool:
@@ -75,22 +71,13 @@ def _render_pool(folder: Path, plan: PoolPlan, tokenizer: PreTrainedTokenizerFas
     texts: list[str] = []
     for k in range(plan.count):
         rng = split_rng(plan.split, plan.first + k)
-        scene, images[k] = _drawn(rng, plan)
+        scene = sample_scene(rng, plan.settings)
+        images[k] = _squeezed(scene, plan.size) if plan.wide else render(scene, plan.size)[0]
         told = replace(scene, objects=tuple(replace(o, diameter=o.diameter * plan.scale) for o in scene.objects))
         texts += [caption(told, rng, plan.style) for _ in range(WORDINGS_KEPT)]
-    if plan.melted:
-        melt(images, plan.first)
     images.flush()
     padded = tokenizer(texts, padding="max_length", truncation=True)["input_ids"]
     np.save(folder / "ids.npy", np.array(padded, np.int16).reshape(plan.count, WORDINGS_KEPT, -1))
-
-
-def _drawn(rng: np.random.Generator, plan: PoolPlan) -> tuple[Scene, NDArray[np.uint8]]:
-    """A scene by lot and its picture [size, size, 3]."""
-    if isinstance(plan.settings, Table):
-        return draw(rng, plan.settings, plan.size)
-    scene = sample_scene(rng, plan.settings)
-    return scene, _squeezed(scene, plan.size) if plan.wide else render(scene, plan.size)[0]
 
 
 def _squeezed(scene: Scene, size: int) -> NDArray[np.uint8]:
