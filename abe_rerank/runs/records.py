@@ -10,7 +10,7 @@ from __future__ import annotations
 from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
 from dataclasses import asdict
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -179,7 +179,7 @@ class PairRecord(Record):
 
     @field_validator("verdict", mode="before")
     @classmethod
-    def _as_it_is_called_now(cls, verdict: object) -> object:
+    def _as_it_is_called_now(cls, verdict: Any) -> Any:
         return "unsure" if verdict == "weak" else verdict
 
     @classmethod
