@@ -119,6 +119,19 @@ def test_a_stopped_run_goes_on_to_what_it_would_have_been(desk, models):
     assert [p.name for p in desk.root.iterdir() if p.name.startswith(".")] == []
 
 
+def test_a_strategy_draws_as_it_does_without_the_page(desk, models, reranker, pipeline):
+    for name in ("drafts", "search"):
+        work = finished(desk, desk.draw(Order(PROMPT, models, n=3, steps=4, strategy=name)))
+        assert (work.state, work.error) == ("done", None)
+        ranking = reranker.generate(pipeline, PROMPT, 3, batch_size=1, strategy=name, num_inference_steps=4)
+        report, images = read_generated(desk.root / work.key)
+        assert [image.tobytes() for image in images] == [c.image.tobytes() for c in ranking.candidates]
+        assert report.settings["strategy"]["name"] == name
+        assert f"--strategy {name} " in report.commands.run
+        with pytest.raises(UsageError, match=f"followed the strategy {name}"):
+            desk.go_on(work.key, 2)
+
+
 def test_a_past_run_goes_on_from_its_folder(tmp_path, desk, models):
     first = finished(desk, desk.draw(Order(PROMPT, models, n=2, seed=3, steps=1, guidance=2.0)))
     before = scores_of(desk.root / first.key)

@@ -73,7 +73,7 @@
     id("abe-stop").disabled = data.state === "stopping";
     const left = (data.wanted ?? 0) - there;
     id("abe-go-on").hidden = making || !data.drawn || left <= 0;
-    id("abe-more").hidden = making || !data.drawn || left > 0 || !there;
+    id("abe-more").hidden = making || !data.more || left > 0 || !there;
     link(id("abe-page"), data.page);
     id("abe-commands").hidden = !data.command;
     write("abe-command", data.command);

@@ -117,6 +117,10 @@ class Desk:
             raise UsageError("these pictures were not drawn here, so no more of them can be; type a prompt and draw")
         if work.busy:
             return
+        if work.order.strategy is not None:
+            if work.state != "stopped" or self._works.get(key) is None:
+                raise UsageError(f"this run followed the strategy {work.order.strategy}; draw its prompt anew for more")
+            work = replace(work, report=None, images={})
         wanted = work.order.n if len(work.found) < work.order.n else len(work.found) + more
         order = replace(work.order, n=wanted)
         order.sampling(wanted, order.seed)
@@ -208,8 +212,10 @@ class Desk:
             save(self.root, work)
         except AbeRerankError as failure:
             error = error or str(failure)
-        state: State = "failed" if error else "done" if len(work.found) >= work.wanted else "stopped"
-        self._change(key, lambda w: replace(w, state=state, error=error))
+        cut = work.state == "stopping" and (len(work.found) < work.wanted or work.order.strategy is not None)
+        state: State = "failed" if error else "stopped" if cut else "done"
+        wanted = len(work.found) if state == "done" else work.wanted
+        self._change(key, lambda w: replace(w, state=state, error=error, wanted=wanted))
 
     def _load(self, key: str, *, drawing: bool) -> Loaded:
         work = self._change(key, lambda w: replace(w, state="loading"))
@@ -219,12 +225,14 @@ class Desk:
     def _draw(self, key: str) -> None:
         loaded = self._load(key, drawing=True)
         work = self._change(key, lambda w: replace(w, state="drawing"))
-        arrived = making.drawing(work, loaded, self.root / key)
+        draw = making.drawing(work, loaded, self.root / key)
 
         def take(new: making.Arrival) -> bool:
             return self._change(key, lambda w: w.with_candidates(*new)).state != "stopping"
 
-        arrived(take)
+        kept = draw(take)
+        if kept is not None:
+            self._change(key, lambda w: replace(w, report=None, images={}).with_candidates(*kept))
 
     def _score(self, key: str, pictures: making.Pictures) -> None:
         loaded = self._load(key, drawing=False)

@@ -82,6 +82,7 @@ def page(desk: Desk) -> gradio.Blocks:
     import gradio as gr
 
     from abe_rerank import scoring
+    from abe_rerank.drawing import strategies
 
     built_in: dict[str, Any] = {"placeholder": "built-in", "max_lines": 1}
     own: dict[str, Any] = {"placeholder": "the model's", "max_lines": 1, "min_width": 80}
@@ -100,6 +101,7 @@ def page(desk: Desk) -> gradio.Blocks:
                     model = gr.Textbox(label="Model: a diffusers folder or hub id", elem_id="abe-model", **built_in)
                     backbone = gr.Textbox(label="Backbone: a CLIP-like folder or hub id", **built_in)
                     scorer = gr.Dropdown(scoring.names(), value=desk.models.scorer, label="Scorer")
+                    strategy = gr.Dropdown(strategies.names(), label="Strategy", elem_id="abe-strategy")
                     with gr.Row():
                         steps = gr.Textbox(label="Steps", elem_id="abe-steps", **own)
                         guidance = gr.Textbox(label="Guidance", elem_id="abe-guidance", **own)
@@ -119,7 +121,7 @@ def page(desk: Desk) -> gradio.Blocks:
                 gr.HTML(_file("stage.html"), **_bare("abe-stage"))
         silent: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
         prompt.input(lambda text: str(stage.reading(text)), prompt, read, trigger_mode="always_last", **silent)
-        asked = [prompt, n, seed, model, backbone, scorer, steps, guidance, width, height, negative]
+        asked = [prompt, n, seed, model, backbone, scorer, steps, guidance, width, height, negative, strategy]
         follow = "(...given) => { window.abeFollow(); return given; }"
         for event in (draw.click, prompt.submit):
             event(_drawer(desk), asked, told, js=follow, **silent)
@@ -135,8 +137,10 @@ def _bare(name: str) -> dict[str, Any]:
 
 
 def _drawer(desk: Desk) -> Callable[..., str]:
+    from abe_rerank.drawing import strategies
+
     def draw(*given: Any) -> str:
-        prompt, n, seed, model, backbone, scorer, steps, guidance, width, height, negative = given
+        prompt, n, seed, model, backbone, scorer, steps, guidance, width, height, negative, strategy = given
         try:
             order = Order(
                 prompt=prompt or "",
@@ -148,6 +152,7 @@ def _drawer(desk: Desk) -> Callable[..., str]:
                 negative_prompt=negative or None,
                 width=_number("the width", width, int),
                 height=_number("the height", height, int),
+                strategy=None if strategy == strategies.names()[0] else strategy,
             )
             desk.draw(order)
         except AbeRerankError as error:

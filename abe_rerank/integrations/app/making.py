@@ -22,15 +22,16 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 Arrival = tuple[Report, dict[str, "Image"]]
-"""A report of one new candidate, and its image by the SHA-256 of its pixels."""
+"""A report of new candidates, and their images by the SHA-256 of their pixels."""
 
 Pictures = Sequence[tuple[str, "Image"]]
 
 
-def drawing(work: Work, loaded: Loaded, folder: Path) -> Callable[[Callable[[Arrival], bool]], None]:
+def drawing(work: Work, loaded: Loaded, folder: Path) -> Callable[[Callable[[Arrival], bool]], Arrival | None]:
     """What draws the candidates of a run that are not there yet: a function that is called with what takes each.
 
-    It stops after the candidate for which that gives False. Raises UsageError where the run was begun with other models
+    It stops after the candidate for which that gives False. Where a strategy draws, it gives all that may be picked, in
+    the place of what came: drafts are no pictures. Raises UsageError where the run was begun with other models
     than are there now, or for arguments that the model does not take, AbeRerankError as drawing does.
     """
     from abe_rerank.drawing.sampling import call_arguments, settle
@@ -48,38 +49,46 @@ def drawing(work: Work, loaded: Loaded, folder: Path) -> Callable[[Callable[[Arr
     begun = work.report.created if work.report else None
     created = datetime.fromisoformat(begun) if begun else datetime.now().astimezone()
 
-    def draw(take: Callable[[Arrival], bool]) -> None:
+    def draw(take: Callable[[Arrival], bool]) -> Arrival | None:
         said = [line for line in (work.report.warnings if work.report else ()) if not line.startswith("interrupted:")]
         found = {candidate.seed: candidate.score.value for candidate in work.found}
 
-        def arrived(candidate: Candidate) -> bool:
-            found[candidate.seed] = candidate.score.value
+        def facts() -> RunFacts:
             scored = {seed: value for seed, value in found.items() if seed is not None and value is not None}
             best = max(scored, key=lambda seed: (scored[seed], -seed), default=None)
-            assert settings.drawing is not None
-            drawn = replace(settings, drawing=replace(settings.drawing, n=len(found)))
-            facts = RunFacts(
+            return RunFacts(
                 text_to_image=model,
                 backbone=loaded.backbone,
-                commands=order.commands(len(found), best, folder),
+                commands=order.commands(order.n if order.strategy else len(found), best, folder),
                 created=created,
                 choices=_choices(order.models),
                 warnings=tuple(dict.fromkeys([*said, *(str(one.message) for one in caught)])),
             )
-            return take(_arrival(Ranking(spec.prompt, spec, (candidate,), drawn), facts))
+
+        def arrived(candidate: Candidate) -> bool:
+            found[candidate.seed] = candidate.score.value
+            assert settings.drawing is not None
+            drawn = replace(settings, drawing=replace(settings.drawing, n=len(found)))
+            return take(_arrival(Ranking(spec.prompt, spec, (candidate,), drawn), facts()))
 
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("ignore")
             warnings.simplefilter("always", UserWarning)
-            loaded.reranker.generate(
+            ranking = loaded.reranker.generate(
                 pipeline,
                 spec,
                 sampling.n,
                 sampling.seed,
                 batch_size=order.batch_size,
+                strategy=order.strategy,
                 on_candidate=arrived,
                 **call,
             )
+        if order.strategy is None:
+            return None
+        found.clear()
+        found.update({candidate.seed: candidate.score.value for candidate in ranking.candidates})
+        return _arrival(ranking, facts())
 
     return draw
 
@@ -124,8 +133,8 @@ def scoring(work: Work, pictures: Pictures, loaded: Loaded, folder: Path) -> Ite
 
 def _arrival(ranking: Ranking, facts: RunFacts) -> Arrival:
     report = build_report(ranking, facts)
-    images = {report.candidates[0].pixels_sha256: ranking.candidates[0].image}
-    return report, images
+    pairs = zip(report.candidates, ranking.candidates, strict=True)
+    return report, {record.pixels_sha256: candidate.image for record, candidate in pairs}
 
 
 def _choices(models: object) -> dict[str, object]:

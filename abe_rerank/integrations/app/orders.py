@@ -59,7 +59,8 @@ class Models:
 class Order:
     """A prompt that is to be drawn ``n`` times, from the seed ``seed`` on; None is the model's own.
 
-    ``call`` holds further arguments of the model's pipeline.
+    ``call`` holds further arguments of the model's pipeline; ``strategy`` is a name of
+    :func:`abe_rerank.drawing.strategies.names`, None for best of ``n``.
     """
 
     prompt: str
@@ -73,6 +74,7 @@ class Order:
     width: int | None = None
     height: int | None = None
     call: Mapping[str, Any] = field(default_factory=dict)
+    strategy: str | None = None
 
     def sampling(self, n: int, seed: int) -> Sampling:
         """How ``n`` images are drawn from ``seed`` on. Raises UsageError for what cannot be drawn."""
@@ -81,18 +83,19 @@ class Order:
         size = (self.negative_prompt, self.width, self.height)
         return Sampling(n, seed, self.batch_size, self.steps, self.guidance, *size, self.call)
 
-    def command(self, n: int, seed: int) -> str:
-        """The command that draws and scores ``n`` images from ``seed`` on."""
+    def command(self, n: int, seed: int, strategy: str | None = None) -> str:
+        """The command that draws and scores ``n`` images from ``seed`` on, or as many as a strategy does."""
         named: dict[str, object] = {"--n": n, "--seed": seed, "--batch-size": self.batch_size}
         for name in ("steps", "guidance", "negative_prompt", "width", "height"):
             named[f"--{name.replace('_', '-')}"] = getattr(self, name)
+        named["--strategy"] = strategy
         given = [word for name, value in self.call.items() for word in ("--set", f"{name}={value}")]
         return _command("generate", [*_words(named), *given, *self.models.options], self.prompt)
 
     def commands(self, count: int, best: int | None, folder: Path) -> Commands:
         """Those of a run of ``count`` images whose best one has the seed ``best``, None if none was picked."""
         return Commands(
-            run=self.command(count, self.seed),
+            run=self.command(count, self.seed, self.strategy),
             redraw=None if best is None else self.command(1, best),
             rescore=rescoring(self.prompt, self.models, folder),
         )
@@ -113,7 +116,19 @@ _ARGUMENTS = {
 }
 """What the command line calls the arguments of pipelines that it has options for."""
 
-_OWN = ("n", "seed", "batch_size", "scheduler", "device", "dtype", "variant", "revision", "lora", "allow_pickle")
+_OWN = (
+    "n",
+    "seed",
+    "batch_size",
+    "scheduler",
+    "device",
+    "dtype",
+    "variant",
+    "revision",
+    "lora",
+    "allow_pickle",
+    "strategy",
+)
 
 
 def order_of(report: Report) -> Order:
@@ -133,7 +148,9 @@ def order_of(report: Report) -> Order:
     seeds = [candidate.seed for candidate in report.candidates if candidate.seed is not None]
     numbers = {name: settings[name] for name in ("n", "batch_size") if isinstance(settings.get(name), int)}
     order = Order(report.prompt, models, seed=min(seeds, default=0), call=call)
-    return replace(order, **numbers, **plain)  # type: ignore[arg-type]
+    strategy = settings.get("strategy")
+    name = str(strategy.get("name")) if isinstance(strategy, dict) else None
+    return replace(order, strategy=name, **numbers, **plain)  # type: ignore[arg-type]
 
 
 def scorer_in(stamp: str) -> str:

@@ -114,7 +114,8 @@ def _of_work(work: Work, desk: Desk) -> dict[str, Any]:
         "error": work.error,
         "wanted": work.wanted,
         "drawn": work.drawn,
-        "keys": [_key(c.seed, c.pixels_sha256) for c in work.found],
+        "more": work.drawn and work.order.strategy is None,
+        "keys": [_key(c.seed, c.pixels_sha256, work.order.strategy is not None) for c in work.found],
         "html": "" if report is None else str(stage.run(report, stage.source_of_work(work))),
         "command": None if report is None else report.commands.run,
         "show": f"abe-rerank show {folder}" if saved else None,
@@ -135,7 +136,8 @@ def _of_folder(desk: Desk, key: str) -> dict[str, Any]:
         "status": f"{count} {'drawn and scored' if drawn else 'scored'}, {report.created[:16].replace('T', ' ')}",
         "wanted": count,
         "drawn": drawn,
-        "keys": [_key(c.seed, c.pixels_sha256) for c in report.candidates],
+        "more": drawn and "strategy" not in report.settings,
+        "keys": [_key(c.seed, c.pixels_sha256, "strategy" in report.settings) for c in report.candidates],
         "html": str(stage.run(report, stage.source_of_run(folder))),
         "command": report.commands.run,
         "show": f"abe-rerank show {folder}",
@@ -143,9 +145,9 @@ def _of_folder(desk: Desk, key: str) -> dict[str, Any]:
     }
 
 
-def _key(seed: int | None, sha: str) -> str:
-    """What tells a candidate of a run from the others, whatever its rank."""
-    return sha if seed is None else f"seed {seed}"
+def _key(seed: int | None, sha: str, strategy: bool) -> str:
+    """What tells a candidate of a run from the others, whatever its rank; a strategy may draw several from a seed."""
+    return sha if seed is None or strategy else f"seed {seed}"
 
 
 async def _asked(request: Request) -> dict[str, Any]:

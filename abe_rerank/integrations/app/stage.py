@@ -68,6 +68,8 @@ def status(work: Work) -> str:
         return "loading the models"
     if work.state == "stopping":
         return f"stopping after the picture at hand; {there} of {wanted} {what}"
+    if work.state == "drawing" and work.order.strategy is not None:
+        return f"{there} drawn and scored, by the strategy {work.order.strategy}"
     if work.state in ("drawing", "scoring"):
         return f"{there} of {wanted} {what}"
     return f"stopped: {there} of {wanted} {what}" if there < wanted else f"{there} {what}"

@@ -52,20 +52,23 @@ class Work:
         return max((c.seed for c in self.found if c.seed is not None), default=self.order.seed - 1) + 1
 
     def with_candidates(self, report: Report, images: Mapping[str, Image]) -> Work:
-        """With the candidates of ``report`` among its own, all ranked anew; the rest of the new report counts."""
-        merged = ranked([*self.found, *report.candidates])
+        """With the candidates of ``report`` among its own, all ranked anew; the rest of the new report counts.
+
+        Of two with one seed the last one counts, but where a strategy draws several pictures from a seed.
+        """
+        merged = ranked([*self.found, *report.candidates], by_seed=self.order.strategy is None)
         kept = {**self.images, **images}
         return replace(self, report=_report_of(report, merged), images=kept)
 
 
-def ranked(candidates: Sequence[CandidateRecord]) -> tuple[CandidateRecord, ...]:
+def ranked(candidates: Sequence[CandidateRecord], *, by_seed: bool = True) -> tuple[CandidateRecord, ...]:
     """Candidates best first, unscored ones last; ties keep the order of the seeds, else that in which they came.
 
-    Of two with one seed the last one counts.
+    ``by_seed``: of two with one seed the last one counts.
     """
     seen: dict[object, CandidateRecord] = {}
     for k, candidate in enumerate(candidates):
-        seen[k if candidate.seed is None else f"seed {candidate.seed}"] = candidate
+        seen[k if candidate.seed is None or not by_seed else f"seed {candidate.seed}"] = candidate
     ordered = sorted(seen.values(), key=lambda c: c.seed or 0)
     ordered.sort(key=lambda c: (c.score.value is None, -(c.score.value or 0.0)))
     return tuple(
