@@ -235,7 +235,7 @@ def test_the_reading_says_what_is_bound_and_what_is_not():
     html = str(stage.reading("a photo of a red cube, no dog"))
     assert '<span class="piece attribute"' in html
     assert "not wanted" in html
-    assert "&lt;b&gt;" in stage.reading("a red <b>cube</b>")
+    assert "<b" not in stage.reading("a red <b>cube</b>")
     assert stage.reading("  ") == ""
     assert "Nothing to bind" in stage.reading("a cube")
 
