@@ -86,7 +86,7 @@ def run(request: GenerateRequest) -> None:
         _warn(warnings)
         with timed(seconds, "sampling and scoring"):
             samples = draw(pipeline, spec.prompt, drawing, progress=True)
-            ranking = rank(scorer, spec, samples, progress=True)
+            ranking = rank(scorer, spec, samples)
         close = rounding_warning([c.score.value for c in ranking.candidates], scorer.backbone)
         _warn([close] if close else [])
         facts = RunFacts(
