@@ -284,12 +284,12 @@ def test_evaluate_draws_again_what_was_replaced(tmp_path):
         return state
 
     evaluate()
-    before = content(folder)
+    before = (content(folder / "images"), (folder / "results.jsonl").read_bytes())
     assert evaluate().complete
     first, second = folder / "images" / "0-0.bmp", folder / "images" / "0-1.bmp"
     first.rename(folder / "other")
     second.rename(first)
     (folder / "other").rename(second)  # swapped, with the times that they had
     assert sorted(evaluate().gone) == ["images/0-0.bmp", "images/0-1.bmp"]
-    assert content(folder) == before
+    assert (content(folder / "images"), (folder / "results.jsonl").read_bytes()) == before
     assert evaluate().complete
