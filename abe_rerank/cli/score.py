@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from abe_rerank.cli import score_table
 from abe_rerank.cli.options import OUTPUT, AllowPickle, AsJson, Backbone, Device, Dtype, ImageSize, Scorer
 from abe_rerank.cli.terminal import cosine, load_reranker, say, say_json, warn
 from abe_rerank.errors import AbeRerankError, UsageError
@@ -28,7 +29,9 @@ SUBJECT = "What to score"
 
 
 def score(
-    images: Annotated[list[Path] | None, typer.Argument(help="Image files, or folders of them.")] = None,
+    images: Annotated[
+        list[str] | None, typer.Argument(help="Image files, or folders of them; or a table, with --out.")
+    ] = None,
     prompt: Annotated[str | None, typer.Option(help="What the images should show.", rich_help_panel=SUBJECT)] = None,
     manifest: Annotated[
         Path | None,
@@ -44,9 +47,36 @@ def score(
         int | None, typer.Option(help="Show only the best K of each prompt.", min=1, rich_help_panel=OUTPUT)
     ] = None,
     as_json: AsJson = False,
+    out: score_table.Out = None,
+    image_column: score_table.ImageColumn = "image",
+    prompt_column: score_table.PromptColumn = "prompt",
+    by: score_table.By = None,
+    keep_images: score_table.KeepImages = False,
+    prefix: score_table.Prefix = "",
+    engine: score_table.EngineName = "native",
+    address: score_table.Address = None,
+    workers: score_table.Workers = None,
+    gpus: score_table.Gpus = None,
+    shard_rows: score_table.ShardRows = 1024,
+    batch_size: score_table.RowsAtOnce = 64,
 ) -> None:
     """Score images that exist already, best first."""
-    rows = rows_of(images or [], prompt, manifest)
+    if out is not None:
+        if prompt is not None or manifest is not None or as_json or images is None or len(images) != 1:
+            raise UsageError("--out takes one table and its columns: score TABLE --out DIR")
+        chosen = {
+            "backbone": backbone,
+            "scorer": scorer,
+            "device": device,
+            "dtype": dtype,
+            "image_size": image_size,
+            "allow_pickle": allow_pickle,
+        }
+        where = (engine, address, workers, gpus, shard_rows, batch_size)
+        what = (images[0], out, image_column, prompt_column, top_k, by, keep_images, prefix)
+        score_table.run(score_table.TableRequest(*what, *where, chosen))
+        return
+    rows = rows_of([Path(name) for name in images or []], prompt, manifest)
     reranker = load_reranker(backbone, scorer, device, dtype, image_size, allow_pickle=allow_pickle)
     run(reranker, rows, top_k, as_json)
 
@@ -63,6 +93,9 @@ def rows_of(images: Sequence[Path], prompt: str | None, manifest: Path | None) -
     """The rows that the command line asks for. Raises UsageError if there are none, or too much is given."""
     from abe_rerank.reranker import check_prompt
 
+    tables = [path for path in images if path.suffix.lower() in score_table.ENDINGS]
+    if tables and len(tables) == len(images):
+        raise UsageError(f"{tables[0]} is a table: say where its scores go with --out, or give it as --manifest")
     if (manifest is None) == (not images):
         raise UsageError("give images with --prompt, or a --manifest, and not both")
     if manifest is not None:
