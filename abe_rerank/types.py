@@ -34,7 +34,12 @@ PAINTED_OVER = "painted over by the model's safety checker"
 
 @dataclass(frozen=True)
 class Attribute:
-    """One attribute of one object, as it stands in the prompt: ``prompt[span[0]:span[1]] == text``."""
+    """One attribute of one object: its words as read, and where they stand in the prompt.
+
+    ``prompt[span[0]:span[1]] == text``, but for what is typed and not read: control and format characters, weights and
+    brackets of prompt syntax ("fire (hydrant:1.2)"), and runs of white space, which are one blank in ``text``. So it
+    is with every text and span of a :class:`Spec`.
+    """
 
     text: str
     span: Span

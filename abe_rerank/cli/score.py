@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from abe_rerank.cli import score_table
-from abe_rerank.cli.options import OUTPUT, AllowPickle, AsJson, Backbone, Device, Dtype, ImageSize, Scorer
-from abe_rerank.cli.terminal import cosine, load_reranker, say, say_json, warn
+from abe_rerank.cli.asked import BackboneOptions, spread
+from abe_rerank.cli.loading import load_reranker
+from abe_rerank.cli.options import OUTPUT, AsJson, Scorer
+from abe_rerank.cli.score_table import ENDINGS, TableOptions, score_table
+from abe_rerank.cli.terminal import cosine, say, say_json, warn
 from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.files import table
 from abe_rerank.suites.rows import Row, read_manifest
@@ -28,7 +30,9 @@ if TYPE_CHECKING:
 SUBJECT = "What to score"
 
 
+@spread
 def score(
+    *,
     images: Annotated[
         list[str] | None, typer.Argument(help="Image files, or folders of them; or a table, with --out.")
     ] = None,
@@ -37,48 +41,22 @@ def score(
         Path | None,
         typer.Option(help="A CSV or JSONL file of image and prompt, instead of both.", rich_help_panel=SUBJECT),
     ] = None,
-    backbone: Backbone = None,
-    device: Device = None,
-    dtype: Dtype = None,
-    allow_pickle: AllowPickle = False,
+    backbone: BackboneOptions,
     scorer: Scorer = "abe",
-    image_size: ImageSize = None,
     top_k: Annotated[
         int | None, typer.Option(help="Show only the best K of each prompt.", min=1, rich_help_panel=OUTPUT)
     ] = None,
     as_json: AsJson = False,
-    out: score_table.Out = None,
-    image_column: score_table.ImageColumn = "image",
-    prompt_column: score_table.PromptColumn = "prompt",
-    by: score_table.By = None,
-    keep_images: score_table.KeepImages = False,
-    prefix: score_table.Prefix = "",
-    engine: score_table.EngineName = "native",
-    address: score_table.Address = None,
-    workers: score_table.Workers = None,
-    gpus: score_table.Gpus = None,
-    shard_rows: score_table.ShardRows = 1024,
-    batch_size: score_table.RowsAtOnce = 64,
+    table: TableOptions,
 ) -> None:
     """Score images that exist already, best first."""
-    if out is not None:
+    if table.out is not None:
         if prompt is not None or manifest is not None or as_json or images is None or len(images) != 1:
-            raise UsageError("--out takes one table and its columns: score TABLE --out DIR")
-        chosen = {
-            "backbone": backbone,
-            "scorer": scorer,
-            "device": device,
-            "dtype": dtype,
-            "image_size": image_size,
-            "allow_pickle": allow_pickle,
-        }
-        where = (engine, address, workers, gpus, shard_rows, batch_size)
-        what = (images[0], out, image_column, prompt_column, top_k, by, keep_images, prefix)
-        score_table.run(score_table.TableRequest(*what, *where, chosen))
+            raise UsageError("--out takes one table, with its columns: score TABLE --out DIR")
+        score_table(images[0], table.out, table, backbone, scorer, top_k)
         return
     rows = rows_of([Path(name) for name in images or []], prompt, manifest)
-    reranker = load_reranker(backbone, scorer, device, dtype, image_size, allow_pickle=allow_pickle)
-    run(reranker, rows, top_k, as_json)
+    run(load_reranker(backbone, scorer), rows, top_k, as_json)
 
 
 @dataclass(frozen=True)
@@ -93,7 +71,7 @@ def rows_of(images: Sequence[Path], prompt: str | None, manifest: Path | None) -
     """The rows that the command line asks for. Raises UsageError if there are none, or too much is given."""
     from abe_rerank.reranker import check_prompt
 
-    tables = [path for path in images if path.suffix.lower() in score_table.ENDINGS]
+    tables = [path for path in images if path.suffix.lower() in ENDINGS]
     if tables and len(tables) == len(images):
         raise UsageError(f"{tables[0]} is a table: say where its scores go with --out, or give it as --manifest")
     if (manifest is None) == (not images):

@@ -29,6 +29,11 @@ class Engine:
     address: str | None = None
 
 
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def work_off(lanes: Sequence[Lane], job: Job, engine: Engine) -> None:
     """Score the lanes. Raises UsageError if the engine is not there, AbeRerankError if a lane could not be done."""
     _start(engine)
@@ -66,8 +71,7 @@ def wait_for_workers(out: Path) -> None:
 def _worker(job: Job, engine: Engine) -> Any:
     """Daft's worker: a process that loads the reranker once, and does lanes as it is given them."""
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    threads = max(1, cores // engine.workers) if engine.name == "native" else None
+    threads = max(1, cores() // engine.workers) if engine.name == "native" else None
 
     @daft.cls(max_concurrency=engine.workers, gpus=engine.gpus, use_process=True)
     class Worker:
