@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from abe_rerank.errors import UsageError
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
 
-    from abe_rerank.integrations.daft.sources import Blocks, Cells
+    from abe_rerank.integrations.daft.table_kinds import Blocks, Found
 
 ROWS = 64
 """How many rows are read at once."""
@@ -60,10 +60,10 @@ class Lance:
         return lance.dataset(path)
 
 
-def _blocks(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[int, Callable[[], list[tuple[Cells, str | None]]]]]:
+def _blocks(batches: Iterator[pa.RecordBatch]) -> Blocks:
     for batch in batches:
         yield batch.num_rows, partial(_cells, batch)
 
 
-def _cells(batch: pa.RecordBatch) -> list[tuple[Cells, str | None]]:
+def _cells(batch: pa.RecordBatch) -> list[Found]:
     return [(cells, None) for cells in batch.to_pylist()]

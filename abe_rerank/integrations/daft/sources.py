@@ -7,19 +7,17 @@ row of a text file that cannot be read stays a row, with the reason; a file that
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from tarfile import TarError
-from typing import Any, Protocol
 
 import pyarrow as pa
 from pyarrow.fs import FileSelector, FileSystem, FileType
 
 from abe_rerank.errors import AbeRerankError, UsageError, first_line
 from abe_rerank.integrations.daft import arrow_files, tar_files, text_files
-
-Cells = Mapping[str, Any]
+from abe_rerank.integrations.daft.table_kinds import Cells, Kind
 
 
 @dataclass(frozen=True)
@@ -29,23 +27,6 @@ class Row:
     number: int
     cells: Cells
     fault: str | None = None
-
-
-Blocks = Iterator[tuple[int, Callable[[], list[tuple[Cells, str | None]]]]]
-"""How many rows follow, and what reads their cells and faults: called only where they are wanted."""
-
-
-class Kind(Protocol):
-    """How files of one kind are read; ``system`` and ``path`` are PyArrow's."""
-
-    def schema(self, system: FileSystem, path: str) -> pa.Schema:
-        """The columns of a file."""
-
-    def count(self, system: FileSystem, path: str) -> int:
-        """How many rows a file has."""
-
-    def blocks(self, system: FileSystem, path: str) -> Blocks:
-        """The rows of a file, a block at a time."""
 
 
 @dataclass(frozen=True)

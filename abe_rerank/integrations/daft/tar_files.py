@@ -15,7 +15,7 @@ from abe_rerank.images import IMAGE_SUFFIXES
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
 
-    from abe_rerank.integrations.daft.sources import Blocks, Cells
+    from abe_rerank.integrations.daft.table_kinds import Blocks, Found
 
 KEY = "__key__"
 IMAGE = "image"
@@ -77,7 +77,7 @@ def _column(name: str) -> str:
     return IMAGE if f".{ending}" in IMAGE_SUFFIXES else ending
 
 
-def _cells(tar: tarfile.TarFile, key: str, members: list[tarfile.TarInfo]) -> list[tuple[Cells, str | None]]:
+def _cells(tar: tarfile.TarFile, key: str, members: list[tarfile.TarInfo]) -> list[Found]:
     cells: dict[str, object] = {KEY: key}
     fault = None
     for member in members:

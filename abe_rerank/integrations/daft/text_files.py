@@ -17,10 +17,7 @@ from abe_rerank.suites.rows import json_value
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
 
-    from abe_rerank.integrations.daft.sources import Blocks, Cells
-
-Found = tuple["Cells", str | None]
-"""The cells of a row, and why it could not be read."""
+    from abe_rerank.integrations.daft.table_kinds import Blocks, Cells, Found
 
 LOOKED_AT = 1000
 """How many lines of JSON are looked at for the names of their columns."""
