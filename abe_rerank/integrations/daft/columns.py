@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import daft
 
 from abe_rerank.errors import UsageError
-from abe_rerank.integrations.daft.pictures import pictures_of
+from abe_rerank.integrations.daft.cells import pictures_of
 from abe_rerank.integrations.daft.results import RESULT, result_of, unscored
 from abe_rerank.parsing import parse
 from abe_rerank.scoring.stream import CHUNK, score_stream
