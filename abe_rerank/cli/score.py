@@ -49,7 +49,7 @@ def score(
     as_json: AsJson = False,
     table: TableOptions,
 ) -> None:
-    """Score images that exist already, best first."""
+    """Score images that exist already, best first; equal pictures in the order in which they are given."""
     if table.out is not None:
         if prompt is not None or manifest is not None or as_json or images is None or len(images) != 1:
             raise UsageError("--out takes one table, with its columns: score TABLE --out DIR")
