@@ -11,6 +11,7 @@ MODULES = {
     "clip": "clip",
     "vae": "vae",
     "text-to-image": "text_to_image",
+    "second-course": "second_course",
     "oracle": "oracle_training",
     "proving": "proving",
 }
