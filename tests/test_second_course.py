@@ -2,16 +2,18 @@
 
 import itertools
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers import AutoencoderKL, StableDiffusionPipeline
 from PIL import Image
 from torch.nn import functional as F
 
+from abe_rerank import builtin
 from abe_rerank.parsing import parse
-from abe_rerank.shapes.oracle import Detection, is_right
+from abe_rerank.shapes.oracle import Detection, Oracle, is_right
 from abe_rerank.shapes.render import render
 from abe_rerank.shapes.training import drawn_right, second_course
 from abe_rerank.shapes.training.asked_pool import WORDINGS_KEPT, asked_pool
@@ -26,6 +28,7 @@ from abe_rerank.shapes.training.vae import SIDE, new_vae, to_tensor
 from abe_rerank.shapes.wishes import SHAPE_SYNONYMS
 from abe_rerank.suites.generators.shapes_prompts import suite
 
+ROOT = Path(builtin.__file__).parent
 SCENES = [asked_scene(k) for k in range(120)]
 BESIDE = {"left": (0, -1), "right": (0, 1), "above": (1, -1), "over": (1, -1)}
 BESIDE |= {"below": (1, 1), "under": (1, 1), "beneath": (1, 1)}
@@ -92,6 +95,22 @@ def test_the_pool_holds_the_mean_colours_and_the_captions(tmp_path):
     assert (again.ids == pool.ids).all()
 
 
+@pytest.mark.skipif(not (ROOT / "oracle").is_dir(), reason="the built-in models are not trained in this checkout")
+def test_stripes_and_dots_survive_the_autoencoder_to_the_eye_of_the_oracle():
+    scenes = [asked.scene for asked in SCENES if all(o.pattern != "plain" for o in asked.scene.objects)][:16]
+    pictures = np.stack([render(scene, SIDE)[0] for scene in scenes])
+    vae = AutoencoderKL.from_pretrained(ROOT / "text-to-image" / "vae").float().eval()
+    with torch.inference_mode():
+        decoded = vae.decode(vae.encode(to_tensor(pictures)).latent_dist.mean).sample.clamp(-1, 1)
+    drawn = ((decoded + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()
+    found = Oracle.load().detect([Image.fromarray(picture) for picture in drawn])
+    kinds = [sorted((o.colour, o.shape, o.pattern) for o in scene.objects) for scene in scenes]
+    right = [
+        sorted((d.colour, d.shape, d.pattern) for d in seen) == kind for seen, kind in zip(found, kinds, strict=True)
+    ]
+    assert sum(right) >= 14, right
+
+
 def test_a_share_of_the_captions_is_empty(tmp_path):
     tokenizer = word_tokenizer(TOKENS, framed=True)
     pool = asked_pool(tmp_path, 2, tokenizer)
@@ -125,6 +144,8 @@ def test_more_steps_go_on_from_before_the_rate_fell(tmp_path):
     twice, once = train("twice", 6), train("once", 6)
     assert twice["step"] == once["step"] == 6
     assert all(torch.equal(twice["average"][name], value) for name, value in once["average"].items())
+    cut_short = train("twice", 5)
+    assert cut_short["step"] == 6
     drawn = StableDiffusionPipeline.from_pretrained(tmp_path / "twice", safety_checker=None)
     kept = drawn.unet.conv_in.weight.float()
     torch.testing.assert_close(kept, once["average"]["unet.conv_in.weight"], atol=1e-3, rtol=1e-2)

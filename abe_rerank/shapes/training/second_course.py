@@ -1,7 +1,7 @@
 """The second course of the built-in text-to-image model: from the weights there are, on what the suites ask for.
 
 Same latents, same autoencoder, same loss as :mod:`abe_rerank.shapes.training.text_to_image`. The rate is constant and
-falls to nothing over the last ``cool`` steps. To go on later, give more ``--steps``: what was learnt before the rate
+falls to nothing over the last ``cool`` steps. To go on later, give more ``--steps``: the state from before the rate
 fell is kept beside the last checkpoint and taken up again.
 """
 
@@ -36,9 +36,7 @@ def falling_rate(step: int, steps: int, peak: float, cool: int) -> float:
 def main(
     out: Annotated[Path, typer.Option(help="where the pipeline folder goes, again every --snapshot steps")],
     work: Annotated[Path, typer.Option(help="checkpoints, latents and the log")],
-    start: Annotated[
-        Path | None, typer.Option(help="pipeline folder to start from (default: the built-in one)")
-    ] = None,
+    start: Annotated[Path | None, typer.Option(help="pipeline folder to start from, else the built-in one")] = None,
     steps: Annotated[int, typer.Option(min=1)] = 4000,
     cool: Annotated[int, typer.Option(min=1, help="the last steps, over which the rate falls")] = 400,
     batch: Annotated[int, typer.Option(min=1)] = 48,
@@ -58,17 +56,19 @@ def main(
     pool = asked_pool(work, scenes, networks.tokenizer)
     training, pace = Training(networks, pool.batch, steps, peak, seed=2), Pace(every=120)
     state = load_checkpoint(work / "last.pt")
-    if state and state["step"] > state["steps"] - cool and steps > state["steps"]:
+    if state and state["step"] > state["falls_from"] and steps - cool > state["falls_from"]:
         state = load_checkpoint(work / "warm.pt")
     if state:
         training.restore(state)
         pace.spent = state["seconds"]
     if half:
         networks.unet.set_attn_processor(AttnProcessor())  # in bfloat16 faster than the fused one on CPU
+    has_fallen = state is not None and state["step"] > state["falls_from"]
+    falls_from = state["falls_from"] if state and has_fallen else max(steps - cool, training.step)
     running = 0.0
     while training.step < steps:
-        if training.step == steps - cool:
-            save_checkpoint(work / "warm.pt", {**training.state(), "steps": steps, "seconds": pace.spent})
+        if training.step == falls_from:
+            save_checkpoint(work / "warm.pt", {**training.state(), "falls_from": falls_from, "seconds": pace.spent})
         rate = falling_rate(training.step, steps, peak, cool)
         loss = float(training.advance(batch, predict, half=half, rate=rate))
         running = 0.98 * running + 0.02 * loss if running else loss
@@ -76,7 +76,7 @@ def main(
             log.info("step %d of %d, loss %.4f", training.step, steps, running)
         due = pace.due()
         if due or training.step == steps:
-            save_checkpoint(work / "last.pt", {**training.state(), "steps": steps, "seconds": pace.spent})
+            save_checkpoint(work / "last.pt", {**training.state(), "falls_from": falls_from, "seconds": pace.spent})
         if training.step % snapshot == 0 or training.step == steps:
             kept = training.average
             save_pipeline(out.with_suffix(".new"), pipeline.vae, kept.unet, kept.text, networks.tokenizer)
