@@ -2,77 +2,37 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from abe_rerank.cli.options import (
-    OUTPUT,
-    AllowPickle,
-    Assets,
-    Backbone,
-    BatchSize,
-    Config,
-    Count,
-    Device,
-    Dtype,
-    Guidance,
-    Height,
-    ImageSize,
-    Lora,
-    Model,
-    NegativePrompt,
-    Part,
-    Prompt,
-    Revision,
-    Scheduler,
-    Scorer,
-    Seed,
-    Set,
-    Steps,
-    Variant,
-    Width,
-    command_line,
-    read_batch_size,
-    read_settings,
-)
-from abe_rerank.cli.terminal import cosine, load_models, say, timed, warn
+from abe_rerank.cli.asked import BackboneOptions, DrawOptions, spread
+from abe_rerank.cli.generate_request import GenerateRequest
+from abe_rerank.cli.generate_run import DrawnRun, draw_run
+from abe_rerank.cli.options import OUTPUT, Assets, Config, Count, Prompt, Scorer
+from abe_rerank.cli.stopping import finishing_first
+from abe_rerank.cli.terminal import cosine, say, warn
 from abe_rerank.errors import AbeRerankError
 from abe_rerank.files import table
 
 if TYPE_CHECKING:
-    from abe_rerank.drawing.pipelines import ModelChoices
     from abe_rerank.drawing.sampling import Sampling
-    from abe_rerank.runs.generated import Commands, Report
-    from abe_rerank.types import Ranking
+    from abe_rerank.runs.generated import Report
+    from abe_rerank.types import Spec
 
 
+@spread
 def generate(
     prompt: Prompt,
+    *,
     n: Count = 8,
-    seed: Seed = 0,
-    steps: Steps = None,
-    guidance: Guidance = None,
-    negative_prompt: NegativePrompt = None,
-    width: Width = None,
-    height: Height = None,
-    batch_size: BatchSize = "auto",
-    arguments: Set = None,
-    model: Model = None,
-    scheduler: Scheduler = None,
-    lora: Lora = None,
-    variant: Variant = None,
-    revision: Revision = None,
-    backbone: Backbone = None,
-    device: Device = None,
-    dtype: Dtype = None,
-    allow_pickle: AllowPickle = False,
+    draw: DrawOptions,
+    backbone: BackboneOptions,
     scorer: Scorer = "abe",
-    image_size: ImageSize = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -82,94 +42,89 @@ def generate(
     assets: Assets = False,
     config: Config = None,
 ) -> None:
-    """Draw N images of PROMPT, score each attribute on its object, pick the best-bound image and say why."""
-    from abe_rerank.drawing.pipelines import ModelChoices
-    from abe_rerank.drawing.sampling import Sampling
+    """Draw N images of PROMPT, score each attribute on its object, pick the best-bound image and say why.
 
-    numbers = (n, seed, read_batch_size(batch_size), steps, guidance)
-    sampling = Sampling(*numbers, negative_prompt, width, height, read_settings(arguments))
-    names = (model, backbone, scorer, out, device, dtype, image_size)
-    choices = ModelChoices(variant, revision, scheduler, tuple(lora or ()))
-    run(GenerateRequest(prompt, sampling, choices, *names, assets, allow_pickle))
-
-
-@dataclass(frozen=True)
-class GenerateRequest:
-    """What the command line asks for; None is the built-in model, or the default."""
-
-    prompt: str
-    sampling: Sampling
-    choices: ModelChoices
-    model: str | None = None
-    backbone: str | None = None
-    scorer: str = "abe"
-    out: Path | None = None
-    device: str | None = None
-    dtype: str | None = None
-    image_size: str | None = None
-    assets: bool = False
-    allow_pickle: bool = False
+    Each image is on the disk as soon as it is drawn: after a kill, the same command goes on where it was. Ctrl-C (or
+    SIGTERM) finishes what is at hand and reports what is there; once more stops at once.
+    """
+    run(GenerateRequest(prompt, draw, backbone, n, scorer, out, assets))
 
 
 def run(request: GenerateRequest) -> None:
-    """Draw, score and rank, and print the table; the run folder is written whole or not at all.
+    """Draw, score and rank, and print the table; each image is on the disk as it is drawn, and a run that was killed or
+    stopped goes on.
 
-    Raises UsageError for input that cannot be used, AbeRerankError if loading, drawing or scoring everything fails.
+    Raises UsageError for input that cannot be used, AbeRerankError if loading, drawing or scoring everything fails,
+    InterruptedRunError if it was stopped.
     """
-    from abe_rerank.drawing.prompt_fit import prompt_warnings
-    from abe_rerank.drawing.sampling import draw, settle
-    from abe_rerank.report.views import write_views
+    from abe_rerank.evaluation.processes import World
     from abe_rerank.reranker import as_spec
-    from abe_rerank.runs.folders import default_folder, new_run_folder
-    from abe_rerank.runs.generated import RunFacts, build_report, write_generated
-    from abe_rerank.runs.provenance import backbone_record, pipeline_record
-    from abe_rerank.scoring.stream import rank, rounding_warning
+    from abe_rerank.runs.workplace import check_out
 
-    started = datetime.now().astimezone()
-    seconds: dict[str, float] = {}
-    _warn_of_waste(request.sampling)
-    spec = as_spec(request.prompt)
-    out = request.out or default_folder(request.prompt, started)
-    with new_run_folder(out) as folder:
-        with timed(seconds, "loading"):
-            pipeline, reranker = load_models(
-                request.model,
-                request.backbone,
-                request.scorer,
-                request.device,
-                request.dtype,
-                request.image_size,
-                choices=request.choices,
-                allow_pickle=request.allow_pickle,
-            )
-        scorer = reranker.scorer
-        drawing = settle(pipeline, request.sampling)
-        warnings = prompt_warnings([spec.prompt], scorer.backbone, pipeline, drawing)
-        _warn(warnings)
-        with timed(seconds, "sampling and scoring"):
-            samples = draw(pipeline, spec.prompt, drawing, progress=True)
-            ranking = rank(scorer, spec, samples, progress=True)
-        close = rounding_warning([c.score.value for c in ranking.candidates], scorer.backbone)
-        _warn([close] if close else [])
-        facts = RunFacts(
-            commands=_commands(request, ranking, out),
-            backbone=backbone_record(scorer.backbone, request.backbone or "built-in"),
-            text_to_image=pipeline_record(pipeline, request.model or "built-in"),
-            created=started,
-            choices=request.choices.settings,
-            allow_pickle=request.allow_pickle,
-            seconds=seconds,
-            warnings=(*warnings, *([close] if close else [])),
-        )
-        report = build_report(ranking, facts)
-        images = [candidate.image for candidate in ranking.candidates]
-        write_generated(folder, report, images)
-        write_views(folder, report, images, linked=request.assets)
-    lines = [report_table(report), *_picked(report, out)]
-    say("\n".join(lines))
+    sampling, spec = request.draw.sampling(request.n), as_spec(request.prompt)
+    _warn_of_waste(sampling)
+    if request.out is not None:
+        check_out(request.out)
+    world = World.join(request.backbone.device)
+    with finishing_first(world.is_first) as stop:
+        drawn = draw_run(request, spec, sampling, world, stop)
+    world.leave()
+    if not world.is_first:
+        return
+    if not drawn.results:
+        raise stop.error("nothing was drawn yet")
+    report, out = _write(request, spec, drawn)
+    say("\n".join([report_table(report), *_picked(report, out)]))
+    if report.interrupted:
+        raise stop.error(f"{len(report.candidates)} of {request.n} images are in {out}; the same command goes on")
     if report.picked is None:
         reason = report.candidates[0].score.reason
         raise AbeRerankError(f"no image could be scored ({reason}); the images are in {out}")
+
+
+def _write(request: GenerateRequest, spec: Spec, drawn: DrawnRun) -> tuple[Report, Path]:
+    """Write the run folder, whole or not at all; what was drawn is removed when all of it is in there."""
+    from abe_rerank.report.views import write_views
+    from abe_rerank.runs.folders import new_run_folder
+    from abe_rerank.runs.generated import RunFacts, report_of, write_generated
+    from abe_rerank.runs.provenance import peak_mb
+    from abe_rerank.runs.workplace import Pictures, folder_for, ranked
+    from abe_rerank.scoring.stream import rounding_warning
+    from abe_rerank.types import Settings
+
+    interrupted = len(drawn.results) < request.n
+    begun = datetime.fromisoformat(drawn.record.created)
+    candidates, files = ranked(drawn.results, drawn.folder)
+    images = Pictures(files)
+    close = rounding_warning([candidate.score.value for candidate in candidates], drawn.backbone)
+    _warn([close] if close else [])
+    model = drawn.record.text_to_image
+    assert model is not None  # as images were drawn
+    missing = f"interrupted: {len(candidates)} of {request.n} images were drawn; the same command goes on"
+    out = folder_for(request.out, spec.prompt, begun)
+    facts = RunFacts(
+        commands=request.commands(candidates[0], drawn.drawing.batch_size, out),
+        backbone=drawn.record.backbone,
+        text_to_image=model,
+        created=begun,
+        choices=request.draw.choices.settings,
+        allow_pickle=request.backbone.allow_pickle,
+        seconds=drawn.seconds,
+        peak_mb=peak_mb(drawn.backbone.device),
+        interrupted=interrupted,
+        warnings=(*drawn.warnings, *([close] if close else []), *([missing] if interrupted else [])),
+    )
+    report = report_of(spec, Settings(drawn.record.scorer, drawn.drawing), candidates, facts)
+    with new_run_folder(out) as folder:
+        write_generated(folder, report, images)
+        write_views(folder, report, images, linked=request.assets or len(images) > EMBEDDED)
+    if not interrupted:
+        shutil.rmtree(drawn.folder, ignore_errors=True)
+    return report, out
+
+
+EMBEDDED = 64
+"""The most images that a page holds itself; of more it names the files."""
 
 
 def _warn(warnings: Iterable[str]) -> None:
@@ -207,45 +162,3 @@ def _picked(report: Report, out: Path) -> list[str]:
         return []
     best = report.candidates[report.picked - 1]
     return [f"picked seed {best.seed}: {status_line(best.score)}", str(out / "best.png"), str(out / "report.html")]
-
-
-def _commands(request: GenerateRequest, ranking: Ranking, out: Path) -> Commands:
-    """The command that was run, the one that draws the winner again (at the same batch size, to the bit), and one that
-    scores the images again."""
-    from abe_rerank.runs.generated import Commands
-
-    best = ranking.candidates[0]
-    redraw = None
-    if best.score.value is not None and best.seed is not None:
-        size = None if ranking.settings.drawing is None else ranking.settings.drawing.batch_size
-        redraw = _draw_command(request, n=1, seed=best.seed, batch_size=size)
-    asked = request.sampling
-    again = _draw_command(request, asked.n, asked.seed, None if asked.batch_size == "auto" else asked.batch_size)
-    return Commands(run=again, redraw=redraw, rescore=_score_command(request, out))
-
-
-def _score_command(request: GenerateRequest, out: Path) -> str:
-    parts = [str(out / "candidates"), ("--prompt", request.prompt), *_models(request)]
-    return command_line("score", parts)
-
-
-def _draw_command(request: GenerateRequest, n: int, seed: int, batch_size: int | None) -> str:
-    drawing: list[Part] = [("--n", n), ("--seed", seed), ("--batch-size", batch_size)]
-    names = ("steps", "guidance", "negative_prompt", "width", "height")
-    drawing += [(f"--{name.replace('_', '-')}", getattr(request.sampling, name)) for name in names]
-    drawing += [("--set", f"{name}={value}") for name, value in request.sampling.call.items()]
-    drawing.append(("--model", request.model))
-    drawing += [(f"--{name}", getattr(request.choices, name)) for name in ("variant", "revision", "scheduler")]
-    drawing += [("--lora", lora) for lora in request.choices.lora]
-    return command_line("generate", [*drawing, *_models(request), request.prompt], joined=False)
-
-
-def _models(request: GenerateRequest) -> list[Part]:
-    return [
-        ("--backbone", request.backbone),
-        ("--scorer", None if request.scorer == "abe" else request.scorer),
-        ("--device", request.device),
-        ("--dtype", request.dtype),
-        ("--image-size", request.image_size),
-        ("--allow-pickle", request.allow_pickle or None),
-    ]

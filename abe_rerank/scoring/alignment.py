@@ -17,18 +17,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-_FLOOR = -1e4
-"""Stands for minus infinity: far below any cosine over a temperature, and a padded row stays finite."""
+_FLOOR = -1e9
+"""Stands for minus infinity: far below any cosine times a scale, and a padded row stays finite."""
 
 
-def query_maps(patches: Tensor, queries: Tensor, query_mask: Tensor, temperature: float) -> Tensor:
-    """How much each patch looks like each object: [n, p, t, k] in units of the temperature.
+def query_maps(patches: Tensor, queries: Tensor, query_mask: Tensor, scale: float) -> Tensor:
+    """How much each patch looks like each object: [n, p, t, k], cosines times ``scale``.
 
     ``patches`` [n, p, d], ``queries`` [t, k, q, d], ``query_mask`` [t, k, q]. The queries of one object are joined by
-    the mean over q of exp(cosine / temperature), so that "a red cube" and "a blue cube" together look for a cube of
+    the mean over q of exp(scale · cosine), so that "a red cube" and "a blue cube" together look for a cube of
     either colour. Objects without a query (padding) are 0 everywhere.
     """
-    cosines = torch.einsum("npd,tkqd->nptkq", patches, queries) / temperature
+    cosines = torch.einsum("npd,tkqd->nptkq", patches, queries) * scale
     joined = cosines.masked_fill(~query_mask, _FLOOR).logsumexp(dim=-1)
     count = query_mask.sum(dim=-1)
     return torch.where(count > 0, joined - count.clamp(min=1).log(), torch.zeros_like(joined))
@@ -98,6 +98,19 @@ def read_regions(patches: Tensor, regions: Tensor) -> Tensor:
     return torch.einsum("npd,nptk->ntkd", patches, regions)
 
 
+def somewhere(patches: Tensor, patch_mask: Tensor, phrases: Tensor, scale: float) -> Tensor:
+    """Evidence that each object's phrase is true of some place, nobody knows which: [n, t, k], a cosine.
+
+    log of the mean over p of exp(scale · cosine), over scale; ``patches`` [n, p, d], ``phrases`` [t, k, d]. Ours: with
+    a model's logit scale exp(scale · cosine) is the odds that it was trained to give, and an object of unknown place
+    is a mixture of the places.
+    """
+    logits = torch.einsum("npd,tkd->nptk", patches, phrases) * scale
+    joined = logits.masked_fill(~patch_mask[:, :, None, None], _FLOOR).logsumexp(dim=1)
+    found: Tensor = (joined - patch_mask.sum(dim=1).log()[:, None, None]) / scale
+    return found
+
+
 def own_and_lead(region_vectors: Tensor, nouns: Tensor, rivals: Tensor) -> tuple[Tensor, Tensor]:
     """(evidence of each object's noun in its own region, its lead over the other objects' nouns there), [n, t, k] each.
 
@@ -130,6 +143,12 @@ def pair_margins(evidence: Tensor, candidate_mask: Tensor) -> tuple[Tensor, Tens
     others = evidence.masked_fill(~candidate_mask, _FLOOR)[..., 1:]
     strongest, index = others.max(dim=-1)
     return evidence[..., 0] - strongest, index + 1
+
+
+def masked_sum(values: Tensor, mask: Tensor) -> Tensor:
+    """Sum over the last axis of the entries where ``mask`` is True; NaN where there are none."""
+    total = torch.where(mask, values, torch.zeros_like(values)).sum(dim=-1)
+    return torch.where(mask.any(dim=-1), total, torch.nan)
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
