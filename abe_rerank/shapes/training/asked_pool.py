@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -56,7 +55,8 @@ def asked_pool(folder: Path, scenes: int, tokenizer: PreTrainedTokenizerFast) ->
         file = folder / f"asked_{first}_{count}.npz"
         if not file.exists():
             written = file.with_suffix(".new.npz")
-            np.savez(written, **_part(first, count, tokenizer))
+            latents, ids = _part(first, count, tokenizer)
+            np.savez(written, latents=latents, ids=ids)
             written.replace(file)
             log.info("rendered %d of %d scenes", first + count, scenes)
         with np.load(file) as kept:
@@ -65,7 +65,7 @@ def asked_pool(folder: Path, scenes: int, tokenizer: PreTrainedTokenizerFast) ->
     return LatentPool(latents, ids, _ids(tokenizer, [""])[0])
 
 
-def _part(first: int, count: int, tokenizer: PreTrainedTokenizerFast) -> dict[str, NDArray[Any]]:
+def _part(first: int, count: int, tokenizer: PreTrainedTokenizerFast) -> tuple[NDArray[np.float16], NDArray[np.int16]]:
     mean, std = (torch.tensor(values)[:, None, None] for values in (MEAN, STD))
     latents, texts = [], []
     for index in range(first, first + count):
@@ -73,7 +73,7 @@ def _part(first: int, count: int, tokenizer: PreTrainedTokenizerFast) -> dict[st
         small = F.avg_pool2d(to_tensor(render(asked.scene, SIDE)[0][None]), FACTOR)
         latents.append(((small - mean) / std).numpy().astype(np.float16))
         texts += [asked_caption(asked, rng) for _ in range(WORDINGS_KEPT)]
-    return {"latents": np.concatenate(latents), "ids": _ids(tokenizer, texts).reshape(count, WORDINGS_KEPT, -1)}
+    return np.concatenate(latents), _ids(tokenizer, texts).reshape(count, WORDINGS_KEPT, -1)
 
 
 def _ids(tokenizer: PreTrainedTokenizerFast, texts: list[str]) -> NDArray[np.int16]:
