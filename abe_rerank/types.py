@@ -1,8 +1,7 @@
 """The value objects that travel from prompt to report.
 
-Everything here is frozen and free of torch: a ``Spec`` is what a prompt asks for, a ``Score``
-is what a scorer found in one image, a ``Ranking`` is what was picked. *Nothing to bind* and
-*unscored* are states of their own, never a 0.
+Everything here is frozen and free of torch: a ``Spec`` is what a prompt asks for, a ``Score`` what was found in one
+image, a ``Ranking`` what was picked. *Nothing to bind* and *unscored* are states of their own, never a 0.
 """
 
 from __future__ import annotations
@@ -27,7 +26,8 @@ Box = tuple[float, float, float, float]
 Kind = Literal["colour", "shape", "size", "material", "texture", "other"]
 """The kind of an attribute; the competitors of an attribute are values of its own kind. Patterns are textures."""
 
-Verdict = Literal["bound", "swapped", "weak", "not found"]
+Verdict = Literal["bound", "swapped", "wrong", "not found", "unsure"]
+
 Status = Literal["scored", "nothing to bind", "unscored"]
 
 
@@ -142,12 +142,13 @@ class Region:
 class PairScore:
     """How well one attribute sits on its object.
 
-    ``evidence`` and ``margin`` are cosines (differences of cosines); ``competitor`` is the attribute with the
-    highest evidence among the competitors, "" the bare noun where the attribute has none. ``probability`` is None when
-    the scorer is not calibrated for its backbone, and so is ``competitor_probability``, what the same calibration says
-    of the competitor in the asked attribute's place. ``contrast`` is a float array [rows, columns] over the region's
-    grid: how much more each patch looks like the asked attribute on the object than like the competitor on it; its
-    mean under the region's weights is ``margin``. None where a scorer has no such map.
+    ``evidence`` and ``margin`` are cosines (differences of cosines); ``competitor`` is the strongest other value, ""
+    the bare noun where none competes. ``probability`` that the pair is bound, ``competitor_probability``, the same of
+    the competitor in its place, and ``certainty``, that the verdict holds, are None where the scorer is not calibrated.
+    ``seen`` is the value that the object has where the verdict is "swapped" or "wrong" ("" where none is to be seen),
+    ``seen_of`` the object that a swapped one was asked of. ``contrast`` is a float array [rows, columns] over the
+    region's grid: how much more each patch looks like the asked value than like the competitor; its mean under the
+    region's weights is ``margin``. None where a scorer has no such map.
     """
 
     attribute: Attribute
@@ -160,13 +161,15 @@ class PairScore:
     probability: float | None = None
     competitor_probability: float | None = None
     contrast: np.ndarray | None = None
+    seen: str | None = None
+    seen_of: str | None = None
+    certainty: float | None = None
 
     def __repr__(self) -> str:
+        pair = f"{self.attribute.text} {self.object.text}"
         likely = "" if self.probability is None else f", probability={self.probability:.3f}"
-        return (
-            f"PairScore({f'{self.attribute.text} {self.object.text}'!r}, {self.verdict!r}, margin={self.margin:+.4f}, "
-            f"evidence={self.evidence:.4f}, competitor={self.competitor!r}{likely})"
-        )
+        numbers = f"margin={self.margin:+.4f}, evidence={self.evidence:.4f}"
+        return f"PairScore({pair!r}, {self.verdict!r}, {numbers}, competitor={self.competitor!r}{likely})"
 
 
 @dataclass(frozen=True)
@@ -290,6 +293,6 @@ class Ranking:
 
     def top_k(self, k: int) -> tuple[Candidate, ...]:
         """The first ``k`` candidates. Raises ValueError unless ``k`` is positive."""
-        if k < 1:
-            raise ValueError(f"k must be at least 1, got {k}")
-        return self.candidates[:k]
+        if k >= 1:
+            return self.candidates[:k]
+        raise ValueError(f"k must be at least 1, got {k}")
