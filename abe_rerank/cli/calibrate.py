@@ -1,4 +1,4 @@
-"""``abe-rerank calibrate`` and ``tune``: fit the probabilities or the settings of a backbone, kept beside it."""
+"""``abe-rerank calibrate``: fit the probabilities of a backbone to labelled pictures, kept beside it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from abe_rerank.cli.asked import BackboneOptions, spread
-from abe_rerank.cli.options import OUTPUT, SCORE, AllowPickle, BackboneName
+from abe_rerank.cli.options import SCORE
 from abe_rerank.cli.terminal import quiet_libraries, say
 from abe_rerank.files import readable
 
@@ -51,24 +51,3 @@ def described(calibration: Calibration, path: Path) -> str:
         f"calibrated on {mix} pairs; calibration error on them {calibration.ece:.3f}{absence}; "
         f"written to {readable(path)}"
     )
-
-
-def tune(
-    scenes: Annotated[int, typer.Option(help="How many scenes of each task.", min=1, rich_help_panel=SCORE)] = 100,
-    readouts: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="A patch readout to try; can be repeated.", show_default="the default one", rich_help_panel=SCORE
-        ),
-    ] = None,
-    backbone: BackboneName = None,
-    allow_pickle: AllowPickle = False,
-    write: Annotated[
-        bool, typer.Option("--write", help="Keep the best settings beside the backbone.", rich_help_panel=OUTPUT)
-    ] = False,
-) -> None:
-    """Find the settings of the scorer abe that suit a backbone, on scenes of the shapes world."""
-    quiet_libraries()
-    from abe_rerank.benchmarks.tuning import main
-
-    say(main(backbone, scenes, readouts, write, allow_pickle))
