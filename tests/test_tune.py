@@ -30,18 +30,36 @@ Cli = Callable[..., tuple[int, str, str]]
 SPEC = parse("a red cube and a blue sphere")
 
 
+def small_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, few in (("LAMBDAS", (1.0,)), ("MUS", (1.0, 7.0)), ("COMPETITIONS", (1.0,))):
+        monkeypatch.setattr(tuning, name, few)
+
+
+@pytest.fixture(scope="module")
+def once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, tuning_run.Outcome]:
+    """A folder with the model and the data that tuning it left, and what was found."""
+    folder = tmp_path_factory.mktemp("tuned")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("XDG_DATA_HOME", str(folder / "data"))
+        small_search(monkeypatch)
+        backbone = load_backbone(save_tiny("SiglipModel", folder / "model"), device="cpu")
+        return folder, tuning_run.tune(backbone, Amount(1, ("regions",)))
+
+
 @pytest.fixture
-def backbone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DualEncoder:
+def backbone(once: tuple[Path, tuning_run.Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DualEncoder:
+    """The model, with a data folder that is empty."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    monkeypatch.setattr(tuning, "LAMBDAS", (1.0,))
-    monkeypatch.setattr(tuning, "MUS", (1.0, 7.0))
-    monkeypatch.setattr(tuning, "COMPETITIONS", (1.0,))
-    return load_backbone(save_tiny("SiglipModel", tmp_path / "model"), device="cpu")
+    small_search(monkeypatch)
+    shutil.copytree(once[0] / "model", tmp_path / "model")
+    return load_backbone(tmp_path / "model", device="cpu")
 
 
 @pytest.fixture
-def found(backbone: DualEncoder) -> tuning_run.Outcome:
-    return tuning_run.tune(backbone, Amount(1, ("regions",)))
+def found(once: tuple[Path, tuning_run.Outcome], backbone: DualEncoder, tmp_path: Path) -> tuning_run.Outcome:
+    """What was found for the model, and is kept."""
+    shutil.copytree(once[0] / "data", tmp_path / "data")
+    return once[1]
 
 
 def test_what_was_tuned_is_kept_and_used_with_its_probabilities(

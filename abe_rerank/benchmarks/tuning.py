@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -92,11 +92,13 @@ def _region_settings(base: AbeSettings) -> Iterator[AbeSettings]:
     of_patches = read_plan(base.patch_readout or "") is None
     regions, smoothings = (REGIONS, SMOOTHINGS) if of_patches else (REGIONS[:1], SMOOTHINGS[:1])
     for region, *values in product(regions, SOFTNESSES, smoothings, COMPETITIONS, QUERIES):
-        yield replace(base, **dict(zip(names, (*region, *values), strict=True)))  # type: ignore[arg-type]
+        yield replace(base, **dict(zip(names, (*region, *values), strict=True)))
 
 
 def _encode(backbone: Backbone, cases: list[Case], readout: str) -> _Encoded:
-    found = [(block, [i for case in block for i in case.images]) for block in blocks(cases)]
+    found: list[tuple[list[Case], Any]] = [
+        (block, [i for case in block for i in case.images]) for block in blocks(cases)
+    ]
     return _Encoded([(block, backbone.encode_images(pictures, readout)) for block, pictures in found])
 
 

@@ -139,7 +139,7 @@ def backbones(
     from abe_rerank.backbones import load_backbone
     from abe_rerank.benchmarks import backbones_compared
 
-    names: list[str | None] = list(backbone or [None])
+    names: list[str | None] = [*backbone] if backbone else [None]
     found = [
         backbones_compared.compare(load_backbone(name, device, allow_pickle=allow_pickle), scenes) for name in names
     ]
