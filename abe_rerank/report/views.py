@@ -24,8 +24,9 @@ from abe_rerank.report.pictures import (
     write,
 )
 from abe_rerank.report.sections import Page, View, sections
-from abe_rerank.report.sentences import brief, claim, competitor, pieces, status_line
+from abe_rerank.report.sentences import brief, called, claim, competitor, pieces, status_line
 from abe_rerank.runs.generated import CandidateRecord, Report
+from abe_rerank.runs.meanings import VERDICTS
 from abe_rerank.runs.records import PairRecord
 from abe_rerank.types import Box, Verdict
 
@@ -80,7 +81,8 @@ def render_html(report: Report, images: Sequence[Image.Image], *, linked: bool =
 PANEL, GAP, MARGIN = 288, 16, 24
 """Width of a picture, room between pictures and around all, in pixels."""
 
-TONES: dict[Verdict, str] = {"bound": "#12683a", "weak": "#7c5208", "swapped": "#a81f18", "not found": "#a81f18"}
+_COLOURS = {"good": "#12683a", "doubt": "#7c5208", "bad": "#a81f18"}
+TONES: dict[Verdict, str] = {name: _COLOURS[meaning.tone] for name, meaning in VERDICTS.items()}
 ACCENT = "#1f5fbf"
 
 
@@ -109,7 +111,7 @@ def attention_figure(candidate: CandidateRecord, pair: PairRecord, image: Image.
     """One pair in one image: the picture, where the object was read, where the attribute beats its competitor."""
     window = pair.region.window
     panels = [
-        (image, f"seed {candidate.seed}", None),
+        (image, called(candidate), None),
         (spotlight(image, region_strengths(pair), window), f"where the {pair.object} was read", pair.region.box),
     ]
     contrast = contrast_strengths(pair)
@@ -135,7 +137,7 @@ def _summary(report: Report) -> str:
     if report.picked is None:
         return "no image could be scored"
     picked = report.candidates[report.picked - 1]
-    return f"picked seed {picked.seed} of {len(report.candidates)}: {status_line(picked.score)}"
+    return f"picked {called(picked)} of {len(report.candidates)}: {status_line(picked.score)}"
 
 
 def _cell(report: Report, candidate: CandidateRecord, image: Image.Image) -> Image.Image:
@@ -143,7 +145,7 @@ def _cell(report: Report, candidate: CandidateRecord, image: Image.Image) -> Ima
     score = candidate.score
     value = "not scored" if score.value is None else f"{score.value:+.3f}"
     picked = candidate.rank == report.picked
-    head = f"{candidate.rank}. seed {candidate.seed} · {value}{' · picked' if picked else ''}"
+    head = f"{candidate.rank}. {called(candidate)} · {value}{' · picked' if picked else ''}"
     lines = [Line(head, 16, ACCENT if picked else "#1b1c1f")]
     lines += [Line(f"{pair.verdict}: {brief(pair)}", 14, TONES[pair.verdict]) for pair in score.pairs]
     lines += [] if score.pairs else [Line(status_line(score), 14, SOFT)]
