@@ -18,7 +18,7 @@ import typer
 
 from abe_rerank import __version__
 from abe_rerank.cli import benchmark
-from abe_rerank.cli.calibrate import calibrate
+from abe_rerank.cli.calibrate import calibrate, tune
 from abe_rerank.cli.compare import compare
 from abe_rerank.cli.doctor import doctor
 from abe_rerank.cli.evaluate import evaluate
@@ -32,7 +32,6 @@ from abe_rerank.cli.show import show
 from abe_rerank.cli.stopping import InterruptedRunError
 from abe_rerank.cli.summarize import summarize
 from abe_rerank.cli.terminal import warnings_as_notes
-from abe_rerank.cli.tune import tune
 from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.files import printable
 

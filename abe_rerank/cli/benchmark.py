@@ -121,7 +121,7 @@ def backbone_benchmark(
     (say_json if as_json else say)(found)
 
 
-@app.command("backbones", cls=GroupedCommand)
+@checkout_command("backbones")
 def backbones(
     backbone: Annotated[
         list[str] | None,
@@ -137,7 +137,7 @@ def backbones(
     """What the scorers are worth on each of several backbones, tuned and untuned."""
     quiet_libraries()
     from abe_rerank.backbones import load_backbone
-    from abe_rerank.benchmarks import backbones_compared
+    from abe_rerank.benchmarks.checkout import backbones_compared
 
     names: list[str | None] = [*backbone] if backbone else [None]
     found = [
