@@ -21,7 +21,7 @@ DRAW, MODELS, SCORE, OUTPUT = "What to draw", "Which models", "How to score", "W
 Prompt = Annotated[str, typer.Argument(metavar="PROMPT", help="What the image should show.")]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")]
 
-Count = Annotated[int, typer.Option("--n", "-n", help="How many images to draw.", rich_help_panel=DRAW)]
+Count = Annotated[int, typer.Option("--n", "-n", "--count", help="How many images to draw.", rich_help_panel=DRAW)]
 Seed = Annotated[int, typer.Option(help="Seed of image 0; image k has seed + k.", rich_help_panel=DRAW)]
 Steps = Annotated[
     int | None, typer.Option(help="Denoising steps.", show_default="the model's own", rich_help_panel=DRAW)
@@ -148,6 +148,12 @@ Assets = Annotated[
     bool,
     typer.Option(
         "--assets", help="Link images from report.html instead of embedding them in it.", rich_help_panel=OUTPUT
+    ),
+]
+Processes = Annotated[
+    int,
+    typer.Option(
+        min=1, help="How many processes share the run, each on a GPU of its own, or on the CPU.", rich_help_panel=MODELS
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.", rich_help_panel=OUTPUT)]
