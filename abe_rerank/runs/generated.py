@@ -91,7 +91,7 @@ class Report(Record):
 @dataclass(frozen=True)
 class RunFacts:
     """What a ranking does not know of itself: models, what was chosen of them (variant, revision, LoRAs) and whether
-    pickled weights were allowed, commands, seconds, memory, how many processes, whether it was interrupted, warnings."""
+    pickled weights were allowed, commands, seconds, memory, processes, whether it was interrupted, warnings."""
 
     text_to_image: ModelRecord
     backbone: ModelRecord
