@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 from os import PathLike, fspath
 from pathlib import Path
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
     from abe_rerank.backbones.devices import ImageSize
     from abe_rerank.drawing.pipelines import Pipeline
+    from abe_rerank.drawing.strategies import Strategy
     from abe_rerank.images import ImageLike
     from abe_rerank.scoring import Scorer
 
@@ -119,46 +119,58 @@ class Reranker:
         seed: int = 0,
         *,
         batch_size: int | Literal["auto"] = "auto",
+        strategy: Strategy | str | None = None,
         progress: bool = False,
         on_candidate: Callable[[Candidate], object] | None = None,
         **call: Any,
     ) -> Ranking:
         """Draw ``n`` images with a diffusers text-to-image pipeline and rank them; candidate k has seed ``seed + k``.
 
+        ``strategy`` is None for best of ``n``, a name of :func:`abe_rerank.drawing.strategies.names` for another way
+        to spend at most ``n`` images with its default settings, or a strategy
+        (:func:`abe_rerank.drawing.strategies.make_strategy`), whose own ``n`` and ``seed`` count.
+
         ``pipeline`` is a loaded pipeline, a folder, a hub id, or None for the built-in one; ``call`` goes to its
         ``__call__`` (num_inference_steps, guidance_scale, negative_prompt, height, ...); scheduler, LoRAs, variant and
         revision are those of :func:`abe_rerank.drawing.pipelines.load_pipeline`.
 
         ``on_candidate`` is called with each candidate as soon as it is scored, batch by batch, in the order of the
-        seeds. If it returns False, the candidates of this batch are the last, and those until then are ranked; what it
-        raises ends the drawing and is passed on. Where memory runs out, all are drawn again in smaller batches, and
-        given again.
+        seeds; a draft has ``steps``. If it returns False, the candidates of this batch are the last, and those until
+        then are ranked; what it raises ends the drawing and is passed on. Where memory runs out, what was asked for
+        at once is drawn again in smaller batches, and given again.
 
-        Warns (UserWarning) about what the
-        pipeline or the backbone cannot read of the prompt, and of guidance that does nothing. Raises UsageError and
-        AbeRerankError as :func:`abe_rerank.drawing.sampling.settle` and :func:`abe_rerank.drawing.sampling.draw` do.
+        Warns (UserWarning) about what the pipeline or the backbone cannot read of the prompt, and of guidance that does
+        nothing. Raises UsageError and AbeRerankError as :func:`abe_rerank.drawing.sampling.settle` and
+        :func:`abe_rerank.drawing.sampling.draw` do, and what a strategy raises.
         """
+        from abe_rerank.drawing.components import encoding_once
         from abe_rerank.drawing.pipelines import load_pipeline
         from abe_rerank.drawing.prompt_fit import prompt_warnings
         from abe_rerank.drawing.sampling import Sampling, batches, settle
+        from abe_rerank.drawing.strategies import make_strategy
+        from abe_rerank.drawing.strategies.pursuit import pursue
         from abe_rerank.scoring.stream import candidates_of, ranking_of
 
-        sampling, backbone = Sampling(n=n, seed=seed, batch_size=batch_size, call=call), self.scorer.backbone
+        plain, backbone = strategy is None, self.scorer.backbone
+        if strategy is None or isinstance(strategy, str):
+            Sampling(n=n, seed=seed)
+            strategy = make_strategy(strategy or "best-of-n", n, seed)
+        sampling = Sampling(n=strategy.n, seed=strategy.seed, batch_size=batch_size, call=call)
         spec = as_spec(prompt)
         if pipeline is None or isinstance(pipeline, (str, Path)):
             pipeline = load_pipeline(pipeline, backbone.device, backbone.dtype)
-        drawing = settle(pipeline, sampling)
-        for warning in prompt_warnings([spec.prompt], backbone, pipeline, drawing):
+        for warning in prompt_warnings([spec.prompt], backbone, pipeline, settle(pipeline, sampling)):
             warnings.warn(warning, UserWarning, stacklevel=2)
-        found: list[Candidate] = []
-        with closing(batches(pipeline, spec.prompt, drawing, progress)) as drawn:
-            for batch in drawn:
-                new = candidates_of(self.scorer, spec, batch)
-                found = [*found, *new] if batch.drawing == drawing else new
-                drawing = batch.drawing
-                if on_candidate is not None and False in [on_candidate(candidate) is not False for candidate in new]:
-                    break
-        return ranking_of(spec, found, Settings(self.scorer.stamp, replace(drawing, n=len(found))))
+        with encoding_once(pipeline):
+            done = pursue(
+                strategy,
+                lambda count: replace(settle(pipeline, replace(sampling, n=count)), n=sampling.n),
+                lambda recipes, drawing: batches(pipeline, spec.prompt, drawing, progress, recipes),
+                lambda samples: candidates_of(self.scorer, spec, samples),
+                on_candidate,
+            )
+        settings = Settings(self.scorer.stamp, done.drawing, None if plain else done.course)
+        return ranking_of(spec, done.candidates, settings)
 
 
 def as_spec(prompt: str | Spec) -> Spec:

@@ -1,8 +1,7 @@
 """The value objects that travel from prompt to report.
 
-Everything here is frozen and free of torch: a ``Spec`` is what a prompt asks for, a ``Score``
-is what a scorer found in one image, a ``Ranking`` is what was picked. *Nothing to bind* and
-*unscored* are states of their own, never a 0.
+Everything here is frozen and free of torch: a ``Spec`` is what a prompt asks for, a ``Score`` what was found in one
+image, a ``Ranking`` what was picked. *Nothing to bind* and *unscored* are states of their own, never a 0.
 """
 
 from __future__ import annotations
@@ -10,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
+
+from abe_rerank.recipes import Course, Recipe
+from abe_rerank.recipes import Drawing as Drawing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,7 +26,8 @@ Box = tuple[float, float, float, float]
 Kind = Literal["colour", "shape", "size", "material", "texture", "other"]
 """The kind of an attribute; the competitors of an attribute are values of its own kind. Patterns are textures."""
 
-Verdict = Literal["bound", "swapped", "weak", "not found"]
+Verdict = Literal["bound", "swapped", "wrong", "not found", "unsure"]
+
 Status = Literal["scored", "nothing to bind", "unscored"]
 
 
@@ -139,12 +142,13 @@ class Region:
 class PairScore:
     """How well one attribute sits on its object.
 
-    ``evidence`` and ``margin`` are cosines (differences of cosines); ``competitor`` is the attribute with the
-    highest evidence among the competitors, "" the bare noun where the attribute has none. ``probability`` is None when
-    the scorer is not calibrated for its backbone, and so is ``competitor_probability``, what the same calibration says
-    of the competitor in the asked attribute's place. ``contrast`` is a float array [rows, columns] over the region's
-    grid: how much more each patch looks like the asked attribute on the object than like the competitor on it; its
-    mean under the region's weights is ``margin``. None where a scorer has no such map.
+    ``evidence`` and ``margin`` are cosines (differences of cosines); ``competitor`` is the strongest other value, ""
+    the bare noun where none competes. ``probability`` that the pair is bound, ``competitor_probability``, the same of
+    the competitor in its place, and ``certainty``, that the verdict holds, are None where the scorer is not calibrated.
+    ``seen`` is the value that the object has where the verdict is "swapped" or "wrong" ("" where none is to be seen),
+    ``seen_of`` the object that a swapped one was asked of. ``contrast`` is a float array [rows, columns] over the
+    region's grid: how much more each patch looks like the asked value than like the competitor; its mean under the
+    region's weights is ``margin``. None where a scorer has no such map.
     """
 
     attribute: Attribute
@@ -157,13 +161,15 @@ class PairScore:
     probability: float | None = None
     competitor_probability: float | None = None
     contrast: np.ndarray | None = None
+    seen: str | None = None
+    seen_of: str | None = None
+    certainty: float | None = None
 
     def __repr__(self) -> str:
+        pair = f"{self.attribute.text} {self.object.text}"
         likely = "" if self.probability is None else f", probability={self.probability:.3f}"
-        return (
-            f"PairScore({f'{self.attribute.text} {self.object.text}'!r}, {self.verdict!r}, margin={self.margin:+.4f}, "
-            f"evidence={self.evidence:.4f}, competitor={self.competitor!r}{likely})"
-        )
+        numbers = f"margin={self.margin:+.4f}, evidence={self.evidence:.4f}"
+        return f"PairScore({pair!r}, {self.verdict!r}, {numbers}, competitor={self.competitor!r}{likely})"
 
 
 @dataclass(frozen=True)
@@ -193,43 +199,34 @@ class Score:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One image with its score; ``seed`` is None for images that were not sampled here."""
+    """One image with its score; ``seed`` is None for images that were not sampled here, ``renewed`` says what else than
+    its seed made the noise of an image, and ``steps`` in how many steps a draft was drawn: see :class:`Recipe`."""
 
     image: Image
     score: Score
     seed: int | None = None
     source: str | None = None
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """How candidates are drawn: ``n`` of them with the seeds ``seed``, ``seed + 1``, ..., ``batch_size`` at once.
-
-    ``arguments`` are those of the pipeline's ``__call__`` besides prompt and generator, its defaults written out;
-    ``scheduler`` is the class of its scheduler, None where it has none.
-    """
-
-    n: int
-    seed: int
-    batch_size: int
-    arguments: Mapping[str, object]
-    device: str
-    dtype: str
-    scheduler: str | None = None
+    renewed: tuple[tuple[int, float], ...] = ()
+    steps: int | None = None
 
     @property
-    def seeds(self) -> range:
-        """The seed of each candidate, in the order of drawing."""
-        return range(self.seed, self.seed + self.n)
+    def recipe(self) -> Recipe:
+        """How it is drawn again. Raises ValueError for an image that was not sampled here."""
+        if self.seed is None:
+            raise ValueError("the image was not sampled here")
+        return Recipe(self.seed, self.steps, self.renewed)
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One drawn image and its seed; ``failure`` says why it is no picture of the prompt, None where it is one."""
+    """One drawn image and its seed; ``failure`` says why it is no picture of the prompt, None where it is one;
+    ``renewed`` and ``steps`` are those of its :class:`Recipe`."""
 
     seed: int
     image: Image
     failure: str | None = None
+    renewed: tuple[tuple[int, float], ...] = ()
+    steps: int | None = None
 
     @property
     def picture(self) -> Image | NoPicture:
@@ -249,11 +246,13 @@ class Samples:
 class Settings(Mapping[str, object]):
     """What a ranking rests on: the stamp of its scorer and, where its candidates were drawn, how.
 
-    It reads as one mapping, as reports have it: n, seed, batch_size, scorer, the pipeline's arguments, device, dtype.
+    It reads as one mapping, as reports have it: n, seed, batch_size, scorer, the pipeline's arguments, device, dtype,
+    and ``strategy``, a mapping, where there was one.
     """
 
     scorer: str
     drawing: Drawing | None = None
+    course: Course | None = None
 
     def __getitem__(self, name: str) -> object:
         return self._together[name]
@@ -271,7 +270,9 @@ class Settings(Mapping[str, object]):
         drawn = self.drawing
         numbers = {"n": drawn.n, "seed": drawn.seed, "batch_size": drawn.batch_size, "scorer": self.scorer}
         scheduler = {} if drawn.scheduler is None else {"scheduler": drawn.scheduler}
-        return numbers | dict(drawn.arguments) | scheduler | {"device": drawn.device, "dtype": drawn.dtype}
+        strategy = {} if self.course is None else {"strategy": self.course.told}
+        place = {"device": drawn.device, "dtype": drawn.dtype}
+        return numbers | dict(drawn.arguments) | scheduler | place | strategy
 
 
 @dataclass(frozen=True)
@@ -292,6 +293,6 @@ class Ranking:
 
     def top_k(self, k: int) -> tuple[Candidate, ...]:
         """The first ``k`` candidates. Raises ValueError unless ``k`` is positive."""
-        if k < 1:
-            raise ValueError(f"k must be at least 1, got {k}")
-        return self.candidates[:k]
+        if k >= 1:
+            return self.candidates[:k]
+        raise ValueError(f"k must be at least 1, got {k}")
