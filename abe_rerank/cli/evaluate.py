@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from abe_rerank.cli.asked import BackboneOptions, DrawOptions, spread
+from abe_rerank.cli.config_file import Config
 from abe_rerank.cli.evaluate_request import SUITE, EvaluateRequest
 from abe_rerank.cli.launching import run_in
 from abe_rerank.cli.loading import load_models, load_reranker
-from abe_rerank.cli.options import DRAW, OUTPUT, SCORE, Config, Processes, Scorer
+from abe_rerank.cli.options import DRAW, OUTPUT, SCORE, Processes, Scorer
 from abe_rerank.cli.stopping import Stop, finishing_first
 from abe_rerank.errors import UsageError
 from abe_rerank.evaluation import layouts
@@ -135,7 +136,9 @@ def run(request: EvaluateRequest) -> None:
 
 def _complete(request: EvaluateRequest, listing: Listing, plan: Plan, world: World, stop: Stop) -> list[Key]:
     """Do what is not done until it is asked to stop; gives the results that are missing then."""
+    from abe_rerank.backbones.devices import pick_device
     from abe_rerank.cli.evaluate_notes import TimedSource, greet, warn_of_prompts
+    from abe_rerank.drawing.placement import offload
     from abe_rerank.evaluation.work import Asked, begin, finish, missing_of, prompts_file, record_of, work
     from abe_rerank.evaluation.workload import Drawn
     from abe_rerank.runs.journal import batch_size_of
@@ -149,6 +152,8 @@ def _complete(request: EvaluateRequest, listing: Listing, plan: Plan, world: Wor
     names = (request.suite_name, request.draw.name, request.backbone.name)
     asked = Asked(*names, request.command, request.draw.choices.settings)
     record = record_of(asked, plan, source, measure, world.processes)
+    if isinstance(source, Drawn):
+        offload(source.pipeline, request.draw.offload, world.device or pick_device(None))
     state = world.by_first(lambda: begin(out, record, prompts_file(plan), plan))
     if world.is_first:
         greet(out, plan, state, record, listing)

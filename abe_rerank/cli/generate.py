@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from abe_rerank.cli.asked import BackboneOptions, DrawOptions, spread
+from abe_rerank.cli.config_file import Config
 from abe_rerank.cli.evaluate import run as run_many
 from abe_rerank.cli.evaluate_request import EvaluateRequest
 from abe_rerank.cli.generate_request import GenerateRequest
 from abe_rerank.cli.generate_run import DrawnRun, draw_run
 from abe_rerank.cli.launching import run_in
-from abe_rerank.cli.options import DRAW, OUTPUT, Assets, Config, Count, Processes, Scorer
+from abe_rerank.cli.options import DRAW, OUTPUT, Assets, Count, Processes, Scorer
 from abe_rerank.cli.stopping import finishing_first
 from abe_rerank.cli.terminal import cosine, say, warn
 from abe_rerank.errors import AbeRerankError, UsageError

@@ -46,6 +46,8 @@ def draw_run(request: GenerateRequest, spec: Spec, sampling: Sampling, world: Wo
 
     Raises as :func:`abe_rerank.cli.loading.load_models` and :func:`abe_rerank.evaluation.work.work` do.
     """
+    from abe_rerank.backbones.devices import pick_device
+    from abe_rerank.drawing.placement import offload
     from abe_rerank.drawing.prompt_fit import prompt_warnings
     from abe_rerank.drawing.sampling import settle
     from abe_rerank.evaluation.work import Asked, record_of
@@ -64,6 +66,7 @@ def draw_run(request: GenerateRequest, spec: Spec, sampling: Sampling, world: Wo
     plan = Plan((SuitePrompt("0", spec.prompt),), (sampling.n,), source.drawing.batch_size)
     asked = Asked("", request.draw.name, backbone.name, request.command, request.draw.choices.settings)
     record = record_of(asked, plan, source, measure)
+    offload(pipeline, request.draw.offload, world.device or pick_device(None))
     place = workplace(request.out, key_of(record, sampling.batch_size))
     warnings = prompt_warnings([spec.prompt], reranker.scorer.backbone, pipeline, source.drawing)
     for line in warnings if world.is_first else ():
