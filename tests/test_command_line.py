@@ -41,7 +41,7 @@ def test_every_value_is_read_back(prompt, backbone, guidance, joined):
 @given(folder=TEXTS, prompt=TEXTS)
 def test_an_argument_may_stand_before_the_options(folder, prompt):
     _, found = read(command_line("score", [folder, ("--prompt", prompt)]))
-    assert (found["images"], found["prompt"]) == ([Path(folder)], prompt)
+    assert (list(map(Path, found["images"])), found["prompt"]) == ([Path(folder)], prompt)
 
 
 @settings(deadline=None)
