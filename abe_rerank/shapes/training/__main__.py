@@ -13,6 +13,7 @@ MODULES = {
     "text-to-image": "text_to_image",
     "oracle": "oracle_training",
     "proving": "proving",
+    "power-clip": "power_clip",
 }
 
 
