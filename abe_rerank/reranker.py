@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from abe_rerank.drawing.pipelines import Pipeline
     from abe_rerank.images import ImageLike
     from abe_rerank.scoring import Scorer
+    from abe_rerank.scoring.boxes import Boxes
 
 
 @dataclass(frozen=True)
@@ -88,16 +89,28 @@ class Reranker:
         pictures = as_list(images.detach().cpu() if isinstance(images, torch.Tensor) else images)
         if len(listed) != len(pictures):
             raise UsageError(f"{len(pictures)} images and {len(listed)} prompts: give one prompt for each image")
+        if self.scorer.relative:
+            raise UsageError(f"{self.scorer.name}: a score is one among candidates of a prompt; use rank")
         if wrong := [prompt for prompt in listed if not isinstance(prompt, str)]:
             raise UsageError(f"a prompt is a {type(wrong[0]).__name__}; prompts are texts")
         specs = {prompt: parse(prompt) for prompt in dict.fromkeys(listed)}
         return list(score_stream(self.scorer, zip(pictures, map(specs.__getitem__, listed), strict=True)))
 
-    def explain(self, image: ImageLike, prompt: str | Spec) -> Score:
-        """The score of one image with its terms, and evidence, margin, region and verdict of each pair."""
+    def explain(self, image: ImageLike, prompt: str | Spec, *, boxes: Boxes | None = None) -> Score:
+        """The score of one image with its terms, and evidence, margin, region and verdict of each pair.
+
+        ``boxes`` says where objects of the prompt are, {phrase: (left, top, right, bottom)} as fractions of the image,
+        for a scorer that takes them (comclip). Raises UsageError for one that does not, and for boxes that cannot be.
+        """
+        from abe_rerank.scoring.boxes import with_boxes
         from abe_rerank.scoring.stream import scores_of
 
-        return scores_of(self.scorer, as_spec(prompt), [image])[0]
+        spec = as_spec(prompt)
+        if boxes is not None:
+            if self.scorer.name != "comclip":
+                raise UsageError(f"the scorer {self.scorer.name} takes no boxes; use comclip")
+            spec = with_boxes(spec, boxes)
+        return scores_of(self.scorer, spec, [image])[0]
 
     def rank(self, prompt: str | Spec, images: ImageLike | Iterable[ImageLike], *, progress: bool = False) -> Ranking:
         """The images as candidates, best first. Raises like :meth:`score`."""

@@ -1,9 +1,6 @@
-"""The value objects that travel from prompt to report.
-
-Everything here is frozen and free of torch: a ``Spec`` is what a prompt asks for, a ``Score``
-is what a scorer found in one image, a ``Ranking`` is what was picked. *Nothing to bind* and
-*unscored* are states of their own, never a 0.
-"""
+"""The value objects that travel from prompt to report, frozen and free of torch: a ``Spec`` is what a prompt asks for,
+a ``Score`` what a scorer found in one image, a ``Ranking`` what was picked. *Nothing to bind* and *unscored* are
+states of their own, never a 0."""
 
 from __future__ import annotations
 
@@ -52,11 +49,8 @@ class Count:
 
 @dataclass(frozen=True)
 class ObjectPhrase:
-    """One object of the scene.
-
-    ``text`` and ``span`` are those of its head noun or compound ("fire hydrant");
-    ``phrase_span`` covers the whole noun phrase with the attributes that stand before the head.
-    """
+    """One object of the scene. ``text`` and ``span`` are those of its head noun or compound ("fire hydrant");
+    ``phrase_span`` covers the whole noun phrase with the attributes that stand before the head."""
 
     text: str
     span: Span
@@ -87,7 +81,7 @@ class Ignored:
 
 @dataclass(frozen=True)
 class Spec:
-    """What a prompt asks for. Made by :func:`abe_rerank.parse`."""
+    """What a prompt asks for, as :func:`abe_rerank.parse` reads it."""
 
     prompt: str
     objects: tuple[ObjectPhrase, ...] = ()
@@ -161,6 +155,21 @@ class PairScore:
         )
 
 
+PartKind = Literal["sub-image", "question", "member", "object", "attribute", "count", "relation"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a score is made of, with weight and place where it has them: a sub-image, a question for the whole prompt, a
+    member of an ensemble; or an atom (object, ...), whose ``value`` is the probability that the image shows it."""
+
+    kind: PartKind
+    text: str
+    value: float
+    weight: float | None = None
+    box: Box | None = None
+
+
 @dataclass(frozen=True)
 class NoPicture:
     """Stands where a picture is to be scored and there is none, and says why."""
@@ -184,6 +193,7 @@ class Score:
     binding_difference: float | None = None
     pairs: tuple[PairScore, ...] = ()
     reason: str | None = None
+    parts: tuple[Part, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -198,11 +208,9 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Drawing:
-    """How candidates are drawn: ``n`` of them with the seeds ``seed``, ``seed + 1``, ..., ``batch_size`` at once.
-
+    """How candidates are drawn: ``n`` of them with the seeds ``seed``, ``seed + 1``, ..., ``batch_size`` at once;
     ``arguments`` are those of the pipeline's ``__call__`` besides prompt and generator, its defaults written out;
-    ``scheduler`` is the class of its scheduler, None where it has none.
-    """
+    ``scheduler`` is the class of its scheduler, None where it has none."""
 
     n: int
     seed: int

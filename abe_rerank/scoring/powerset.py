@@ -1,9 +1,9 @@
 """Powerset alignment (PowerCLIP, arXiv 2511.23170): all subsets of regions against all nodes of a parse tree.
 
-Pure functions of tensors. Axes: n images, m regions, t prompts, k nodes of a prompt's tree, d the shared space. A subset
-A of regions has r_A = the sum of its phi_m, a node B has p_B = the sum of its leaves' psi, and Q(A, B) = <r_A, p_B>, so
-that Q(A, B) is the sum over the regions m in A of s(m, B) = <phi_m, p_B>. There are 2^M subsets; the paper's non-linear
-aggregators (NLA-T1, NLA-T2) take all of them into account at a cost that is linear in M.
+Pure functions of tensors. Axes: n images, m regions, t prompts, k nodes of a prompt's tree, d the shared space. A
+subset A of regions has r_A = the sum of its phi_m, a node B has p_B = the sum of its leaves' psi, and Q(A, B) =
+<r_A, p_B>, so that Q(A, B) is the sum over the regions m in A of s(m, B) = <phi_m, p_B>. There are 2^M subsets; the
+paper's non-linear aggregators (NLA-T1, NLA-T2) take all of them into account at a cost that is linear in M.
 """
 
 from __future__ import annotations
