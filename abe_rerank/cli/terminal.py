@@ -134,9 +134,12 @@ def load_reranker(
     quiet_libraries()
     from abe_rerank.reranker import Reranker
 
-    return Reranker.from_pretrained(
+    found = Reranker.from_pretrained(
         backbone, scorer, device=device, dtype=dtype, image_size=image_size, allow_pickle=allow_pickle
     )
+    if found.scorer.relative:
+        warn(f"{found.scorer.stamp.partition(' | ')[0]}: it says nothing of an image alone")
+    return found
 
 
 def quiet_libraries() -> None:

@@ -180,6 +180,14 @@ class Judges:
     judge: Reranker | None = None
     oracle: Oracle | None = None
 
+    def __post_init__(self) -> None:
+        for one in (self.reranker, self.judge):
+            if one is not None and one.scorer.relative:
+                raise UsageError(
+                    f"scores of {one.scorer.name} depend on all candidates of a prompt, and an evaluation scores them "
+                    "in batches; evaluate its members, or use generate or score"
+                )
+
     def results(self, block: Block, prompt: SuitePrompt, taken: Sequence[Taken]) -> list[Result]:
         """The result of each image of the block; it depends on the block alone."""
         from abe_rerank.reranker import as_spec

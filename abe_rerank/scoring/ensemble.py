@@ -69,8 +69,8 @@ def z_values(values: NDArray[Any]) -> NDArray[np.float64]:
         there = np.isfinite(known[:, t])
         if there.any():
             column = known[there, t]
-            spread = column.std()
-            found[there, t] = (column - column.mean()) / spread if spread > 0 else 0.0
+            differ = column.min() < column.max()  # the deviation of equal numbers is not 0 but rounding
+            found[there, t] = (column - column.mean()) / column.std() if differ else 0.0
     return found
 
 
