@@ -17,6 +17,7 @@ from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.files import readable, write_png
 from abe_rerank.runs.evaluated import JudgeResult, Key, OracleResult, Result, terms_of
 from abe_rerank.runs.provenance import pixels_sha256
+from abe_rerank.runs.records import PartRecord
 from abe_rerank.suites import SuitePrompt
 from abe_rerank.types import NoPicture, Score
 
@@ -220,7 +221,15 @@ class Judges:
 
 
 def _judged(scores: Iterable[Score]) -> list[JudgeResult]:
-    return [JudgeResult(value=score.value, status=score.status, reason=score.reason) for score in scores]
+    return [
+        JudgeResult(
+            value=score.value,
+            status=score.status,
+            reason=score.reason,
+            parts=tuple(map(PartRecord.of, score.parts)),
+        )
+        for score in scores
+    ]
 
 
 def _seen(oracle: Oracle, taken: Sequence[Taken], spec: Spec) -> list[OracleResult]:

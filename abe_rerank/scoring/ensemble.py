@@ -42,6 +42,8 @@ def members_of(text: str) -> tuple[tuple[str, float | None], ...]:
             raise UsageError(f"ensemble:{text}: the weight {weight!r} is no number; write 2*abe+1*clip") from None
         if number is not None and not 0 < number < float("inf"):
             raise UsageError(f"ensemble:{text}: the weight {weight} is not above 0")
+        if name.partition(":")[0] == "ensemble":
+            raise UsageError(f"ensemble:{text}: an ensemble cannot be a member of one")
         found.append((name, number))
     if len(found) < 2:
         raise UsageError(f"ensemble:{text} has one member; write two or more, as in ensemble:abe+clip")
@@ -104,8 +106,6 @@ class EnsembleScorer:
     def __init__(self, backbone: Backbone, text: str) -> None:
         self.backbone, self.asked = backbone, members_of(text)
         self.members: tuple[Scorer, ...] = tuple(make_scorer(name, backbone) for name, _ in self.asked)
-        if any(member.relative for member in self.members):
-            raise UsageError(f"ensemble:{text}: an ensemble cannot be a member of one")
         self.by_rank = self.asked[0][1] is None
 
     @property

@@ -62,6 +62,7 @@ register("filip", "abe_rerank.scoring.filip:FilipScorer", "best patches", "FILIP
 register("comclip", "abe_rerank.scoring.comclip:ComClipScorer", "sub-images of objects and relations", "ComCLIP")
 register("powerclip", "abe_rerank.scoring.powerclip:PowerClipScorer", "powerset alignment", "PowerCLIP (T2R + R2T)")
 register("random", "abe_rerank.scoring.chance:RandomScorer", "by lot", "random")
+register("vqa", "abe_rerank.scoring.vqa:VqaScorer", "answers of a question-answering model", "VQAScore", takes="MODEL")
 register(
     "ensemble",
     "abe_rerank.scoring.ensemble:EnsembleScorer",
