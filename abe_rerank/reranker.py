@@ -7,8 +7,9 @@ stamp lands in every result.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -132,20 +133,28 @@ class Reranker:
         *,
         batch_size: int | Literal["auto"] = "auto",
         progress: bool = False,
+        on_candidate: Callable[[Candidate], object] | None = None,
         **call: Any,
     ) -> Ranking:
         """Draw ``n`` images with a diffusers text-to-image pipeline and rank them; candidate k has seed ``seed + k``.
 
         ``pipeline`` is a loaded pipeline, a folder, a hub id, or None for the built-in one; ``call`` goes to its
         ``__call__`` (num_inference_steps, guidance_scale, negative_prompt, height, ...); scheduler, LoRAs, variant and
-        revision are those of :func:`abe_rerank.drawing.pipelines.load_pipeline`. Warns (UserWarning) about what the
+        revision are those of :func:`abe_rerank.drawing.pipelines.load_pipeline`.
+
+        ``on_candidate`` is called with each candidate as soon as it is scored, batch by batch, in the order of the
+        seeds. If it returns False, the candidates of this batch are the last, and those until then are ranked; what it
+        raises ends the drawing and is passed on. Where memory runs out, all are drawn again in smaller batches, and
+        given again.
+
+        Warns (UserWarning) about what the
         pipeline or the backbone cannot read of the prompt, and of guidance that does nothing. Raises UsageError and
         AbeRerankError as :func:`abe_rerank.drawing.sampling.settle` and :func:`abe_rerank.drawing.sampling.draw` do.
         """
         from abe_rerank.drawing.pipelines import load_pipeline
         from abe_rerank.drawing.prompt_fit import prompt_warnings
-        from abe_rerank.drawing.sampling import Sampling, draw, settle
-        from abe_rerank.scoring.stream import rank
+        from abe_rerank.drawing.sampling import Sampling, batches, settle
+        from abe_rerank.scoring.stream import candidates_of, ranking_of
 
         sampling, backbone = Sampling(n=n, seed=seed, batch_size=batch_size, call=call), self.scorer.backbone
         spec = as_spec(prompt)
@@ -154,8 +163,15 @@ class Reranker:
         drawing = settle(pipeline, sampling)
         for warning in prompt_warnings([spec.prompt], backbone, pipeline, drawing):
             warnings.warn(warning, UserWarning, stacklevel=2)
-        samples = draw(pipeline, spec.prompt, drawing, progress)
-        return rank(self.scorer, spec, samples, progress)
+        found: list[Candidate] = []
+        with closing(batches(pipeline, spec.prompt, drawing, progress)) as drawn:
+            for batch in drawn:
+                new = candidates_of(self.scorer, spec, batch)
+                found = [*found, *new] if batch.drawing == drawing else new
+                drawing = batch.drawing
+                if on_candidate is not None and False in [on_candidate(candidate) is not False for candidate in new]:
+                    break
+        return ranking_of(spec, found, Settings(self.scorer.stamp, replace(drawing, n=len(found))))
 
 
 def as_spec(prompt: str | Spec) -> Spec:

@@ -31,7 +31,12 @@ PAINTED_OVER = "painted over by the model's safety checker"
 
 @dataclass(frozen=True)
 class Attribute:
-    """One attribute of one object, as it stands in the prompt: ``prompt[span[0]:span[1]] == text``."""
+    """One attribute of one object: its words as read, and where they stand in the prompt.
+
+    ``prompt[span[0]:span[1]] == text``, but for what is typed and not read: control and format characters, weights and
+    brackets of prompt syntax ("fire (hydrant:1.2)"), and runs of white space, which are one blank in ``text``. So it
+    is with every text and span of a :class:`Spec`.
+    """
 
     text: str
     span: Span
@@ -113,11 +118,8 @@ class Spec:
 
 @dataclass(frozen=True)
 class Region:
-    """Where an object was found.
-
-    ``weights`` is a float array [rows, columns] over the patch grid that sums to 1; ``box`` is the region's and
-    ``window`` the grid's (left, top, right, bottom) as fractions of the image's width and height: some backbones crop.
-    """
+    """Where an object was found: ``weights`` is a float array [rows, columns] over the patch grid that sums to 1;
+    ``box`` is the region's and ``window`` the grid's, as fractions of the image: some backbones crop."""
 
     weights: np.ndarray = field(repr=False)
     box: Box
@@ -179,11 +181,8 @@ class NoPicture:
 
 @dataclass(frozen=True)
 class Score:
-    """The score of one image for one prompt, with its terms and each pair's evidence.
-
-    ``value`` is None exactly when ``status`` is "unscored"; ``reason`` then says why. With status "nothing to bind"
-    the value is the global score alone.
-    """
+    """The score of one image for one prompt, with its terms and each pair's evidence. ``value`` is None exactly when
+    ``status`` is "unscored"; ``reason`` then says why. With "nothing to bind" the value is the global score alone."""
 
     value: float | None
     status: Status
@@ -250,10 +249,8 @@ class Samples:
 
 @dataclass(frozen=True)
 class Settings(Mapping[str, object]):
-    """What a ranking rests on: the stamp of its scorer and, where its candidates were drawn, how.
-
-    It reads as one mapping, as reports have it: n, seed, batch_size, scorer, the pipeline's arguments, device, dtype.
-    """
+    """What a ranking rests on, as one mapping, as reports have it: the stamp of its scorer and, where its candidates
+    were drawn, how (n, seed, batch_size, the pipeline's arguments, device, dtype)."""
 
     scorer: str
     drawing: Drawing | None = None

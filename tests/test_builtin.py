@@ -73,7 +73,7 @@ def test_the_community_pipeline_runs_on_the_built_in_models(tmp_path):
             custom_pipeline=str(data_folder("pipelines") / "abe_best_of_n.py"),
             trust_remote_code=True,
         )
-    output = pipeline(PROMPT, n=2, num_inference_steps=4)
+    output = pipeline(PROMPT, num_candidates=2, return_all=True, num_inference_steps=4)
     direct = Reranker.from_pretrained().generate(None, PROMPT, n=2, num_inference_steps=4)
     assert output.seeds == [candidate.seed for candidate in direct.candidates]
     assert np.array_equal(output.images[0], direct.best.image)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from abe_rerank.cli.app import app
-from abe_rerank.cli.evaluate_notes import EvaluateRequest, request_of
+from abe_rerank.cli.asked import BackboneOptions, DrawOptions
+from abe_rerank.cli.evaluate_request import EvaluateRequest
 from abe_rerank.cli.options import command_line
 
 COMMANDS = typer.main.get_command(app).commands
@@ -45,11 +47,15 @@ def test_an_argument_may_stand_before_the_options(folder, prompt):
 @settings(deadline=None)
 @given(suite=TEXTS, judge=TEXTS, oracle=st.none() | st.booleans(), n=st.none() | st.integers(1, 99))
 def test_the_command_of_an_evaluation_asks_for_the_same_again(suite, judge, oracle, n):
-    drawn = {"arguments": (("clip_skip", judge), ("eta", "0.5")), "lora": ("a.safetensors", "b.safetensors:0.5")}
-    drawn |= {"negative_prompt": suite, "width": 64, "scheduler": "DDIMScheduler", "batch_size": 3}
-    request = EvaluateRequest(suite=suite, judge=judge, oracle=oracle, n=n, out=Path("a b"), **drawn)
+    drawn = {"arguments": [f"clip_skip={judge}", "eta=0.5"], "lora": ["a.safetensors", "b.safetensors:0.5"]}
+    drawn |= {"negative_prompt": suite, "width": 64, "scheduler": "DDIMScheduler", "batch_size": "3"}
+    backbone = BackboneOptions(backbone=judge, allow_pickle=True)
+    asked = {"suite": suite, "judge": judge, "oracle": oracle, "n": n, "out": Path("a b")}
+    request = EvaluateRequest(DrawOptions(**drawn), backbone, **asked)
     _, found = read(request.command)
-    assert request_of(**found) == request
+    del found["config"]
+    records = [kind(**{f.name: found.pop(f.name) for f in fields(kind)}) for kind in (DrawOptions, BackboneOptions)]
+    assert EvaluateRequest(*records, **found) == request
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,15 @@ SYNTAX = [
     ("embedding:bad-hands a brown horse", "brown horse"),
     (r"a red fox \(animal\), (white fur:1.1)", "red fox, white fur"),
     ("a (red) cube and a (blue) cone", "red cube, blue cone"),
+    ("red cube:0.5 AND blue cone:1.2", "red cube, blue cone"),
+    ("a red <lora:x:1> cube", "red cube"),
+    ("(red cube:1.2)(blue cone:0.8)", "red cube, blue cone"),
+    ("{2$$red|blue} cube", "red cube, blue cube"),
+    ("[red::0.5] cube", "red cube"),
+    ("a red cube --ar=7:5 --iw .5", "red cube"),
+    ("https://a.b/c.png a red cube -ar 7:5", "red cube"),
+    ('("a red cube", "a blue cone").and()', "red cube, blue cone"),
+    ("a (((red) cube)) and ((blue)) cone", "red cube, blue cone"),
     ("(masterpiece:1.2), a (red:1.1) (wooden:0.9) chair", "red chair, wooden chair"),
 ]
 
@@ -72,6 +81,10 @@ SENTENCES = [
 
 ORDINARY = [
     ("a t-shirt", ""),
+    ("a red (cube)", "red cube"),
+    ("(red|blue) cube", "red cube, blue cube"),
+    ("a red cube\\, a blue cone", "red cube, blue cone"),
+    ("a `red` cube and a `blue` cone", "red cube, blue cone"),
     ("(a dog)", ""),
     ("a black-and-white cat", "black-and-white cat"),
     ("a red clock at 7:5", "red clock"),
@@ -139,7 +152,64 @@ def test_hostile_text_is_read(prompt):
 
 def test_no_name_holds_a_control_character():
     names = [thing.text for thing in parse("a red garden\x07 gnome").objects]
-    assert names == ["gnome"]
+    assert names == ["garden gnome"]
+
+
+UNSEEN = ["\0", "\x07", "\x1f", "\x7f", "\x80", "\x9f", "\xad", "\u200b", "\u200d", "\u202e", "\u2066", "\ufe0f"]
+UNSEEN += [
+    "\ufeff",
+    "\U000e0041",
+    "\x1b[31m",
+    "\x9b31m",
+    "\x1b]0;a title\x07",
+    "\x1b]8;;http://x\x1b\\",
+    "\x1b(B",
+    "\x1b",
+]
+
+
+@pytest.mark.parametrize("unseen", UNSEEN)
+@pytest.mark.parametrize(
+    "prompt", ["a red# fire hydrant", "a red fire# hydrant", "a #red fire hyd#rant", "a r#ed #fire hydrant"]
+)
+def test_what_nobody_sees_changes_nothing_that_is_read(prompt, unseen):
+    typed = prompt.replace("#", unseen)
+    (thing,) = parse(typed).objects
+    assert (thing.text, [a.text for a in thing.attributes]) == ("fire hydrant", ["red"])
+    start, end = thing.span
+    assert typed[start:end].replace(unseen, "") == "fire hydrant"
+    assert typed[slice(*thing.attributes[0].span)].replace(unseen, "") == "red"
+
+
+@pytest.mark.parametrize("unseen", ["\0", "\u200b", "\x1b[0m"])
+def test_it_parts_words_that_are_none_together(unseen):
+    assert parse(f"a red{unseen}cube on a sea{unseen}shell").pairs == (("red", "cube"),)
+    assert [thing.text for thing in parse(f"a red{unseen}cube on a sea{unseen}shell").objects] == ["cube", "seashell"]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "name", "typed"),
+    [
+        ("a red fire (hydrant:1.2)", "fire hydrant", "fire (hydrant"),
+        ("a (red fire:1.2) hydrant", "fire hydrant", "fire:1.2) hydrant"),
+        ("a red fire++ hydrant", "fire hydrant", "fire++ hydrant"),
+        ("a red teddy [bear]", "teddy bear", "teddy [bear"),
+        ("a red fire\t hydrant", "fire hydrant", "fire\t hydrant"),
+        ("a red fire\r\nhydrant", "fire hydrant", "fire\r\nhydrant"),
+    ],
+)
+def test_names_hold_no_syntax_and_spans_are_those_of_the_text_as_typed(prompt, name, typed):
+    (thing,) = parse(prompt).objects
+    assert (thing.text, prompt[slice(*thing.span)]) == (name, typed)
+    assert parse(prompt).pairs == (("red", name),)
+
+
+def test_the_right_one_is_another_thing():
+    spec = parse("The left car is red, the right one is blue")
+    assert [(thing.text, [a.text for a in thing.attributes]) for thing in spec.objects] == [
+        ("car", ["red"]),
+        ("car", ["blue"]),
+    ]
 
 
 @pytest.mark.parametrize("unit", ["(red:1.2) cube ", "((", "{a|", "[a:", "<lora:", "red cube::2 ", "--no ", "a++ "])

@@ -76,6 +76,31 @@ def test_generate_ranks_what_the_pipeline_draws_and_names_seeds(reranker, pipeli
     assert ranking.settings["scorer"] == reranker.scorer.stamp
 
 
+def test_candidates_are_given_as_they_are_scored_and_can_end_the_drawing(reranker, pipeline):
+    given = []
+    settings = {"n": 5, "seed": 7, "batch_size": 2, "num_inference_steps": 1}
+    ranking = reranker.generate(pipeline, PROMPT, on_candidate=given.append, **settings)
+    assert [candidate.seed for candidate in given] == [7, 8, 9, 10, 11]
+    assert sorted(map(id, given)) == sorted(map(id, ranking.candidates))
+
+    ended = reranker.generate(pipeline, PROMPT, on_candidate=lambda c: c.seed < 9, **settings)
+    assert sorted(c.seed for c in ended.candidates) == [7, 8, 9, 10]  # the batch of 9 is drawn already
+    assert ended.settings["n"] == 4
+    by_seed = {c.seed: c for c in ranking.candidates}
+    for candidate in ended.candidates:
+        assert candidate.score.value == by_seed[candidate.seed].score.value
+        assert candidate.image.tobytes() == by_seed[candidate.seed].image.tobytes()
+
+
+def test_an_error_of_the_callback_ends_the_drawing_and_leaves_the_pipeline_as_it_was(reranker, pipeline):
+    def refuse(candidate):
+        raise KeyError(candidate.seed)
+
+    with pytest.raises(KeyError, match="3"):
+        reranker.generate(pipeline, PROMPT, n=4, seed=3, num_inference_steps=1, on_candidate=refuse)
+    assert "encode_prompt" not in vars(pipeline)
+
+
 def test_generate_warns_about_words_without_a_token(reranker, pipeline):
     with pytest.warns(UserWarning, match="model and the backbone have no token for wooden, chair"):
         reranker.generate(pipeline, "a red wooden chair", n=1, num_inference_steps=1)

@@ -13,7 +13,8 @@ import typer
 
 from abe_rerank.benchmarks import in_checkout, scene_sources
 from abe_rerank.benchmarks.cases import case_formats
-from abe_rerank.cli.options import AllowPickle, AsJson, Backbone, Device, GroupedCommand, ImageSize
+from abe_rerank.cli.asked import BackboneOptions, spread
+from abe_rerank.cli.options import AllowPickle, AsJson, BackboneName, Device, GroupedCommand
 from abe_rerank.cli.terminal import quiet_libraries, say, say_json
 from abe_rerank.errors import UsageError
 
@@ -48,7 +49,9 @@ def parser_benchmark(
 
 
 @app.command(cls=GroupedCommand)
+@spread
 def binding(
+    *,
     scenes: Annotated[int, typer.Option(help="How many scenes of each task.", min=2, rich_help_panel=MEASURE)] = 300,
     scenes_from: Annotated[
         str,
@@ -71,22 +74,17 @@ def binding(
     data: Annotated[
         Path | None, typer.Option(help="The folder of that benchmark's own files.", rich_help_panel=MEASURE)
     ] = None,
-    backbone: Backbone = None,
-    device: Device = None,
-    image_size: ImageSize = None,
-    allow_pickle: AllowPickle = False,
+    backbone: BackboneOptions,
     as_json: AsJson = False,
 ) -> None:
     """Whether the scorer puts attributes on the right objects, and what each of its parts adds."""
     if (form is None) != (data is None):
         raise UsageError("--format and --data go together: the name of a public benchmark and the folder of its files")
     quiet_libraries()
-    from abe_rerank.backbones import load_backbone
     from abe_rerank.benchmarks.binding_benchmark import main
 
     public = None if form is None or data is None else (form, data)
-    loaded = load_backbone(backbone, device, image_size=image_size, allow_pickle=allow_pickle)
-    found = main(loaded, scenes, data=public, ablate=ablate, json_output=as_json, scenes_from=scenes_from)
+    found = main(backbone.load(), scenes, data=public, ablate=ablate, json_output=as_json, scenes_from=scenes_from)
     (say_json if as_json else say)(found)
 
 
@@ -110,7 +108,7 @@ def oracle(
 @checkout_command("backbone")
 def backbone_benchmark(
     scenes: ScenesOfEach = 400,
-    backbone: Backbone = None,
+    backbone: BackboneName = None,
     device: Device = None,
     allow_pickle: AllowPickle = False,
     as_json: AsJson = False,
@@ -124,20 +122,19 @@ def backbone_benchmark(
 
 
 @app.command("verdicts", cls=GroupedCommand)
+@spread
 def verdicts(
+    *,
     scenes: Annotated[int, typer.Option(help="How many scenes or pictures.", min=2, rich_help_panel=MEASURE)] = 150,
     sources: Annotated[
         list[str] | None,
         typer.Option("--scenes-from", help="A source; can be repeated.", show_default="all", rich_help_panel=MEASURE),
     ] = None,
-    backbone: Backbone = None,
-    device: Device = None,
-    image_size: ImageSize = None,
+    backbone: BackboneOptions,
     as_json: AsJson = False,
 ) -> None:
     """What the verdicts on single pairs are worth, by what is true of a pair."""
     quiet_libraries()
-    from abe_rerank.backbones import load_backbone
     from abe_rerank.benchmarks.verdicts import SOURCES, main
     from abe_rerank.scoring.abe import AbeScorer
 
@@ -149,17 +146,14 @@ def verdicts(
     asked = sources or list(known)
     if unknown := [name for name in asked if name not in known]:
         raise UsageError(f"unknown scenes {unknown[0]!r}; choose from {', '.join(known)}")
-    found = main(
-        AbeScorer(load_backbone(backbone, device, image_size=image_size)),
-        scenes,
-        {name: known[name] for name in asked},
-        as_json,
-    )
+    found = main(AbeScorer(backbone.load()), scenes, {name: known[name] for name in asked}, as_json)
     (say_json if as_json else say)(found)
 
 
 @checkout_command("faults")
+@spread
 def faults(
+    *,
     prompts: Annotated[int, typer.Option(help="How many prompts of each kind.", min=2, rich_help_panel=MEASURE)] = 60,
     objects: Annotated[
         list[int] | None,
@@ -175,18 +169,16 @@ def faults(
         list[str] | None,
         typer.Option("--scorer", help="A scorer; can be repeated.", show_default="all", rich_help_panel=MEASURE),
     ] = None,
-    backbone: Backbone = None,
-    device: Device = None,
+    backbone: BackboneOptions,
     as_json: AsJson = False,
 ) -> None:
     """Best of N where what is wrong with each picture is known: how often each fault is picked."""
     quiet_libraries()
-    from abe_rerank.backbones import load_backbone
     from abe_rerank.benchmarks.checkout.faults import main
     from abe_rerank.drawing.pipelines import load_pipeline
     from abe_rerank.scoring.registry import make_scorer, names
 
-    loaded = load_backbone(backbone, device)
+    loaded = backbone.load()
     chosen = {name: make_scorer(name, loaded) for name in scorers or names()}
     pipeline = load_pipeline(None, loaded.device, loaded.dtype)
     found = main(pipeline, chosen, objects or (2, 3), prompts, as_json)

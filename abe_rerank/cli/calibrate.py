@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from abe_rerank.cli.options import OUTPUT, SCORE, AllowPickle, Backbone, Device, ImageSize
+from abe_rerank.cli.asked import BackboneOptions, spread
+from abe_rerank.cli.options import OUTPUT, SCORE, AllowPickle, BackboneName
 from abe_rerank.cli.terminal import quiet_libraries, say
 from abe_rerank.files import readable
 
@@ -15,8 +16,10 @@ if TYPE_CHECKING:
     from abe_rerank.scoring.calibration import Calibration
 
 
+@spread
 def calibrate(
-    backbone: Backbone = None,
+    *,
+    backbone: BackboneOptions,
     rows: Annotated[
         Path | None,
         typer.Option(
@@ -25,18 +28,14 @@ def calibrate(
             rich_help_panel=SCORE,
         ),
     ] = None,
-    device: Device = None,
-    image_size: ImageSize = None,
-    allow_pickle: AllowPickle = False,
 ) -> None:
     """Fit the probabilities of a backbone to labelled images, and keep them beside it."""
     quiet_libraries()
-    from abe_rerank.backbones import load_backbone
     from abe_rerank.benchmarks.labelled_pairs import calibrate_on_rows, calibrate_on_shapes, read_rows
     from abe_rerank.scoring.abe import AbeScorer
     from abe_rerank.scoring.calibration import write_calibration
 
-    loaded = load_backbone(backbone, device, image_size=image_size, allow_pickle=allow_pickle)
+    loaded = backbone.load()
     scorer = AbeScorer(loaded)
     calibration = calibrate_on_shapes(scorer) if rows is None else calibrate_on_rows(scorer, read_rows(rows))
     say(described(calibration, write_calibration(loaded.folder, calibration)))
@@ -62,7 +61,7 @@ def tune(
             help="A patch readout to try; can be repeated.", show_default="the default one", rich_help_panel=SCORE
         ),
     ] = None,
-    backbone: Backbone = None,
+    backbone: BackboneName = None,
     allow_pickle: AllowPickle = False,
     write: Annotated[
         bool, typer.Option("--write", help="Keep the best settings beside the backbone.", rich_help_panel=OUTPUT)

@@ -10,32 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from abe_rerank.cli.evaluate_notes import DRAWING_ONLY, SUITE, EvaluateRequest, request_of
-from abe_rerank.cli.options import (
-    DRAW,
-    OUTPUT,
-    SCORE,
-    AllowPickle,
-    Backbone,
-    BatchSize,
-    Config,
-    Device,
-    Dtype,
-    Guidance,
-    Height,
-    ImageSize,
-    Lora,
-    Model,
-    NegativePrompt,
-    Revision,
-    Scheduler,
-    Scorer,
-    Set,
-    Steps,
-    Variant,
-    Width,
-)
-from abe_rerank.cli.terminal import load_models, load_reranker
+from abe_rerank.cli.asked import BackboneOptions, DrawOptions, spread
+from abe_rerank.cli.evaluate_request import SUITE, EvaluateRequest
+from abe_rerank.cli.loading import load_models, load_reranker
+from abe_rerank.cli.options import DRAW, OUTPUT, SCORE, Config, Scorer
 from abe_rerank.errors import UsageError
 from abe_rerank.evaluation import layouts
 from abe_rerank.suites import formats
@@ -47,7 +25,9 @@ if TYPE_CHECKING:
     from abe_rerank.reranker import Reranker
 
 
+@spread
 def evaluate(
+    *,
     suite: Annotated[
         str | None,
         typer.Option(
@@ -77,27 +57,9 @@ def evaluate(
             rich_help_panel=DRAW,
         ),
     ] = None,
-    seed: Annotated[
-        int, typer.Option(min=0, help="Image k (from 0) of every prompt has seed + k.", rich_help_panel=DRAW)
-    ] = 0,
-    steps: Steps = None,
-    guidance: Guidance = None,
-    negative_prompt: NegativePrompt = None,
-    width: Width = None,
-    height: Height = None,
-    batch_size: BatchSize = "auto",
-    arguments: Set = None,
-    model: Model = None,
-    scheduler: Scheduler = None,
-    lora: Lora = None,
-    variant: Variant = None,
-    revision: Revision = None,
-    backbone: Backbone = None,
-    device: Device = None,
-    dtype: Dtype = None,
-    allow_pickle: AllowPickle = False,
+    draw: DrawOptions,
+    backbone: BackboneOptions,
     scorer: Scorer = "abe",
-    image_size: ImageSize = None,
     judge: Annotated[
         str | None,
         typer.Option(
@@ -129,36 +91,7 @@ def evaluate(
     Each result is on the disk as soon as it is there: after a kill, the same command continues where it was. On several
     GPUs or machines with a shared folder: accelerate launch -m abe_rerank evaluate ...
     """
-    run(
-        request_of(
-            suite=suite,
-            model=model,
-            n=n,
-            seed=seed,
-            batch_size=batch_size,
-            steps=steps,
-            guidance=guidance,
-            negative_prompt=negative_prompt,
-            width=width,
-            height=height,
-            arguments=arguments,
-            scheduler=scheduler,
-            lora=lora,
-            variant=variant,
-            revision=revision,
-            images=images,
-            limit=limit,
-            backbone=backbone,
-            scorer=scorer,
-            judge=judge,
-            oracle=oracle,
-            device=device,
-            dtype=dtype,
-            image_size=image_size,
-            allow_pickle=allow_pickle,
-            out=out,
-        )
-    )
+    run(EvaluateRequest(draw, backbone, suite, images, limit, scorer, judge, oracle, out, n))
 
 
 def run(request: EvaluateRequest) -> None:
@@ -174,7 +107,7 @@ def run(request: EvaluateRequest) -> None:
     check_folder(request.folder)
     listing = _listing(request)
     plan = _plan(request, listing)
-    world = World.join(request.device)
+    world = World.join(request.backbone.device)
     _complete(request, listing, plan, world)
     world.leave()
     if world.is_first:
@@ -189,12 +122,12 @@ def _complete(request: EvaluateRequest, listing: Listing, plan: Plan, world: Wor
 
     out = request.folder
     source, reranker = _source(request, listing, world)
-    if isinstance(source, Drawn) and request.batch_size == "auto":
+    if isinstance(source, Drawn) and request.draw.batch_size == "auto":
         size = batch_size_of(out) or world.by_first(partial(source.batch_that_fits, plan.prompts[0].prompt))
         source, plan = source.at(size), replace(plan, batch_size=size)
     measure = _measure(request, reranker, world)
-    names = (request.suite_name, request.model or "built-in", request.backbone or "built-in")
-    asked = Asked(*names, request.command, request.choices.settings)
+    names = (request.suite_name, request.draw.name, request.backbone.name)
+    asked = Asked(*names, request.command, request.draw.choices.settings)
     record = record_of(asked, plan, source, measure)
     state = world.by_first(lambda: begin(out, record, prompts_file(plan), plan))
     if world.is_first:
@@ -218,8 +151,7 @@ def _listing(request: EvaluateRequest) -> Listing:
     if request.images is None:
         prompts = load_prompts(request.suite or SUITE)[: request.limit]
         return Listing(tuple(prompts), ((),) * len(prompts))
-    given = [f"--{name.replace('_', '-')}" for name in DRAWING_ONLY if getattr(request, name)]
-    if given:
+    if given := request.drawing_only:
         raise UsageError(f"{', '.join(given)}: nothing is drawn where --images gives the images; leave one of them out")
     suite = None if request.suite is None else load_prompts(request.suite)[: request.limit]
     return find_images(Path(os.path.abspath(request.images)), suite).first(request.limit)
@@ -235,28 +167,18 @@ def _plan(request: EvaluateRequest, listing: Listing) -> Plan:
     if request.images is None:
         return Plan(listing.prompts, (sampling.n,) * len(listing.prompts), size)
     counts = tuple(request.n or max(1, len(files)) for files in listing.files)
-    return Plan(listing.prompts, counts, 1 if request.batch_size == "auto" else request.batch_size)
+    return Plan(listing.prompts, counts, size)
 
 
 def _source(request: EvaluateRequest, listing: Listing, world: World) -> tuple[Drawn | Found, Reranker]:
     """Where the images come from, and what scores them."""
     from abe_rerank.evaluation.workload import Drawn, Found
 
+    backbone = replace(request.backbone, device=world.device)
     if request.images is not None:
-        names = (request.backbone, request.scorer, world.device, request.dtype, request.image_size)
-        reranker = load_reranker(*names, allow_pickle=request.allow_pickle)
+        reranker = load_reranker(backbone, request.scorer)
         return Found(Path(os.path.abspath(request.images)), listing.files), reranker
-    pipeline, reranker = load_models(
-        request.model,
-        request.backbone,
-        request.scorer,
-        world.device,
-        request.dtype,
-        request.image_size,
-        choices=request.choices,
-        allow_pickle=request.allow_pickle,
-        shown=world.is_first,
-    )
+    pipeline, reranker = load_models(request.draw, backbone, request.scorer, shown=world.is_first)
     return Drawn(pipeline, request.sampling, request.folder), reranker
 
 
@@ -271,10 +193,11 @@ def _measure(request: EvaluateRequest, reranker: Reranker, world: World) -> Judg
         name, _, backbone = request.judge.partition(":")
         if takes(name):  # what stands behind the colon is the scorer's own
             judge = replace(reranker, scorer=make_scorer(request.judge, reranker.scorer.backbone))
-        elif backbone in ("", request.backbone):
+        elif backbone in ("", request.backbone.backbone):
             judge = replace(reranker, scorer=make_scorer(name, reranker.scorer.backbone))
         else:
-            judge = load_reranker(backbone, name, world.device, request.dtype, allow_pickle=request.allow_pickle)
+            other = replace(request.backbone, backbone=backbone, device=world.device, image_size=None)
+            judge = load_reranker(other, name)
         if judge.scorer.stamp == reranker.scorer.stamp:
             raise UsageError(f"the judge {request.judge} is what picks; name another scorer or backbone")
     if request.asks_oracle:

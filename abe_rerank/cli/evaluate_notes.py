@@ -1,23 +1,19 @@
-"""What ``abe-rerank evaluate`` was asked, and says: what starts or continues, may surprise, was found."""
+"""What ``abe-rerank evaluate`` says: what starts or continues, may surprise, was found."""
 
 from __future__ import annotations
 
-import os
 import shlex
 import time
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
-from abe_rerank.cli.options import Part, command_line, read_batch_size, read_settings
 from abe_rerank.cli.terminal import note, say, warn
 from abe_rerank.errors import AbeRerankError, UsageError
-from abe_rerank.files import readable, table, words_of
+from abe_rerank.files import readable, table
 
 if TYPE_CHECKING:
-    from abe_rerank.drawing.pipelines import ModelChoices
-    from abe_rerank.drawing.sampling import Sampling
     from abe_rerank.evaluation.layouts import Listing
     from abe_rerank.evaluation.summary_schema import Choices, Group
     from abe_rerank.evaluation.work import State
@@ -154,105 +150,3 @@ def _cells(group: Group) -> list[str]:
 def _mean(choices: Choices | None) -> str:
     """The mean over the images of each prompt, then over prompts; a dash where nothing was measured."""
     return "-" if choices is None else f"{choices.mean.mean:.3f}"
-
-
-SUITE, N = "shapes", 4
-DRAWING_ONLY = (
-    *("model", "steps", "guidance", "negative_prompt", "width", "height", "arguments", "scheduler", "lora"),
-    *("variant", "revision", "seed"),
-)
-"""What is of no use where nothing is drawn."""
-
-
-@dataclass(frozen=True)
-class EvaluateRequest:
-    """What the command line asks for; None is the default, which may depend on the rest."""
-
-    suite: str | None = None
-    model: str | None = None
-    n: int | None = None
-    seed: int = 0
-    batch_size: int | Literal["auto"] = "auto"
-    steps: int | None = None
-    guidance: float | None = None
-    negative_prompt: str | None = None
-    width: int | None = None
-    height: int | None = None
-    arguments: tuple[tuple[str, str], ...] = ()
-    scheduler: str | None = None
-    lora: tuple[str, ...] = ()
-    variant: str | None = None
-    revision: str | None = None
-    images: Path | None = None
-    limit: int | None = None
-    backbone: str | None = None
-    scorer: str = "abe"
-    judge: str | None = None
-    oracle: bool | None = None
-    device: str | None = None
-    dtype: str | None = None
-    image_size: str | None = None
-    allow_pickle: bool = False
-    out: Path | None = None
-
-    @property
-    def folder(self) -> Path:
-        """Where the run lies: ``--out``, or a folder under ``runs`` that the same settings always lead to."""
-        if self.out is not None:
-            return self.out
-        import hashlib
-        import json
-
-        asked = {name: value for name, value in asdict(self).items() if (name, value) != ("allow_pickle", False)}
-        settings = json.dumps(asked, sort_keys=True, default=str, ensure_ascii=True)
-        digest = hashlib.sha256(settings.encode()).hexdigest()[:8]
-        name = self.suite_name or Path(os.path.abspath(str(self.images))).name
-        return Path("runs") / f"{words_of(name, 32)}-{digest}"
-
-    @property
-    def asks_oracle(self) -> bool:
-        """Whether the oracle of the shapes world judges: as said, or where the suite is that of its world."""
-        return self.suite_name.partition(":")[0] == SUITE if self.oracle is None else self.oracle
-
-    @property
-    def suite_name(self) -> str:
-        """What the run calls its prompts: a suite, the name of a file, or nothing where the images name them."""
-        if self.suite is None:
-            return "" if self.images else SUITE
-        return Path(self.suite).name if os.path.exists(self.suite) else self.suite
-
-    @property
-    def sampling(self) -> Sampling:
-        """How the images of a prompt are drawn; a batch holds images of one prompt. Raises UsageError for numbers that
-        cannot be."""
-        from abe_rerank.drawing.sampling import Sampling
-
-        n = N if self.n is None else self.n
-        size = self.batch_size if self.batch_size == "auto" else min(self.batch_size, n)
-        sizes = (self.negative_prompt, self.width, self.height)
-        return Sampling(n, self.seed, size, self.steps, self.guidance, *sizes, dict(self.arguments))
-
-    @property
-    def choices(self) -> ModelChoices:
-        """What is chosen of the model that draws."""
-        from abe_rerank.drawing.pipelines import ModelChoices
-
-        return ModelChoices(self.variant, self.revision, self.scheduler, self.lora)
-
-    @property
-    def command(self) -> str:
-        """The command line, with what is not default."""
-        given = {name: value for name, value in asdict(self).items() if value != getattr(EvaluateRequest, name)}
-        parts: list[Part] = [("--set", f"{name}={value}") for name, value in given.pop("arguments", ())]
-        parts += [("--lora", file) for file in given.pop("lora", ())]
-        parts += [(f"--{name.replace('_', '-')}", value) for name, value in given.items()]
-        return command_line("evaluate", parts)
-
-
-def request_of(**options: Any) -> EvaluateRequest:
-    """The request of the command's options, as they are read. Raises UsageError for one that cannot be read."""
-    options["batch_size"] = read_batch_size(options["batch_size"])
-    options["arguments"] = tuple(read_settings(options["arguments"]).items())
-    options["lora"] = tuple(options["lora"] or ())
-    options.pop("config", None)
-    return EvaluateRequest(**options)

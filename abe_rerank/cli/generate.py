@@ -3,76 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from abe_rerank.cli.options import (
-    OUTPUT,
-    AllowPickle,
-    Assets,
-    Backbone,
-    BatchSize,
-    Config,
-    Count,
-    Device,
-    Dtype,
-    Guidance,
-    Height,
-    ImageSize,
-    Lora,
-    Model,
-    NegativePrompt,
-    Part,
-    Prompt,
-    Revision,
-    Scheduler,
-    Scorer,
-    Seed,
-    Set,
-    Steps,
-    Variant,
-    Width,
-    command_line,
-    read_batch_size,
-    read_settings,
-)
-from abe_rerank.cli.terminal import cosine, load_models, say, timed, warn
+from abe_rerank.cli.asked import BackboneOptions, DrawOptions, spread
+from abe_rerank.cli.loading import load_models
+from abe_rerank.cli.options import OUTPUT, Assets, Config, Count, Part, Prompt, Scorer, command_line
+from abe_rerank.cli.terminal import cosine, say, timed, warn
 from abe_rerank.errors import AbeRerankError
 from abe_rerank.files import table
 
 if TYPE_CHECKING:
-    from abe_rerank.drawing.pipelines import ModelChoices
     from abe_rerank.drawing.sampling import Sampling
     from abe_rerank.runs.generated import Commands, Report
     from abe_rerank.types import Ranking
 
 
+@spread
 def generate(
     prompt: Prompt,
+    *,
     n: Count = 8,
-    seed: Seed = 0,
-    steps: Steps = None,
-    guidance: Guidance = None,
-    negative_prompt: NegativePrompt = None,
-    width: Width = None,
-    height: Height = None,
-    batch_size: BatchSize = "auto",
-    arguments: Set = None,
-    model: Model = None,
-    scheduler: Scheduler = None,
-    lora: Lora = None,
-    variant: Variant = None,
-    revision: Revision = None,
-    backbone: Backbone = None,
-    device: Device = None,
-    dtype: Dtype = None,
-    allow_pickle: AllowPickle = False,
+    draw: DrawOptions,
+    backbone: BackboneOptions,
     scorer: Scorer = "abe",
-    image_size: ImageSize = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -83,32 +41,20 @@ def generate(
     config: Config = None,
 ) -> None:
     """Draw N images of PROMPT, score each attribute on its object, pick the best-bound image and say why."""
-    from abe_rerank.drawing.pipelines import ModelChoices
-    from abe_rerank.drawing.sampling import Sampling
-
-    numbers = (n, seed, read_batch_size(batch_size), steps, guidance)
-    sampling = Sampling(*numbers, negative_prompt, width, height, read_settings(arguments))
-    names = (model, backbone, scorer, out, device, dtype, image_size)
-    choices = ModelChoices(variant, revision, scheduler, tuple(lora or ()))
-    run(GenerateRequest(prompt, sampling, choices, *names, assets, allow_pickle))
+    run(GenerateRequest(prompt, draw, backbone, n, scorer, out, assets))
 
 
 @dataclass(frozen=True)
 class GenerateRequest:
-    """What the command line asks for; None is the built-in model, or the default."""
+    """What the command line asks for."""
 
     prompt: str
-    sampling: Sampling
-    choices: ModelChoices
-    model: str | None = None
-    backbone: str | None = None
+    draw: DrawOptions
+    backbone: BackboneOptions
+    n: int = 8
     scorer: str = "abe"
     out: Path | None = None
-    device: str | None = None
-    dtype: str | None = None
-    image_size: str | None = None
     assets: bool = False
-    allow_pickle: bool = False
 
 
 def run(request: GenerateRequest) -> None:
@@ -127,37 +73,29 @@ def run(request: GenerateRequest) -> None:
 
     started = datetime.now().astimezone()
     seconds: dict[str, float] = {}
-    _warn_of_waste(request.sampling)
+    sampling = request.draw.sampling(request.n)
+    _warn_of_waste(sampling)
     spec = as_spec(request.prompt)
     out = request.out or default_folder(request.prompt, started)
     with new_run_folder(out) as folder:
         with timed(seconds, "loading"):
-            pipeline, reranker = load_models(
-                request.model,
-                request.backbone,
-                request.scorer,
-                request.device,
-                request.dtype,
-                request.image_size,
-                choices=request.choices,
-                allow_pickle=request.allow_pickle,
-            )
+            pipeline, reranker = load_models(request.draw, request.backbone, request.scorer)
         scorer = reranker.scorer
-        drawing = settle(pipeline, request.sampling)
+        drawing = settle(pipeline, sampling)
         warnings = prompt_warnings([spec.prompt], scorer.backbone, pipeline, drawing)
         _warn(warnings)
         with timed(seconds, "sampling and scoring"):
             samples = draw(pipeline, spec.prompt, drawing, progress=True)
-            ranking = rank(scorer, spec, samples, progress=True)
+            ranking = rank(scorer, spec, samples)
         close = rounding_warning([c.score.value for c in ranking.candidates], scorer.backbone)
         _warn([close] if close else [])
         facts = RunFacts(
             commands=_commands(request, ranking, out),
-            backbone=backbone_record(scorer.backbone, request.backbone or "built-in"),
-            text_to_image=pipeline_record(pipeline, request.model or "built-in"),
+            backbone=backbone_record(scorer.backbone, request.backbone.name),
+            text_to_image=pipeline_record(pipeline, request.draw.name),
             created=started,
-            choices=request.choices.settings,
-            allow_pickle=request.allow_pickle,
+            choices=request.draw.choices.settings,
+            allow_pickle=request.backbone.allow_pickle,
             seconds=seconds,
             warnings=(*warnings, *([close] if close else [])),
         )
@@ -217,35 +155,17 @@ def _commands(request: GenerateRequest, ranking: Ranking, out: Path) -> Commands
     best = ranking.candidates[0]
     redraw = None
     if best.score.value is not None and best.seed is not None:
-        size = None if ranking.settings.drawing is None else ranking.settings.drawing.batch_size
-        redraw = _draw_command(request, n=1, seed=best.seed, batch_size=size)
-    asked = request.sampling
-    again = _draw_command(request, asked.n, asked.seed, None if asked.batch_size == "auto" else asked.batch_size)
-    return Commands(run=again, redraw=redraw, rescore=_score_command(request, out))
+        size = "auto" if ranking.settings.drawing is None else str(ranking.settings.drawing.batch_size)
+        redraw = _draw_command(request, 1, replace(request.draw, seed=best.seed, batch_size=size))
+    again = _draw_command(request, request.n, request.draw)
+    rescore = [str(out / "candidates"), ("--prompt", request.prompt), *_scoring(request)]
+    return Commands(run=again, redraw=redraw, rescore=command_line("score", rescore))
 
 
-def _score_command(request: GenerateRequest, out: Path) -> str:
-    parts = [str(out / "candidates"), ("--prompt", request.prompt), *_models(request)]
-    return command_line("score", parts)
+def _draw_command(request: GenerateRequest, n: int, draw: DrawOptions) -> str:
+    parts: list[Part] = [("--n", n), ("--seed", draw.seed), *replace(draw, seed=0).parts]
+    return command_line("generate", [*parts, *_scoring(request), request.prompt], joined=False)
 
 
-def _draw_command(request: GenerateRequest, n: int, seed: int, batch_size: int | None) -> str:
-    drawing: list[Part] = [("--n", n), ("--seed", seed), ("--batch-size", batch_size)]
-    names = ("steps", "guidance", "negative_prompt", "width", "height")
-    drawing += [(f"--{name.replace('_', '-')}", getattr(request.sampling, name)) for name in names]
-    drawing += [("--set", f"{name}={value}") for name, value in request.sampling.call.items()]
-    drawing.append(("--model", request.model))
-    drawing += [(f"--{name}", getattr(request.choices, name)) for name in ("variant", "revision", "scheduler")]
-    drawing += [("--lora", lora) for lora in request.choices.lora]
-    return command_line("generate", [*drawing, *_models(request), request.prompt], joined=False)
-
-
-def _models(request: GenerateRequest) -> list[Part]:
-    return [
-        ("--backbone", request.backbone),
-        ("--scorer", None if request.scorer == "abe" else request.scorer),
-        ("--device", request.device),
-        ("--dtype", request.dtype),
-        ("--image-size", request.image_size),
-        ("--allow-pickle", request.allow_pickle or None),
-    ]
+def _scoring(request: GenerateRequest) -> list[Part]:
+    return [("--scorer", None if request.scorer == "abe" else request.scorer), *request.backbone.parts]

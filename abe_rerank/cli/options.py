@@ -97,7 +97,7 @@ Revision = Annotated[
         help="Branch, tag or commit of --model on the hub.", show_default="the main branch", rich_help_panel=MODELS
     ),
 ]
-Backbone = Annotated[
+BackboneName = Annotated[
     str | None,
     typer.Option(
         help="CLIP-like model that scores: a transformers folder or hub id.",

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from abe_rerank.cli.options import OUTPUT, AllowPickle, AsJson, Backbone, Device, Dtype, ImageSize, Scorer
-from abe_rerank.cli.terminal import cosine, load_reranker, say, say_json, warn
+from abe_rerank.cli.asked import BackboneOptions, spread
+from abe_rerank.cli.loading import load_reranker
+from abe_rerank.cli.options import OUTPUT, AsJson, Scorer
+from abe_rerank.cli.terminal import cosine, say, say_json, warn
 from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.files import table
 from abe_rerank.suites.rows import Row, read_manifest
@@ -27,19 +29,17 @@ if TYPE_CHECKING:
 SUBJECT = "What to score"
 
 
+@spread
 def score(
+    *,
     images: Annotated[list[Path] | None, typer.Argument(help="Image files, or folders of them.")] = None,
     prompt: Annotated[str | None, typer.Option(help="What the images should show.", rich_help_panel=SUBJECT)] = None,
     manifest: Annotated[
         Path | None,
         typer.Option(help="A CSV or JSONL file of image and prompt, instead of both.", rich_help_panel=SUBJECT),
     ] = None,
-    backbone: Backbone = None,
-    device: Device = None,
-    dtype: Dtype = None,
-    allow_pickle: AllowPickle = False,
+    backbone: BackboneOptions,
     scorer: Scorer = "abe",
-    image_size: ImageSize = None,
     top_k: Annotated[
         int | None, typer.Option(help="Show only the best K of each prompt.", min=1, rich_help_panel=OUTPUT)
     ] = None,
@@ -48,8 +48,7 @@ def score(
     """Score images that exist already, best first."""
     rows = rows_of(images or [], prompt, manifest)
     _check_boxes(rows, scorer)
-    reranker = load_reranker(backbone, scorer, device, dtype, image_size, allow_pickle=allow_pickle)
-    run(reranker, rows, top_k, as_json)
+    run(load_reranker(backbone, scorer), rows, top_k, as_json)
 
 
 @dataclass(frozen=True)

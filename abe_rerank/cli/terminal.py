@@ -1,4 +1,4 @@
-"""What the commands share with the terminal: results on stdout, notes on stderr, models loaded beneath a bar."""
+"""What the commands share with the terminal: results on stdout, notes on stderr, the libraries quiet."""
 
 from __future__ import annotations
 
@@ -8,13 +8,9 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from abe_rerank.files import printable, readable
-
-if TYPE_CHECKING:
-    from abe_rerank.drawing.pipelines import ModelChoices, Pipeline
-    from abe_rerank.reranker import Reranker
 
 
 def say(text: str) -> None:
@@ -86,60 +82,6 @@ def timed(seconds: dict[str, float], what: str) -> Iterator[None]:
     start = time.perf_counter()
     yield
     seconds[what] = seconds.get(what, 0.0) + time.perf_counter() - start
-
-
-def load_models(
-    model: str | None,
-    backbone: str | None,
-    scorer: str,
-    device: str | None,
-    dtype: str | None,
-    image_size: str | None = None,
-    *,
-    choices: ModelChoices | None = None,
-    allow_pickle: bool = False,
-    shown: bool = True,
-) -> tuple[Pipeline, Reranker]:
-    """The text-to-image pipeline and the reranker, on one device and with one dtype.
-
-    A progress bar stands on stderr if it is to be ``shown``.
-    """
-    from tqdm import tqdm
-
-    form = "{desc}: {n_fmt}/{total_fmt} [{elapsed}]"
-    with tqdm(total=3, desc="loading libraries", bar_format=form, leave=False, disable=not shown) as bar:
-        quiet_libraries()
-        from abe_rerank.drawing.pipelines import load_pipeline
-
-        step(bar, "loading the backbone")
-        reranker = load_reranker(backbone, scorer, device, dtype, image_size, allow_pickle=allow_pickle)
-        step(bar, "loading the text-to-image model")
-        place = reranker.scorer.backbone
-        chosen = {} if choices is None else vars(choices)
-        pipeline = load_pipeline(model, place.device, place.dtype, allow_pickle=allow_pickle, **chosen)
-        bar.update()
-    return pipeline, reranker
-
-
-def load_reranker(
-    backbone: str | None,
-    scorer: str,
-    device: str | None,
-    dtype: str | None,
-    image_size: str | None = None,
-    *,
-    allow_pickle: bool = False,
-) -> Reranker:
-    """The reranker on its backbone."""
-    quiet_libraries()
-    from abe_rerank.reranker import Reranker
-
-    found = Reranker.from_pretrained(
-        backbone, scorer, device=device, dtype=dtype, image_size=image_size, allow_pickle=allow_pickle
-    )
-    if found.scorer.relative:
-        warn(f"{found.scorer.stamp.partition(' | ')[0]}: it says nothing of an image alone")
-    return found
 
 
 def quiet_libraries() -> None:

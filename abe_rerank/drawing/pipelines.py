@@ -111,7 +111,7 @@ def load_pipeline(
         raise type(error)(f"{what} cannot be loaded: {error}") from error
     except Exception as error:
         raise refusal(what, error) from error
-    _check_text_to_image(pipeline)
+    check_text_to_image(pipeline)
     if scheduler is not None:
         exchange_scheduler(pipeline, scheduler)
     with hushed():
@@ -276,7 +276,7 @@ def _download(name: str, revision: str | None, variant: str | None, allow_pickle
     return Path(downloaded)
 
 
-def _check_text_to_image(pipeline: Pipeline) -> None:
+def check_text_to_image(pipeline: Pipeline) -> None:
     """Raises UsageError for a pipeline that needs more than a prompt: diffusers' editing pipelines take an image but no
     height, inpainting takes a mask, other tasks take no prompt."""
     parameters = inspect.signature(pipeline.__call__).parameters

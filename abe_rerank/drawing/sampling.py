@@ -11,7 +11,7 @@ from __future__ import annotations
 import inspect
 import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -119,22 +119,36 @@ def fitting_batch(pipeline: Pipeline, n: int, arguments: Mapping[str, Any]) -> i
 def draw(pipeline: Pipeline, prompt: str, drawing: Drawing, progress: bool = False) -> Samples:
     """Draw ``drawing.n`` images of ``prompt``, in the order of their seeds.
 
-    Where memory runs out, all are drawn again in batches of half the size; the drawing of the result has the size that
-    went. Raises DeviceError if one image is too much or the device fails, AbeRerankError if drawing fails otherwise.
+    The drawing of the result has the batch size that went. Raises as :func:`batches` does.
+    """
+    found: list[Sample] = []
+    for batch in batches(pipeline, prompt, drawing, progress):
+        found = [*found, *batch.images] if batch.drawing == drawing else list(batch.images)
+        drawing = batch.drawing
+    return Samples(tuple(found), drawing)
+
+
+def batches(
+    pipeline: Pipeline, prompt: str, drawing: Drawing, progress: bool = False
+) -> Generator[Samples, None, None]:
+    """The images of ``prompt``, a batch after the other, in the order of their seeds; one batch at a time is in memory.
+
+    Where memory runs out, all are drawn again in batches of half the size: the drawing of a batch says its size, and
+    one whose size differs from that of the batch before begins with the first seed again. Raises DeviceError if one
+    image is too much or the device fails, AbeRerankError if drawing fails otherwise.
     """
     import torch
 
-    size = drawing.batch_size
     while True:
-        tried = replace(drawing, batch_size=size)
         try:
-            return Samples(tuple(_draw_all(pipeline, prompt, tried, progress)), tried)
+            yield from _batches(pipeline, prompt, drawing, progress)
+            return
         except torch.OutOfMemoryError:
-            if size == 1:
+            if drawing.batch_size == 1:
                 raise DeviceError(
                     "out of memory while sampling one image; use a smaller model, --dtype float16 or another --device"
                 ) from None
-        size = math.ceil(size / 2)
+        drawing = replace(drawing, batch_size=math.ceil(drawing.batch_size / 2))
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
@@ -161,16 +175,14 @@ def call_arguments(pipeline: Pipeline, sampling: Sampling) -> dict[str, Any]:
     return defaults | _folder_defaults(pipeline) | asked
 
 
-def _draw_all(pipeline: Pipeline, prompt: str, drawing: Drawing, progress: bool) -> list[Sample]:
-    drawn: list[Sample] = []
+def _batches(pipeline: Pipeline, prompt: str, drawing: Drawing, progress: bool) -> Iterator[Samples]:
     with _progress_bars(pipeline, progress) as title, encoding_once(pipeline):
         for start in range(0, drawing.n, drawing.batch_size):
             seeds = drawing.seeds[start : start + drawing.batch_size]
             last = start + len(seeds)
             first = "" if len(seeds) == 1 else f"{start + 1}-"
             title(f"sampling {first}{last} of {drawing.n}")
-            drawn += _draw(pipeline, prompt, seeds, drawing)
-    return drawn
+            yield Samples(tuple(_draw(pipeline, prompt, seeds, drawing)), drawing)
 
 
 def _draw(pipeline: Pipeline, prompt: str, seeds: range, drawing: Drawing) -> list[Sample]:

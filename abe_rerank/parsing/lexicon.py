@@ -190,6 +190,11 @@ def _dictionary() -> dict[str, dict[str, tuple[str, ...]]]:
     return table
 
 
+def is_word(low: str) -> bool:
+    """Is a lower-case word in any of the lists?"""
+    return low in CLOSED or low in lexicon().usual or low in lexicon().kinds or low in _dictionary()
+
+
 @lru_cache(maxsize=65536)
 def tags_of(low: str) -> tuple[Tag, ...]:
     """The possible tags of a lower-case word, the usual one first (see :mod:`abe_rerank.parsing.tagger`)."""

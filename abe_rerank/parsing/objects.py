@@ -7,12 +7,15 @@ from typing import NamedTuple
 from abe_rerank.parsing import constructions
 from abe_rerank.parsing.between import NEAR
 from abe_rerank.parsing.edits import Add, Bind, Clause, Edit, Edits, Ignore, Place, Relate, Step, Talk, View
+from abe_rerank.parsing.lexicon import is_plural
 from abe_rerank.parsing.phrases import Phrase, negated, number_value
 from abe_rerank.parsing.scene import Role, Thing
 from abe_rerank.parsing.scene_words import PAINTED
 from abe_rerank.parsing.tags import AND, BE, JOINING, PREPOSITION, tags
 
 _ANAPHORS = frozenset({"one", "other", "another", "others", "both", "each", "two", "three", "all", "some"})
+_SINGLE = frozenset({"one", "other", "another"})
+_ELSEWHERE = frozenset({"left", "right", "other", "another", "first", "second", "third", "last", "middle"})
 _INSTEAD = frozenset({"instead of", "rather than", "without", "unlike", "except"})
 _RELATING = tags("IVGH")
 _BEFORE_SUBJECT = tags("BVP,")
@@ -50,8 +53,12 @@ def _headless(view: View, phrase: Phrase) -> Step:
         return Step(clause, talk)
     whole = clause.since_verb[0] if clause.since_verb else talk.last
     antecedent = whole if view.scene.things[whole].counted is not None else talk.last
-    dropped = clause.negate or view.link_low in _INSTEAD  # "a red kite, not a blue one"
     edits: list[Edit] = []
+    if _is_another(view, phrase, view.scene.things[antecedent]):  # "the left car is red, the right one is blue"
+        twin = view.scene.things[antecedent]
+        antecedent = len(view.scene.things)
+        edits.append(Add(Thing(twin.head, twin.end, twin.head)))
+    dropped = clause.negate or view.link_low in _INSTEAD  # "a red kite, not a blue one"
     for k in modifiers:
         edits += [Ignore(k, k + 1, "negated")] if dropped else []
         edits.append(Bind((antecedent,), k))
@@ -60,6 +67,15 @@ def _headless(view: View, phrase: Phrase) -> Step:
         clause = clause._replace(subject=(antecedent,), since_verb=(), link=None)
         talk = talk._replace(last=antecedent)
     return Step(clause, talk, tuple(edits))
+
+
+def _is_another(view: View, phrase: Phrase, thing: Thing) -> bool:
+    """Does "the right one" or "the other" name a second thing, of the same kind as one that was named before?"""
+    words = view.words
+    if view.clause.negate or thing.counted is not None or words[phrase.end - 1].low not in _SINGLE:
+        return False
+    placed = any(words[k].low in _ELSEWHERE for k in range(phrase.start, phrase.end))
+    return placed and not is_plural(words[thing.end - 1].low)
 
 
 def _noun_comes(view: View) -> bool:

@@ -10,7 +10,7 @@ from abe_rerank.parsing.edits import Clause, Talk, View, apply
 from abe_rerank.parsing.objects import step_at_phrase
 from abe_rerank.parsing.phrases import items_of
 from abe_rerank.parsing.scene import Scene, spec_of
-from abe_rerank.parsing.syntax import strip, without_layout
+from abe_rerank.parsing.syntax import read_as, without_layout
 from abe_rerank.parsing.tagger import tag
 from abe_rerank.parsing.words import Word, words_of
 from abe_rerank.types import Spec
@@ -33,13 +33,14 @@ def parse(prompt: str, model: str | None = None) -> Spec:
     instead of the built-in rules. Never raises on text; a prompt in which nothing was found gives a Spec that
     says so (``nothing_to_bind``). Raises UsageError if ``model`` is not installed.
     """
+    typed = read_as(prompt)
     if model is not None:
         from abe_rerank.parsing.spacy_model import parse_with
 
-        return parse_with(model, prompt)
-    words = without_layout(words_of(strip(prompt).text, _tokenizer().make_doc))
+        return parse_with(model, typed)
+    words = without_layout(words_of(typed.text, _tokenizer().make_doc))
     tag(words)
-    return spec_of(prompt, scene_of(words))
+    return spec_of(typed, scene_of(words))
 
 
 def scene_of(words: list[Word]) -> Scene:

@@ -5,7 +5,6 @@ A scene only grows by its own methods, which :mod:`abe_rerank.parsing.edits` cal
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
@@ -26,8 +25,9 @@ from abe_rerank.parsing.tags import (
     Tag,
     tags,
 )
+from abe_rerank.parsing.typed import ALTERNATIVE, Typed
 from abe_rerank.parsing.words import Word
-from abe_rerank.types import Attribute, Count, Ignored, Kind, ObjectPhrase, Relation, Span, Spec
+from abe_rerank.types import Attribute, Count, Ignored, Kind, ObjectPhrase, Relation, Spec
 
 Role = Literal["subject", "object", "joined"]
 """Of a thing: the subject, the object of a preposition or verb, or coordinated with such an object."""
@@ -169,55 +169,46 @@ _REASONS: dict[Tag | None, str] = {
 }
 
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-
-
-def spec_of(prompt: str, scene: Scene) -> Spec:
-    """The Spec of a scene, with every other word of the prompt as ignored and why."""
+def spec_of(typed: Typed, scene: Scene) -> Spec:
+    """The Spec of a scene, with every other word of the prompt as ignored and why; its words are those of the text
+    as read, its spans those of the prompt as typed.
+    """
     words = scene.words
     place = {number: k for k, number in enumerate(scene.order)}
     used: set[int] = set()
-    objects = tuple(_object(prompt, words, scene.things[k], scene.values[k], used) for k in scene.order)
+    objects = tuple(_object(typed, words, scene.things[k], scene.values[k], used) for k in scene.order)
     relations = []
     for subject, at, target in scene.relations:
         word = words[at]
         used.add(at)
-        relations.append(Relation(place[subject], *_as_typed(prompt, word), place[target]))
+        relations.append(Relation(place[subject], *typed.part(word.start, word.end), place[target]))
     ignored = tuple(
-        Ignored(*_as_typed(prompt, word), scene.reasons.get(at) or _REASONS.get(word.tag, "other"))
+        Ignored(*typed.part(word.start, word.end), scene.reasons.get(at) or _REASONS.get(word.tag, "other"))
         for at, word in enumerate(words)
-        if at not in used and word.tag not in PUNCTUATION
+        if at not in used and word.tag not in PUNCTUATION and word.text != ALTERNATIVE
     )
-    return Spec(prompt, objects, tuple(relations), ignored)
-
-
-def _as_typed(prompt: str, word: Word) -> tuple[str, Span]:
-    return prompt[word.start : word.end], (word.start, word.end)
+    return Spec(typed.prompt, objects, tuple(relations), ignored)
 
 
 def _object(
-    prompt: str, words: list[Word], thing: Thing, values: dict[tuple[int, int], Value], used: set[int]
+    typed: Typed, words: list[Word], thing: Thing, values: dict[tuple[int, int], Value], used: set[int]
 ) -> ObjectPhrase:
-    head = thing.head
-    while head < thing.end - 1 and _CONTROL.search(prompt, words[head].start, words[thing.end - 1].start):
-        head += 1  # no control character inside a name
-    span = (words[head].start, words[thing.end - 1].end)
+    text, span = typed.part(words[thing.head].start, words[thing.end - 1].end)
     used.update(range(thing.head, thing.end))
     attributes = []
     for first, last, kind in sorted(values.values()):
-        place = (words[first].start, words[last].end)
-        marker = kind_marker(prompt[place[0] : place[1]].lower())
+        start, end = words[first].start, words[last].end
+        marker = kind_marker(typed.text[start:end].lower())
         if marker:  # "heart-shaped": the value is "heart"
-            place = (place[0], place[0] + len(marker[0]))
-        attributes.append(Attribute(prompt[place[0] : place[1]], place, kind))
+            end = start + len(marker[0])
+        attributes.append(Attribute(*typed.part(start, end), kind))
         used.update(range(first, last + 1))
     count = None
     if thing.counted is not None:
         word = words[thing.counted]
         value = number_value(word)
         if value is not None:
-            count = Count(*_as_typed(prompt, word), value)
+            count = Count(*typed.part(word.start, word.end), value)
             used.add(thing.counted)
-    return ObjectPhrase(
-        prompt[span[0] : span[1]], span, (words[thing.start].start, span[1]), tuple(attributes), count, thing.negated
-    )
+    phrase_start = typed.part(words[thing.start].start, words[thing.start].end)[1][0]
+    return ObjectPhrase(text, span, (phrase_start, span[1]), tuple(attributes), count, thing.negated)

@@ -13,6 +13,7 @@ from abe_rerank.parsing.lexicon import kind_of, lemma, lexicon
 from abe_rerank.parsing.scene import Scene, Thing, Value, spec_of
 from abe_rerank.parsing.scene_words import FRAMES, MADE, PLACES, PROPERTY_KINDS, STYLES
 from abe_rerank.parsing.tags import ADJECTIVE, ADVERB, AND, BE, DETERMINER, MARK, PREPOSITION, PRONOUN, VERB
+from abe_rerank.parsing.typed import ALTERNATIVE, Typed
 from abe_rerank.parsing.words import Word
 from abe_rerank.types import Spec
 
@@ -61,16 +62,17 @@ def words_of_doc(doc: Doc) -> list[Word]:
     ]
 
 
-def parse_with(model: str, prompt: str) -> Spec:
+def parse_with(model: str, typed: Typed) -> Spec:
     """The Spec of a prompt by the dependency parse of an installed spaCy model. Raises UsageError as
     :func:`load` does.
     """
-    return spec_of_doc(load(model)(prompt))
+    return spec_of_doc(load(model)(typed.text.replace(ALTERNATIVE, "&")), typed)
 
 
-def spec_of_doc(doc: Doc) -> Spec:
-    """The Spec of a document with tags, heads and dependency labels."""
-    return spec_of(doc.text, DependencyBinder(doc, words_of_doc(doc)).run())
+def spec_of_doc(doc: Doc, typed: Typed | None = None) -> Spec:
+    """The Spec of a document with tags, heads and dependency labels, and of the prompt that was typed if that is
+    another text."""
+    return spec_of(typed or Typed(doc.text, doc.text), DependencyBinder(doc, words_of_doc(doc)).run())
 
 
 class DependencyBinder:

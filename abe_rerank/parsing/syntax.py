@@ -12,35 +12,42 @@ from typing import NamedTuple
 
 from abe_rerank.parsing.lexicon import kind_of, tags_of
 from abe_rerank.parsing.scene_words import WRITING
-from abe_rerank.parsing.tags import MARK, QUOTED, STOP, tags
+from abe_rerank.parsing.tags import MARK, NOUN, QUOTED, STOP, tags
+from abe_rerank.parsing.typed import ALTERNATIVE, Typed
 from abe_rerank.parsing.words import Word
 from abe_rerank.types import Span
 
 _ANY = re.compile(
-    r"[()\[\]{}<\\\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]|::|--|[+-](?=[\s,.]|$)"
+    r"[()\[\]{}<\\|\ud800-\udfff]|::|--|__|://|:\.?\d|-ar\b|[+-](?=[\s,.]|$)"
     r"|[\u2013\u2014][a-z]|\b(?:BREAK|AND|ADD[A-Z]{3,4}|embedding:)"
 )
-_NO_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
-_NETWORK = re.compile(r"<[A-Za-z]+:[^<>\n]{1,200}>|\bembedding:[\w./-]+")
+_NETWORK = re.compile(
+    r"<[A-Za-z]+:[^<>\n]{1,200}>|\bembedding:[\w./-]+|\bhttps?://[^\s<>()\[\]]+"
+    r"|\.(?:and|blend|swap)\([^()\n]{0,100}\)|__[\w/-]{1,100}?__"
+)
+_CHOICES = re.compile(r"(?<=\{)\d+(?:-\d+)?\$\$")
+_BARE_WEIGHT = re.compile(r"(?<=[a-z]):(?:\d+\.\d+|\.\d+)(?=\s|,|$)")
 _FLAG = re.compile(
     r"(?:^|(?<=\s))(?:--no\b(?:(?! --)[^\n]){0,500}"
     r"|--(?:style|sref|cref|p|profile|ar|aspect)\b[ \t]+(?!--)[^\s,]+"
-    r"|--[a-z][a-z-]*(?:[ \t]+\d[\d.:,]*(?=\s|$|,))?"
+    r"|--[a-z][a-z-]*(?:(?:[ \t]+|=)\.?\d[\d.:,]*(?=\s|$|,))?"
+    r"|-ar[ \t]+\d+:\d+"
     r"|[\u2013\u2014](?:ar|v|s|q|c|stylize|chaos|seed|niji)[ \t]+\d[\d.:]*)"
 )
-_PART = re.compile(r"::[ \t]{0,4}-?(?:\d+\.?\d*|\.\d+)|::(?=\s|$)")
+_PART = re.compile(r"::[ \t]{0,4}-?(?:\d+\.?\d*|\.\d+)(?![\d.]|\s*\])|::(?=\s|$)")
 _DEGREE = re.compile(r"(?<=[a-z][a-z])(?:\++(?=[\s,.)]|$)|-+(?=[\s,.)]|$)(?!-?\s+(?:and|or|to|a|an|the)\b))")
+_MARKS = ((_NETWORK, ","), (_FLAG, "."), (_PART, "."), (_DEGREE, " "), (_CHOICES, " "), (_BARE_WEIGHT, " "))
+"""What is blanked by itself, and the mark that is read in its place."""
+
+_LAST_WORD = re.compile(r"[^\W\d_]{1,32}\s{0,4}\Z")
 _KEYWORD = re.compile(r"\b(?:BREAK|AND|ADDCOMM|ADDBASE|ADDROW|ADDCOL)\b")
-_WEIGHT = re.compile(r"(?<![\d\s])[ \t]{0,4}:[ \t]{0,4}[+-]?(?:\d+\.?\d*|\.\d+)[ \t]{0,4}\Z")
+_WEIGHT = re.compile(r"(?<![\d\s])[ \t]{0,4}:[ \t]{0,4}[+-]?(?:\d+[.,]?\d*|\.\d+)[ \t]{0,4}\Z")
 _AFTER_GROUP = re.compile(r"\++(?=[\s,.)]|$)|-+(?=[\s,.)]|$)|\d+(?:\.\d+)?(?=[\s,.)]|$)")
 _BEFORE_EMPHASIS = re.compile(
-    r"(?:\A|[,.]|\b(?:an?|the|with|and|of|in|on|beside|his|her|its|their|one|two|three|four|five|six|seven|eight))\s*\Z"
+    r"(?:\A|[,.(\[{]|\b(?:an?|the|with|and|of|in|on|beside|his|her|its|their|one|two|three|four|five|six|seven|eight))\s*\Z"
 )
 _WORD_FOLLOWS = re.compile(r"[ \t]+(?!(?:and|or|with|on|in|is|are|of|next|beside|behind)\b)[A-Za-z]")
-ALTERNATIVE = "\u241e"
-"""Stands for what parts alternatives ("{red|blue}"); the tokenizer splits words at it, and it reads as "and"."""
-
 _PAIRS = {")": "(", "]": "[", "}": "{"}
 _LOOK = 64
 _SHOWN = 40
@@ -57,17 +64,17 @@ class Stripped(NamedTuple):
 
 def strip(prompt: str) -> Stripped:
     """The prompt without the syntax of other tools. Ordinary parentheses, hyphens and ratios stay. What cannot be
-    read at all (control characters, lone surrogates) is blanked, too, but is no syntax. Linear in the length.
+    read at all (lone surrogates) is replaced, too, but is no syntax. Linear in the length.
     """
     if not _ANY.search(prompt):
         return Stripped(prompt, ())
-    text = _SURROGATE.sub("\ufffd", _NO_TEXT.sub(" ", prompt))
+    text = _SURROGATE.sub("\ufffd", prompt)
     found: list[Span] = []
     out = list(text)
-    for pattern, mark in ((_NETWORK, ","), (_FLAG, "."), (_PART, "."), (_DEGREE, " ")):
+    for pattern, mark in _MARKS:
         for match in pattern.finditer(text):
             found.append(match.span())
-            _blank(out, *match.span(), mark)
+            _blank(out, *match.span(), " " if mark == "," and _needs_noun(text, match.start()) else mark)
         text = "".join(out)
     if not prompt.isupper():
         for match in _KEYWORD.finditer(text):
@@ -78,18 +85,31 @@ def strip(prompt: str) -> Stripped:
     return Stripped("".join(out), tuple(sorted(set(found))))
 
 
+def read_as(prompt: str) -> Typed:
+    """A prompt as it is read: without what nobody sees, its syntax blanked."""
+    typed = Typed.of(prompt)
+    return typed._replace(text=strip(typed.text).text)
+
+
 def unread_syntax(prompt: str) -> tuple[str, ...]:
     """The pieces of a prompt that a plain pipeline takes for words, as typed, each once and at most 40 characters
     long; () for an ordinary prompt.
     """
     pieces: list[str] = []
     end = 0
-    for start, stop in strip(prompt).found:
+    text = Typed.of(prompt).text
+    for start, stop in strip(text).found:
         if stop > end:
-            pieces.append(" ".join(prompt[start:stop].split()))
+            pieces.append(" ".join(text[start:stop].split()))
             end = stop
     short = (piece if len(piece) <= _SHOWN else piece[: _SHOWN - 3] + "..." for piece in pieces)
     return tuple(dict.fromkeys(short))
+
+
+def _needs_noun(text: str, at: int) -> bool:
+    """Is the word before an attribute, whose noun is still to come: "a red <lora:x:1> cube"?"""
+    word = _LAST_WORD.search(text, max(0, at - _LOOK), at)
+    return word is not None and kind_of(word[0].strip()) != "other"
 
 
 def _blank(out: list[str], start: int, end: int, mark: str = " ") -> None:
@@ -111,10 +131,12 @@ def _groups(text: str, out: list[str], found: list[Span]) -> None:
     at = 0
     while at < len(text):
         letter = text[at]
-        if letter == "\\" and text[at + 1 : at + 2] in ("(", ")", "[", "]", "{", "}"):
+        if letter == "\\":
             out[at] = " "
-            at += 2
+            at += 2 if text[at + 1 : at + 2] in ("(", ")", "[", "]", "{", "}") else 1
             continue
+        if letter == "|" and text[at - 1 : at].strip() and text[at + 1 : at + 2].strip():
+            out[at] = ALTERNATIVE
         if letter in "([{":
             opened.append(_Group(letter, at, [], []))
         elif letter in "|:" and opened:
@@ -143,11 +165,14 @@ def _close(text: str, out: list[str], group: _Group, at: int, around: _Group | N
     if weight:
         _blank(out, weight.start(), at)
     for bar in group.bars:
-        if text[bar] == "|" or (group.kind == "[" and len(group.bars) > 1 and (not weight or bar < weight.start())):
-            out[bar] = ALTERNATIVE
+        parts = group.kind == "[" and len(group.bars) > 1 and (not weight or bar < weight.start())
+        if text[bar] == "|" or parts:
+            out[bar] = " " if text[bar + 1] == ":" else ALTERNATIVE  # "[red::0.5]": red up to half of the steps
     if after:
         end = after.end()
         _blank(out, at + 1, end)
+    if text[end : end + 1] in ("(", "[", "{") and " " in text[start:at]:
+        out[at] = ","  # "(red cube:1.2)(blue cone:0.8)"
     return end
 
 
@@ -161,13 +186,18 @@ def _doubled(text: str, group: _Group, at: int, around: _Group | None) -> bool:
 
 
 def _emphasised(text: str, start: int, at: int) -> bool:
-    """Do single parentheses stand round an attribute before its noun: "a (red) cube", not "a cube (red)"?"""
+    """Do single parentheses stand round an attribute before its noun, or round its noun: "a (red) cube", "a red
+    (cube)", not "a cube (red)"?
+    """
     before = text[max(0, start - _LOOK) : start]
+    inside = text[start + 1 : at]
+    if inside.isalpha() and len(inside) < _LOOK and tags_of(inside.lower())[0] == NOUN and _needs_noun(text, start):
+        return True
     few = at - start < _LOOK and len(text[start:at].split()) <= 3
     return few and bool(_WORD_FOLLOWS.match(text, at + 1)) and bool(_BEFORE_EMPHASIS.search(before))
 
 
-_QUOTES = frozenset(['"', "\u201c", "\u201d", "''", "``", "\u00ab", "\u00bb"])
+_QUOTES = frozenset(['"', "\u201c", "\u201d", "''", "``", "`", "\u00ab", "\u00bb"])
 _NEAR = 5
 _FEW = 4
 _GOES_ON = tags("D#JIC")

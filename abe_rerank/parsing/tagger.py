@@ -8,7 +8,6 @@ from functools import cache, lru_cache
 
 from abe_rerank.parsing.lexicon import COUNTABLE_COLOURS, is_plural, kind_of, lemma, lexicon, tags_of
 from abe_rerank.parsing.scene_words import GENITIVES, PAINTED, STATED
-from abe_rerank.parsing.syntax import ALTERNATIVE
 from abe_rerank.parsing.tags import (
     ADJECTIVE,
     ADVERB,
@@ -35,6 +34,7 @@ from abe_rerank.parsing.tags import (
     Tag,
     tags,
 )
+from abe_rerank.parsing.typed import ALTERNATIVE
 from abe_rerank.parsing.words import Word
 
 _DIGITS = re.compile(r"[0-9][0-9.,]*")

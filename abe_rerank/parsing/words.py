@@ -64,7 +64,18 @@ def words_of(text: str, tokenize: Tokenize) -> list[Word]:
             continue
         joined.append(Word(token, token.lower().replace("\u2019", "'"), start, end))
         glue = False
-    return _merge_phrases(joined, text)
+    return _merge_phrases(_unwrapped(joined), text)
+
+
+def _unwrapped(words: list[Word]) -> list[Word]:
+    """The words without a line break inside a fixed phrase ("a fire / hydrant", "next / to")."""
+    table = lexicon().phrases
+    kept: list[Word] = []
+    for at, word in enumerate(words):
+        known = table.get(kept[-1].low, {}).get(_next(words, at)) if kept and word.low == "\n" else None
+        if not known or word.text.count("\n") > 1 or known[0][1] == ADJECTIVE:
+            kept.append(word)
+    return kept
 
 
 def _tokens(text: str, tokenize: Tokenize) -> list[Span]:

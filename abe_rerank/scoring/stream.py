@@ -164,11 +164,15 @@ def _finite(score: Score) -> Score:
     return Score(None, "unscored", score.scorer, reason="the backbone gave no finite numbers; try --dtype float32")
 
 
-def rank(scorer: Scorer, spec: Spec, samples: Samples, progress: bool = False) -> Ranking:
-    """Drawn images as candidates, best first; those whose drawing failed are unscored, with the reason."""
-    scores = scores_of(scorer, spec, [sample.picture for sample in samples.images], progress)
-    candidates = [Candidate(s.image, score, seed=s.seed) for s, score in zip(samples.images, scores, strict=True)]
-    return ranking_of(spec, candidates, Settings(scorer.stamp, samples.drawing))
+def candidates_of(scorer: Scorer, spec: Spec, samples: Samples) -> list[Candidate]:
+    """Drawn images as candidates, in their order; those whose drawing failed are unscored, with the reason."""
+    scores = scores_of(scorer, spec, [sample.picture for sample in samples.images])
+    return [Candidate(s.image, score, seed=s.seed) for s, score in zip(samples.images, scores, strict=True)]
+
+
+def rank(scorer: Scorer, spec: Spec, samples: Samples) -> Ranking:
+    """Drawn images as candidates, best first."""
+    return ranking_of(spec, candidates_of(scorer, spec, samples), Settings(scorer.stamp, samples.drawing))
 
 
 def scores_of(
