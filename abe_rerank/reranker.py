@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from abe_rerank.errors import UsageError
 from abe_rerank.images import as_list, to_pil_list
-from abe_rerank.types import Candidate, Ranking, Score, Settings, Spec
+from abe_rerank.types import Candidate, Ranking, Sample, Samples, Score, Settings, Spec
 
 if TYPE_CHECKING:
     import numpy as np
@@ -163,14 +163,24 @@ class Reranker:
         drawing = settle(pipeline, sampling)
         for warning in prompt_warnings([spec.prompt], backbone, pipeline, drawing):
             warnings.warn(warning, UserWarning, stacklevel=2)
+        if self.scorer.relative and on_candidate is not None:
+            raise UsageError(
+                f"{self.scorer.name}: no candidate has a score before all are drawn; leave on_candidate out"
+            )
         found: list[Candidate] = []
+        images: list[Sample] = []
         with closing(batches(pipeline, spec.prompt, drawing, progress)) as drawn:
             for batch in drawn:
+                images = [*images, *batch.images] if batch.drawing == drawing else list(batch.images)
+                again, drawing = batch.drawing != drawing, batch.drawing
+                if self.scorer.relative:
+                    continue
                 new = candidates_of(self.scorer, spec, batch)
-                found = [*found, *new] if batch.drawing == drawing else new
-                drawing = batch.drawing
+                found = new if again else [*found, *new]
                 if on_candidate is not None and False in [on_candidate(candidate) is not False for candidate in new]:
                     break
+        if self.scorer.relative:
+            found = candidates_of(self.scorer, spec, Samples(tuple(images), drawing))
         return ranking_of(spec, found, Settings(self.scorer.stamp, replace(drawing, n=len(found))))
 
 

@@ -215,3 +215,13 @@ def test_the_command_takes_boxes_and_ensembles_and_says_what_they_are(folder: Pa
     code, _, err = cli("score", "--manifest", manifest, "--scorer", "comclip", *common)
     assert code == 2
     assert "line 1: boxes must be an object" in err
+
+
+def test_drawn_candidates_are_ranked_together_whatever_the_batch(clip: DualEncoder, pipeline) -> None:
+    ensemble = Reranker(make_scorer("ensemble:abe+clip", clip))
+    size = {"num_inference_steps": 1, "guidance_scale": 1.0}
+    parts, whole = (ensemble.generate(pipeline, PROMPT, 4, batch_size=b, **size) for b in (1, 4))
+    assert [c.seed for c in parts.candidates] == [c.seed for c in whole.candidates]
+    assert sum(c.score.value or 0 for c in parts.candidates) == -10
+    with pytest.raises(UsageError, match="before all are drawn"):
+        ensemble.generate(pipeline, PROMPT, 2, on_candidate=print, **size)
