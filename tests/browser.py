@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-LEFT, RIGHT, ENTER = "\ue012", "\ue014", "\ue007"
+LEFT, RIGHT, ENTER, TAB, ESCAPE = "\ue012", "\ue014", "\ue007", "\ue004", "\ue00c"
 """Keys, by WebDriver's code points."""
 
 FLAGS = (

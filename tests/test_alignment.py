@@ -32,7 +32,7 @@ def patches() -> Tensor:
 def test_query_maps_are_the_log_of_a_mean_of_exponentials(patches: Tensor) -> None:
     queries, mask = unit(T, K, Q, D, seed=2), random_mask(T, K, Q)
     mask[1, 2] = False
-    maps = alignment.query_maps(patches, queries, mask, 0.2)
+    maps = alignment.query_maps(patches, queries, mask, 5.0)
     for n in range(N):
         for p in range(P):
             for t in range(T):
@@ -42,9 +42,9 @@ def test_query_maps_are_the_log_of_a_mean_of_exponentials(patches: Tensor) -> No
                     assert maps[n, p, t, k] == pytest.approx(expected, abs=1e-4)
 
 
-def test_one_query_is_its_cosine_over_the_temperature(patches: Tensor) -> None:
+def test_one_query_is_its_cosine_times_the_scale(patches: Tensor) -> None:
     queries = unit(T, K, 1, D, seed=2)
-    maps = alignment.query_maps(patches, queries, torch.ones(T, K, 1, dtype=torch.bool), 0.5)
+    maps = alignment.query_maps(patches, queries, torch.ones(T, K, 1, dtype=torch.bool), 2.0)
     torch.testing.assert_close(maps, torch.einsum("npd,tkd->nptk", patches, queries[:, :, 0]) / 0.5)
 
 

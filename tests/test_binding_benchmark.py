@@ -108,7 +108,7 @@ def test_the_report_holds_every_scorer_on_every_task(backbone: Backbone) -> None
 
 def test_tuning_finds_what_the_benchmark_measures(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, few in (
-        ("TEMPERATURES", (0.05,)),
+        ("SOFTNESSES", (1.0,)),
         ("REGIONS", (("top", 0.1),)),
         ("SMOOTHINGS", (0.0,)),
         ("COMPETITIONS", (1.0,)),

@@ -20,6 +20,7 @@ from abe_rerank.scoring.calibration import fit, write_calibration
 from abe_rerank.scoring.readings import competitors, plan, values_of
 from abe_rerank.scoring.stream import rounding_warning, score_stream
 from abe_rerank.scoring.terms import AbeSettings, peak, region_box, verdict, write_settings
+from abe_rerank.scoring.units import PHRASES
 from abe_rerank.types import Attribute, Kind, ObjectPhrase, Spec
 
 Things = tuple[tuple[tuple[tuple[str, Kind], ...], str], ...]
@@ -107,7 +108,7 @@ def naive_two_objects(
 
 
 def test_the_score_is_what_loops_over_patches_and_phrases_say(siglip: DualEncoder) -> None:
-    settings = AbeSettings(region="soft", temperature=0.2, competition=1.0, lambda_=0.7, mu=1.3)
+    settings = AbeSettings(region="soft", softness=0.2 * siglip.logit_scale, competition=1.0, lambda_=0.7, mu=1.3)
     scorer = make_scorer("abe", siglip, settings)
     for image in images(3):
         global_, local, difference, margins = naive_two_objects(siglip, image, 0.2)
@@ -321,19 +322,22 @@ def test_calibration_beside_the_backbone_gives_probabilities(tmp_path: Path) -> 
     write_calibration(backbone.folder, calibration)
     score = make_scorer("abe", backbone).explain(images(1), TWO)[0]
     for pair in score.pairs:
-        noun = scorer_noun(backbone, images(1)[0], pair.object.text, score)
-        assert pair.probability == pytest.approx(calibration.probability(pair.margin, pair.evidence, noun), abs=1e-4)
-        rival = calibration.probability(-pair.margin, pair.evidence - pair.margin, noun)
+        noun = in_logits(backbone, images(1)[0], f"a {pair.object.text}", pair)
+        evidence = in_logits(backbone, images(1)[0], f"a {pair.attribute.text} {pair.object.text}", pair)
+        margin = pair.margin * backbone.logit_scale
+        assert pair.probability == pytest.approx(calibration.probability(margin, evidence, noun), abs=1e-4)
+        rival = calibration.probability(-margin, evidence - margin, noun)
         assert pair.competitor_probability == pytest.approx(rival, abs=1e-4)
     other = make_scorer("abe", backbone, AbeSettings(mu=9.0)).explain(images(1), TWO)[0]
     assert other.pairs[0].probability is None
 
 
-def scorer_noun(backbone: DualEncoder, image: object, noun: str, score: object) -> float:
-    """The noun's evidence in the region that the score reports."""
-    pair = next(p for p in score.pairs if p.object.text == noun)
+def in_logits(backbone: DualEncoder, image: object, phrase: str, pair: object) -> float:
+    """A phrase's evidence above neutral phrases in the region that the score reports, in logits."""
     patches = backbone.encode_images([image]).patches[0]
-    return float((patches @ backbone.encode_texts([f"a {noun}"])[0]) @ torch.from_numpy(pair.region.weights.ravel()))
+    neutral = backbone.encode_texts([f"{'an' if c == 'orange' else 'a'} {c} {s}" for c, s in PHRASES]).mean(dim=0)
+    cosines = patches @ (backbone.encode_texts([phrase])[0] - neutral)
+    return backbone.logit_scale * float(cosines @ torch.from_numpy(pair.region.weights.ravel()))
 
 
 @pytest.mark.parametrize(
@@ -464,7 +468,7 @@ def test_negated_objects_are_left_out(siglip: DualEncoder) -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        *({"alpha": 1.2}, {"region_share": 0.0}, {"temperature": 0.0}, {"temperature": math.nan}, {"smoothing": -0.1}),
+        *({"alpha": 1.2}, {"region_share": 0.0}, {"softness": 0.0}, {"softness": math.nan}, {"smoothing": -0.1}),
         *({"template": "a thing"}, {"template": "a {foo} {phrase}"}, {"mu": math.inf}),
         *({"region": "sof"}, {"text_readout": "pooledd"}, {"region_query": "objekt"}),
     ],

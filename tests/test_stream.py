@@ -26,7 +26,7 @@ class Colours:
     """Patches are their mean colours, words are colours drawn from their names; it counts the pictures it encodes."""
 
     name, kind, weights_hash, folder, image_size, tokenizer = "colours", "Colours", "0123456789ab", None, None, None
-    device, dtype, readouts = torch.device("cpu"), torch.float32, ("mean",)
+    device, dtype, readouts, logit_scale = torch.device("cpu"), torch.float32, ("mean",), 10.0
 
     def __init__(self):
         self.encoded = []

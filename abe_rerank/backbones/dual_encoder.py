@@ -65,6 +65,11 @@ class DualEncoder:
         """The class of the model."""
         return type(self.model).__name__
 
+    @cached_property
+    def logit_scale(self) -> float:
+        """What the model multiplies its cosines by; learnt with it."""
+        return float(self.model.logit_scale.detach().float().exp())
+
     @property
     def readouts(self) -> tuple[str, ...]:
         """The dense readouts of this model's patches, the default one first."""

@@ -220,6 +220,11 @@ class Backbone(Protocol):
         ...
 
     @property
+    def logit_scale(self) -> float:
+        """What the model's cosines are multiplied by to give its logits: the unit that its differences count in."""
+        ...
+
+    @property
     def readouts(self) -> tuple[str, ...]:
         """The names of the ways to read its patches, the default one first; at least one."""
         ...

@@ -80,7 +80,7 @@ def variants(backbone: Backbone, settings: AbeSettings | None = None, ablate: bo
         "ABE without competition for patches": replace(base, competition=0.0),
         "ABE without neighbours": replace(base, smoothing=0.0),
         "ABE, hard region": replace(base, region="top"),
-        "ABE, soft region": replace(base, region="soft", temperature=0.05),
+        "ABE, soft region": replace(base, region="soft", softness=1.0),
         "ABE, token text readout": replace(base, text_readout="token"),
         "ABE, region by object word": replace(base, region_query="object"),
         "ABE, region by full phrase": replace(base, region_query="phrase"),

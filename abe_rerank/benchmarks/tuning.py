@@ -18,14 +18,14 @@ from abe_rerank.benchmarks.binding_scenes import TASKS, twins
 from abe_rerank.benchmarks.cases import Case
 from abe_rerank.parsing import parse
 from abe_rerank.scoring.abe import AbeScorer
-from abe_rerank.scoring.terms import AbeSettings, terms, write_settings
+from abe_rerank.scoring.terms import AbeSettings, write_settings
 
 if TYPE_CHECKING:
     from abe_rerank.backbones import Backbone, ImageFeatures
     from abe_rerank.types import Spec
 
 REGIONS = (("soft", 1.0), ("top", 0.04), ("top", 0.1))
-TEMPERATURES = (0.05, 0.1)
+SOFTNESSES = (1.0, 2.0)
 SMOOTHINGS = (0.0, 0.1875)
 COMPETITIONS = (1.0, 2.0, 4.0)
 QUERIES = ("object", "any", "phrase")
@@ -76,8 +76,8 @@ def search(backbone: Backbone, scenes: int, readouts: Sequence[str], base: AbeSe
 
 
 def _region_settings(base: AbeSettings) -> Iterator[AbeSettings]:
-    names = ("region", "region_share", "temperature", "smoothing", "competition", "region_query")
-    for region, *values in product(REGIONS, TEMPERATURES, SMOOTHINGS, COMPETITIONS, QUERIES):
+    names = ("region", "region_share", "softness", "smoothing", "competition", "region_query")
+    for region, *values in product(REGIONS, SOFTNESSES, SMOOTHINGS, COMPETITIONS, QUERIES):
         yield replace(base, **dict(zip(names, (*region, *values), strict=True)))  # type: ignore[arg-type]
 
 
@@ -100,7 +100,7 @@ def _terms(scorer: AbeScorer, task: _Encoded) -> tuple[np.ndarray, float | None]
     for block, features in task.blocks:
         specs = [parse(caption) for case in block for caption in case.captions]
         _, table = scorer.table(specs)
-        t = terms(features, table, scorer.settings)
+        t = scorer.terms(features, table)
         stacked = np.stack([x.cpu().numpy() for x in (t.global_, t.local, t.difference)])
         found += [stacked[:, 2 * k : 2 * k + 2, 2 * k : 2 * k + 2] for k in range(len(block))]
         for k, spec in enumerate(specs):
@@ -143,12 +143,12 @@ def as_text(trials: Sequence[Trial], count: int = 15) -> str:
     from abe_rerank.files import table
 
     plain = next(t for t in trials if t.settings.lambda_ == 0 and t.settings.mu == 0)
-    searched = ["readout", "region", "share", "temperature", "smoothing", "competition", "query", "lambda", "mu"]
+    searched = ["readout", "region", "share", "softness", "smoothing", "competition", "query", "lambda", "mu"]
     header = [*searched, "mean", "signs", *(t.name for t in TASKS)]
     rows = []
     for trial in (*trials[:count], plain):
         s = trial.settings
-        regions = (s.patch_readout, s.region, s.region_share, s.temperature, s.smoothing, s.competition, s.region_query)
+        regions = (s.patch_readout, s.region, s.region_share, s.softness, s.smoothing, s.competition, s.region_query)
         rows.append(
             [
                 *map(str, (*regions, s.lambda_, s.mu)),

@@ -14,7 +14,7 @@ import typer
 from abe_rerank.benchmarks import in_checkout, scene_sources
 from abe_rerank.benchmarks.cases import case_formats
 from abe_rerank.cli.asked import BackboneOptions, spread
-from abe_rerank.cli.options import AllowPickle, AsJson, BackboneName, Device, GroupedCommand
+from abe_rerank.cli.options import AllowPickle, AsJson, BackboneName, Device, GroupedCommand, Model
 from abe_rerank.cli.terminal import quiet_libraries, say, say_json
 from abe_rerank.errors import UsageError
 
@@ -182,4 +182,38 @@ def faults(
     chosen = {name: make_scorer(name, loaded) for name in scorers or names()}
     pipeline = load_pipeline(None, loaded.device, loaded.dtype)
     found = main(pipeline, chosen, objects or (2, 3), prompts, as_json)
+    (say_json if as_json else say)(found)
+
+
+@app.command("speed", cls=GroupedCommand)
+@spread
+def speed(
+    *,
+    rounds: Annotated[
+        int, typer.Option(help="How many rounds; one more warms up.", min=1, rich_help_panel=MEASURE)
+    ] = 5,
+    cpu_time: Annotated[
+        bool,
+        typer.Option(
+            "--cpu-time",
+            help="Count the processors' seconds of this process, where others share the machine.",
+            rich_help_panel=MEASURE,
+        ),
+    ] = False,
+    model: Model = None,
+    backbone: BackboneOptions,
+    as_json: AsJson = False,
+) -> None:
+    """How long drawing, encoding the prompt, scoring, parsing and reporting take, and scoring beside others' ways."""
+    quiet_libraries()
+    from abe_rerank.benchmarks.speed import main
+    from abe_rerank.drawing.pipelines import load_pipeline
+    from abe_rerank.scoring.registry import make_scorer, names
+    from abe_rerank.suites import load_prompts
+
+    loaded = backbone.load()
+    pipeline = load_pipeline(model, loaded.device, loaded.dtype, allow_pickle=backbone.allow_pickle)
+    pipeline.set_progress_bar_config(disable=True)
+    prompts = [prompt.prompt for prompt in load_prompts("shapes:colour-2")[: rounds + 1]]
+    found = main(pipeline, {name: make_scorer(name, loaded) for name in names()}, prompts, cpu_time, as_json)
     (say_json if as_json else say)(found)

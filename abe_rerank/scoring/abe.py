@@ -22,6 +22,7 @@ from abe_rerank.scoring.phrase_table import PhraseReader, PromptTable, tabulate
 from abe_rerank.scoring.readings import PromptPlan, plan
 from abe_rerank.scoring.stream import FeatureScorer
 from abe_rerank.scoring.terms import AbeSettings, Explained, Terms, explain_pairs, settings_for, terms
+from abe_rerank.scoring.units import InUnits, Units, in_units, units_of
 from abe_rerank.types import Score, Spec
 
 
@@ -51,6 +52,19 @@ class AbeScorer(FeatureScorer):
         folder = self.backbone.folder
         return None if folder is None else read_calibration(folder, self.calibration_key)
 
+    @cached_property
+    def units(self) -> Units:
+        """The units of this backbone, as this scorer reads phrases."""
+        return units_of(self._reader, self.settings.template)
+
+    def terms(self, features: ImageFeatures, table: PromptTable) -> Terms:
+        """All terms, as cosines, of images encoded with this scorer's patch readout."""
+        return terms(features, table, self.settings, self.backbone.logit_scale)
+
+    def in_units(self, features: ImageFeatures, table: PromptTable, found: Terms) -> InUnits:
+        """The margins and the evidence of the terms ``found`` in the backbone's units."""
+        return in_units(features, table, found.regions, (found.margins, found.evidence, found.nouns), self.units)
+
     def table(self, specs: Sequence[Spec]) -> tuple[list[PromptPlan], PromptTable]:
         """The phrases of ``specs``, as plans and as one padded table."""
         plans = [plan(spec, self.settings.template, self.settings.region_query) for spec in specs]
@@ -63,30 +77,35 @@ class AbeScorer(FeatureScorer):
     @torch.no_grad()
     def score_features(self, features: ImageFeatures, prepared: list[PromptTable]) -> Tensor:
         """Scores [images, prompts] of images encoded with this scorer's patch readout."""
-        return torch.cat([terms(features, block, self.settings).value for block in prepared], dim=1)
+        return torch.cat([self.terms(features, block).value for block in prepared], dim=1)
 
     @torch.no_grad()
     def explain_features(self, features: ImageFeatures, spec: Spec) -> list[Score]:
         """One Score per image with its terms, each pair's evidence, margin, region, verdict and probability."""
         plans, table = self.table([spec])
-        found = terms(features, table, self.settings)
-        return [self._score(features, plans[0], table, found, n) for n in range(len(features))]
+        found = self.terms(features, table)
+        seen = Explained(plans[0], table, features, found, self.in_units(features, table, found), self.calibration)
+        return [self._score(seen, n) for n in range(len(features))]
 
     @torch.no_grad()
     def pair_features(self, features: ImageFeatures, specs: Sequence[Spec]) -> list[np.ndarray]:
-        """What a calibration sees: for each prompt [images, pairs, 3] of margin, evidence and noun evidence."""
+        """What a calibration sees: for each prompt [images, pairs, 3] of margin, evidence and noun evidence, in logits
+        (:mod:`abe_rerank.scoring.units`).
+        """
         plans, table = self.table(specs)
-        found = terms(features, table, self.settings)
+        found = self.terms(features, table)
+        units = self.in_units(features, table, found)
         numbers = []
         for t, p in enumerate(plans):
             owners = [pair.object for pair in p.pairs]
             j = len(owners)
-            rows = (found.margins[:, t, :j], found.evidence[:, t, :j, 0], found.nouns[:, t, owners])
+            rows = (units.margins[:, t, :j], units.evidence[:, t, :j, 0], units.nouns[:, t, owners])
             numbers.append(torch.stack(rows, dim=-1).cpu().numpy())
         return numbers
 
-    def _score(self, features: ImageFeatures, plan: PromptPlan, table: PromptTable, found: Terms, n: int) -> Score:
-        if not plan.pairs:
+    def _score(self, seen: Explained, n: int) -> Score:
+        found = seen.found
+        if not seen.plan.pairs:
             value = float(found.value[n, 0])
             return Score(value, "nothing to bind", self.stamp, global_score=value)
         return Score(
@@ -96,7 +115,7 @@ class AbeScorer(FeatureScorer):
             global_score=float(found.global_[n, 0]),
             local=float(found.local[n, 0]),
             binding_difference=float(found.difference[n, 0]),
-            pairs=explain_pairs(Explained(plan, table, features, found, self.calibration), n),
+            pairs=explain_pairs(seen, n),
         )
 
 

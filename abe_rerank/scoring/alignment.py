@@ -17,18 +17,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-_FLOOR = -1e4
-"""Stands for minus infinity: far below any cosine over a temperature, and a padded row stays finite."""
+_FLOOR = -1e9
+"""Stands for minus infinity: far below any cosine times a scale, and a padded row stays finite."""
 
 
-def query_maps(patches: Tensor, queries: Tensor, query_mask: Tensor, temperature: float) -> Tensor:
-    """How much each patch looks like each object: [n, p, t, k] in units of the temperature.
+def query_maps(patches: Tensor, queries: Tensor, query_mask: Tensor, scale: float) -> Tensor:
+    """How much each patch looks like each object: [n, p, t, k], cosines times ``scale``.
 
     ``patches`` [n, p, d], ``queries`` [t, k, q, d], ``query_mask`` [t, k, q]. The queries of one object are joined by
-    the mean over q of exp(cosine / temperature), so that "a red cube" and "a blue cube" together look for a cube of
+    the mean over q of exp(scale · cosine), so that "a red cube" and "a blue cube" together look for a cube of
     either colour. Objects without a query (padding) are 0 everywhere.
     """
-    cosines = torch.einsum("npd,tkqd->nptkq", patches, queries) / temperature
+    cosines = torch.einsum("npd,tkqd->nptkq", patches, queries) * scale
     joined = cosines.masked_fill(~query_mask, _FLOOR).logsumexp(dim=-1)
     count = query_mask.sum(dim=-1)
     return torch.where(count > 0, joined - count.clamp(min=1).log(), torch.zeros_like(joined))

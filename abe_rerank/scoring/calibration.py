@@ -1,8 +1,9 @@
 """How likely a pair is bound: a monotone map from a pair's numbers to a probability, fitted on labelled pairs.
 
 A logistic regression on (margin, evidence, noun evidence) with weights that may not be negative, then isotonic
-regression (pool adjacent violators) on its output: more margin, evidence or noun never lowers the probability. The
-paper has no calibration; this is ours. A calibration holds for one backbone's weights and one scorer's settings.
+regression (pool adjacent violators) on its output: more margin, evidence or noun never lowers the probability. All
+three are in the backbone's own units (:mod:`abe_rerank.scoring.units`). The paper has no calibration; this is ours. A
+calibration holds for one backbone's weights and one scorer's settings.
 """
 
 from __future__ import annotations

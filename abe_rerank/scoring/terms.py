@@ -21,6 +21,7 @@ from abe_rerank.scoring import alignment
 from abe_rerank.scoring.calibration import Calibration
 from abe_rerank.scoring.phrase_table import PromptTable, TextReadout
 from abe_rerank.scoring.readings import PairPlan, PromptPlan, RegionQuery
+from abe_rerank.scoring.units import InUnits
 from abe_rerank.types import Box, PairScore, Region, Verdict
 
 RegionKind = Literal["soft", "top", "whole"]
@@ -35,12 +36,13 @@ class AbeSettings:
 
     ``text_readout``: a phrase's pooled embedding, or its words' token states. ``patch_readout``: a dense readout of the
     backbone, None its default. ``alpha``: 0 reads phrases inside the prompt, 1 alone. ``beta``: how much of competing
-    phrases is subtracted. ``region``: how an object's region is weighted, ``soft`` (softmax of cosine / temperature),
+    phrases is subtracted. ``region``: how an object's region is weighted, ``soft`` (softmax of the maps),
     ``top`` (the best ``region_share`` of the patches) or ``whole`` (no region). ``region_query``: see
     :func:`abe_rerank.scoring.readings.plan`. ``smoothing``: the window of neighbours over which the maps that regions
     come from are averaged, as a share of the grid's shorter side. ``competition``: how strongly objects compete for
-    patches. ``lambda_`` and ``mu`` weigh the local term and the binding difference against the global cosine, whose
-    weight is ``global_weight``.
+    patches. ``softness``: by how many of the backbone's own logits two patches must differ for maps to tell them apart
+    by a factor of e; it means the same on a model whose cosines lie close together. ``lambda_`` and ``mu`` weigh the
+    local term and the binding difference against the global cosine, whose weight is ``global_weight``.
     """
 
     text_readout: TextReadout = "pooled"
@@ -50,7 +52,7 @@ class AbeSettings:
     region: RegionKind = "top"
     region_query: RegionQuery = "any"
     region_share: float = 0.04
-    temperature: float = 0.1
+    softness: float = 2.0
     smoothing: float = 0.1875
     competition: float = 2.0
     lambda_: float = 1.0
@@ -65,12 +67,12 @@ class AbeSettings:
             raise UsageError(f"region_share must lie in (0, 1], got {self.region_share}")
         if not 0 <= self.smoothing <= 1:
             raise UsageError(f"smoothing must lie in [0, 1], got {self.smoothing}")
-        if self.temperature <= 0:
-            raise UsageError(f"temperature must be positive, got {self.temperature}")
+        if self.softness <= 0:
+            raise UsageError(f"softness must be positive, got {self.softness}")
         for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise UsageError(f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}")
-        numbers = (self.beta, self.temperature, self.competition, self.lambda_, self.mu, self.global_weight)
+        numbers = (self.beta, self.softness, self.competition, self.lambda_, self.mu, self.global_weight)
         if not all(math.isfinite(number) for number in numbers):
             raise UsageError(f"the scorer's settings must be finite numbers, got {self}")
         if set(_FIELDS.findall(self.template)) - {"article"} != {"phrase"}:
@@ -123,9 +125,12 @@ class Terms:
     regions: Tensor
 
 
-def terms(features: ImageFeatures, table: PromptTable, settings: AbeSettings) -> Terms:
-    """Every term of the score for all images and all prompts of a table."""
-    maps = alignment.query_maps(features.patches, table.queries, table.query_mask, settings.temperature)
+def terms(features: ImageFeatures, table: PromptTable, settings: AbeSettings, logit_scale: float) -> Terms:
+    """Every term of the score for all images and all prompts of a table, as cosines.
+
+    ``logit_scale`` is the backbone's own; only regions depend on it.
+    """
+    maps = alignment.query_maps(features.patches, table.queries, table.query_mask, logit_scale / settings.softness)
     if features.plan is None:
         maps = alignment.neighbour_means(maps, features.grids, settings.smoothing)
     maps = alignment.compete(maps, table.object_mask, settings.competition)
@@ -151,12 +156,17 @@ def terms(features: ImageFeatures, table: PromptTable, settings: AbeSettings) ->
 
 @dataclass(frozen=True)
 class Explained:
-    """What the numbers of one prompt (t = 0 of ``table`` and ``found``) on the images of ``features`` stand on."""
+    """What the numbers of one prompt (t = 0 of ``table`` and ``found``) on the images of ``features`` stand on.
+
+    ``found`` are cosines, as a report has them; ``units`` the same in the backbone's units, for whatever is compared
+    with a threshold or was fitted: these mean the same on every backbone.
+    """
 
     plan: PromptPlan
     table: PromptTable
     features: ImageFeatures
     found: Terms
+    units: InUnits
     calibration: Calibration | None
 
 
@@ -169,11 +179,11 @@ def explain_pairs(seen: Explained, n: int) -> tuple[PairScore, ...]:
 def _pair(seen: Explained, pair: PairPlan, j: int, n: int, region: Region) -> PairScore:
     found, calibration = seen.found, seen.calibration
     evidence, margin = float(found.evidence[n, 0, j, 0]), float(found.margins[n, 0, j])
-    noun, lead = float(found.nouns[n, 0, pair.object]), float(found.lead[n, 0, pair.object])
+    noun, lead = float(seen.units.nouns[n, 0, pair.object]), float(found.lead[n, 0, pair.object])
     strongest = int(found.strongest[n, 0, j])
-    probability = None if calibration is None else calibration.probability(margin, evidence, noun)
+    values = seen.units.evidence[n, 0, j, : len(pair.values)].tolist()
+    probability = None if calibration is None else _of_value(values, 0, noun, calibration)
     absent = lead < 0 if calibration is None or calibration.found_above is None else calibration.absent(noun)
-    values = found.evidence[n, 0, j, : len(pair.values)].tolist()
     return PairScore(
         attribute=pair.attribute,
         object=seen.plan.objects[pair.object],
@@ -189,7 +199,10 @@ def _pair(seen: Explained, pair: PairPlan, j: int, n: int, region: Region) -> Pa
 
 
 def _of_value(values: Sequence[float], c: int, noun: float, calibration: Calibration) -> float:
-    """The probability of value ``c`` of a pair, as if the prompt had asked for it. ``values``: each one's evidence."""
+    """The probability of value ``c`` of a pair, as if the prompt had asked for it.
+
+    ``values``: the evidence of each in the backbone's units, like ``noun``.
+    """
     others = [value for k, value in enumerate(values) if k != c]
     return calibration.probability(values[c] - max(others), values[c], noun)
 

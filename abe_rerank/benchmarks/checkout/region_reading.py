@@ -2,7 +2,7 @@
 
 ``python -m abe_rerank.benchmarks.checkout.region_reading --backbone X``: colour swaps and replacements on the shapes
 world's choosing split, by the global score, by ABE at its defaults, by rules without a weight to tune over the
-windows of each region plan, and by ABE over these windows with 1 / logit scale for its temperature.
+windows of each region plan, and by ABE over these windows with one logit for its softness.
 """
 
 from __future__ import annotations
@@ -85,11 +85,7 @@ class WindowScorer:
 
     def score_features(self, features: ImageFeatures, prepared: PromptTable) -> Tensor:
         """See :class:`abe_rerank.scoring.Scorer`."""
-        return self.rule(features, prepared, _scale(self.backbone))
-
-
-def _scale(backbone: DualEncoder) -> float:
-    return float(backbone.model.logit_scale.detach().exp())
+        return self.rule(features, prepared, self.backbone.logit_scale)
 
 
 def scorers(backbone: DualEncoder, plans: Sequence[str]) -> dict[str, Any]:
@@ -99,7 +95,7 @@ def scorers(backbone: DualEncoder, plans: Sequence[str]) -> dict[str, Any]:
         for name, rule in RULES.items():
             found[f"{plan}, {name}"] = WindowScorer(backbone, plan, rule)
         for name, settings in ABE_RULES.items():
-            in_units = replace(settings, patch_readout=plan, temperature=1 / _scale(backbone))
+            in_units = replace(settings, patch_readout=plan, softness=1.0)
             found[f"{plan}, {name}"] = AbeScorer(backbone, in_units)
     return found
 

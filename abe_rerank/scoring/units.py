@@ -1,0 +1,72 @@
+"""Evidence in a backbone's own units: by how many of its logits a phrase beats neutral phrases in the same place. Ours.
+
+Cosines of one model lie within tenths of one another, those of another within hundredths, and around another level.
+Times the model's logit scale their differences mean the same, the odds that it was trained to give, and the level is
+taken off with the mean of phrases that nobody asked for. So one threshold serves models of any scale.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from abe_rerank.backbones import ImageFeatures
+from abe_rerank.scoring.phrase_table import PhraseReader, PromptTable
+from abe_rerank.scoring.readings import Reading
+from abe_rerank.shapes.world import COLOURS, SHAPES
+
+PHRASES = tuple(
+    (colour, shape) for i, colour in enumerate(COLOURS) for j, shape in enumerate(SHAPES) if (i + j) % 3 == 0
+)
+"""The neutral phrases: every colour and every shape four times."""
+
+
+@dataclass(frozen=True)
+class Units:
+    """``logit_scale`` of a backbone, and ``neutral`` [d], the mean of the neutral phrases as its scorer reads them."""
+
+    logit_scale: float
+    neutral: Tensor
+
+
+@dataclass(frozen=True)
+class InUnits:
+    """Numbers of :class:`abe_rerank.scoring.terms.Terms` in logits.
+
+    ``margins`` [n, t, j], ``evidence`` [n, t, j, c] and ``nouns`` [n, t, k], the last two above the neutral phrases in
+    the same object's region.
+    """
+
+    margins: Tensor
+    evidence: Tensor
+    nouns: Tensor
+
+
+def units_of(reader: PhraseReader, template: str) -> Units:
+    """The units of the reader's backbone; its neutral phrases are read once, like any phrase."""
+    vectors = reader.read(_reading(colour, shape, template) for colour, shape in PHRASES)
+    return Units(reader.backbone.logit_scale, torch.stack(list(vectors.values())).mean(dim=0))
+
+
+def in_units(
+    features: ImageFeatures, table: PromptTable, regions: Tensor, cosines: tuple[Tensor, Tensor, Tensor], units: Units
+) -> InUnits:
+    """(margins, evidence, nouns), cosines read in ``regions`` [n, p, t, k], in the backbone's units."""
+    margins, evidence, nouns = cosines
+    level = torch.einsum("np,nptk->ntk", features.patches @ units.neutral, regions)
+    owners = table.pair_objects[None].expand(len(level), -1, -1)
+    return InUnits(
+        margins=margins * units.logit_scale,
+        evidence=(evidence - level.gather(2, owners)[..., None]) * units.logit_scale,
+        nouns=(nouns - level) * units.logit_scale,
+    )
+
+
+def _reading(colour: str, shape: str, template: str) -> Reading:
+    words = f"{colour} {shape}"
+    text = " ".join(template.format(article="an" if words[0] in "aeiou" else "a", phrase=words).split())
+    start = text.index(words)
+    span = (start, start + len(words))
+    return Reading(text, span, text, span)
