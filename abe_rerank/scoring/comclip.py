@@ -26,7 +26,7 @@ from abe_rerank.backbones.lengths import encode_unscaled
 from abe_rerank.scoring.abe import AbeScorer
 from abe_rerank.scoring.boxes import BoxedSpec, boxes_by_object, words_of
 from abe_rerank.scoring.stream import FeatureScorer, status_of
-from abe_rerank.scoring.terms import region_box, terms
+from abe_rerank.scoring.terms import region_box
 from abe_rerank.types import Box, Part, Score, Spec
 
 
@@ -165,7 +165,7 @@ class ComClipScorer(FeatureScorer):
     def _found(self, features: ImageFeatures, spec: Spec) -> list[dict[int, Box]]:
         """The box of each object's region by alignment, for each image."""
         _, table = self._finder.table([spec])
-        regions = terms(features, table, self._finder.settings).regions
+        regions = self._finder.terms(features, table).regions
         places = [k for k, thing in enumerate(spec.objects) if not thing.negated]
         return [
             {
