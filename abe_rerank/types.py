@@ -158,6 +158,7 @@ class PairScore:
 
 
 PartKind = Literal["sub-image", "question", "member", "object", "attribute", "count", "relation"]
+ATOMS: tuple[PartKind, ...] = ("object", "attribute", "count", "relation")
 
 
 @dataclass(frozen=True)

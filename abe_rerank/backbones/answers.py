@@ -33,8 +33,10 @@ from abe_rerank.backbones.model_files import (
 )
 from abe_rerank.errors import AbeRerankError, UsageError
 
-_ANSWER = re.compile(r"[Ġ▁\s]*(yes|no)(?:</w>)?", re.IGNORECASE)
-"""A token that is an answer by itself, with the marks of byte-pair and SentencePiece vocabularies for a space."""
+_MARKS = re.compile(r"^[Ġ▁\s]+|</w>$")
+"""What byte-pair and SentencePiece vocabularies write for a space before a word, or for its end."""
+
+NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 
 TOWERS = ("vision_tower", "vision_model")
 """What the classes call the part that sees pictures alone, one row (or several) of pixels for each."""
@@ -71,16 +73,22 @@ class Answerer:
         return digest.hexdigest()[:12]
 
     @cached_property
-    def tokens(self) -> dict[str, list[int]]:
-        """The ids of the tokens that say yes, and of those that say no. Raises UsageError where there are none."""
-        found: dict[str, list[int]] = {"yes": [], "no": []}
+    def _spellings(self) -> dict[str, list[int]]:
+        found: dict[str, list[int]] = {}
         for token, index in self.processor.tokenizer.get_vocab().items():
-            if answer := _ANSWER.fullmatch(token):
-                found[answer[1].lower()].append(index)
-        for word, ids in found.items():
-            if not ids:
-                raise UsageError(f"{self.name} cannot answer: its tokenizer has no token for {word!r}")
+            found.setdefault(_MARKS.sub("", token).lower(), []).append(index)
         return found
+
+    def tokens(self, word: str) -> list[int]:
+        """The ids of all tokens that say ``word``, in any case; of a number up to twelve, as digits too. Raises
+        UsageError where there are none."""
+        said = word.strip().lower().rstrip(".")
+        ids = list(self._spellings.get(said, ()))
+        if said in NUMBERS:
+            ids += self._spellings.get(str(NUMBERS.index(said)), ())
+        if not ids:
+            raise UsageError(f"{self.name} cannot answer: its tokenizer has no token for {word!r}")
+        return ids
 
     def asked(self, question: str) -> str:
         """The whole text for one picture and a question: by the processor's chat template, else the picture's token
@@ -95,21 +103,30 @@ class Answerer:
         return question if token is None else f"{token}{question}"
 
     @torch.no_grad()
-    def answer(self, images: Sequence[Image.Image], questions: Sequence[str]) -> Answers:
+    def answer(
+        self, images: Sequence[Image.Image], questions: Sequence[str], expected: Sequence[str] | None = None
+    ) -> Answers:
         """Every question about every image, in batches of both; a picture goes through the vision tower once for each
-        batch of questions where the class's tower takes rows of pixels."""
+        batch of questions where the class's tower takes rows of pixels.
+
+        ``expected`` is the answer to each question that counts as its yes; None is "yes" for all.
+        """
+        words = expected or ["yes"] * len(questions)
         step = min(len(questions), self.batch_size)
         together = max(1, self.batch_size // max(1, step))
         rows = []
         for i in range(0, len(images), together):
             some = images[i : i + together]
-            columns = [self._batch(some, questions[q : q + step]) for q in range(0, len(questions), step)]
+            columns = [
+                self._batch(some, questions[q : q + step], words[q : q + step])
+                for q in range(0, len(questions), step or 1)
+            ]
             rows.append(torch.cat(columns, dim=1))
         mass = torch.cat(rows) if rows else torch.empty(0, len(questions), 2)
         return Answers(mass[..., 0], mass[..., 1])
 
-    def _batch(self, images: Sequence[Image.Image], questions: Sequence[str]) -> Tensor:
-        """[images, questions, 2]: the mass on yes and on no."""
+    def _batch(self, images: Sequence[Image.Image], questions: Sequence[str], words: Sequence[str]) -> Tensor:
+        """[images, questions, 2]: the mass on the question's own of ``words``, and on no."""
         n, q = len(images), len(questions)
         pictures = [[image.convert("RGB")] for image in images for _ in questions]
         texts = [self.asked(question) for _ in images for question in questions]
@@ -129,8 +146,9 @@ class Answerer:
             last = torch.zeros_like(last)
         elif logits.shape[1] != written:  # the class puts the picture's tokens in front by itself
             last = last + logits.shape[1] - written
-        first = logits[torch.arange(n * q, device=logits.device), last].float().softmax(dim=-1)
-        return torch.stack([first[:, self.tokens[word]].sum(dim=-1) for word in ("yes", "no")], dim=-1).view(n, q, 2)
+        first = logits[torch.arange(n * q, device=logits.device), last].float().softmax(dim=-1).view(n, q, -1)
+        yes = torch.stack([first[:, k, self.tokens(word)].sum(dim=-1) for k, word in enumerate(words)], dim=1)
+        return torch.stack([yes, first[..., self.tokens("no")].sum(dim=-1)], dim=-1)
 
     def _start(self, count: int) -> Tensor:
         config, text = self.model.config, self.model.config.get_text_config()
@@ -231,7 +249,8 @@ def load_answerer(
         raise UsageError(f"{name} holds no processor of pictures and texts; save it there: processor.save_pretrained()")
     tokenizer.padding_side = "right"  # a causal model's answer does not see what stands behind it
     found = Answerer(_quiet(model).to(place.device), processor, folder, str(name))
-    _ = found.tokens
+    for word in ("yes", "no"):
+        found.tokens(word)
     return found
 
 

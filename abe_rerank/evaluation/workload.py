@@ -192,9 +192,10 @@ class Judges:
     def results(self, block: Block, prompt: SuitePrompt, taken: Sequence[Taken]) -> list[Result]:
         """The result of each image of the block; it depends on the block alone."""
         from abe_rerank.reranker import as_spec
+        from abe_rerank.scoring.questions import with_questions
         from abe_rerank.scoring.stream import score_stream
 
-        spec = as_spec(prompt.prompt)
+        spec = with_questions(as_spec(prompt.prompt), prompt.questions)
         items = [(one.picture, spec) for one in taken]
         scores = list(score_stream(self.reranker.scorer, items))
         judged = [None] * len(taken) if self.judge is None else _judged(score_stream(self.judge.scorer, items))

@@ -15,6 +15,7 @@ from abe_rerank.files import readable, words_of, write_whole
 from abe_rerank.report.pages import render_page
 from abe_rerank.report.run_data import Data, data_of, maps_fit
 from abe_rerank.report.sentences import NAMES, difference_found, found, metric_name, p_value
+from abe_rerank.report.soft_curve import soft_curves
 from abe_rerank.runs.evaluated import RunRecord
 from abe_rerank.runs.records import ModelRecord
 
@@ -86,6 +87,8 @@ def write_run_page(folder: Path, numbers: RunNumbers, summary: RunSummary) -> Pa
         "names": NAMES,
         "found": found,
         "curve": [point for point in summary.all.curve if point.bound or point.oracle or point.judge],
+        "soft": summary.soft_tifa,
+        "soft_curves": [] if summary.soft_tifa is None else soft_curves(summary.soft_tifa),
     }
     return _write(folder / "report.html", "run.html.jinja", context, data, [numbers])
 

@@ -7,7 +7,7 @@ for each object, attribute, count and relation. The wordings of atoms are ours.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from abe_rerank.parsing.lexicon import lemma
 from abe_rerank.scoring.readings import competitors, values_of
@@ -16,13 +16,32 @@ from abe_rerank.types import Attribute, ObjectPhrase, PartKind, Spec
 WHOLE = "Does this figure show '{prompt}'? Please answer yes or no."
 """As VQAScore asks."""
 
+ONE_WORD = "{question} Answer in one word."
+"""How a suite's own question is asked: its answer may be a number."""
+
 
 @dataclass(frozen=True)
 class Atom:
-    """One question that a prompt asks of a picture, and what kind of thing it is about."""
+    """One question that a prompt asks of a picture, what kind of thing it is about, and the answer that is right."""
 
     kind: PartKind
     question: str
+    answer: str = "yes"
+
+
+@dataclass(frozen=True)
+class AskedSpec(Spec):
+    """What a prompt asks for, with the questions of a suite in place of our own: (kind, question, right answer)."""
+
+    questions: tuple[tuple[PartKind, str, str], ...] = ()
+
+
+def with_questions(spec: Spec, questions: tuple[tuple[PartKind, str, str], ...] | None) -> Spec:
+    """The spec with a suite's questions; itself where the suite has none."""
+    if questions is None:
+        return spec
+    own = {field.name: getattr(spec, field.name) for field in fields(Spec)}
+    return AskedSpec(**own, questions=questions)
 
 
 @dataclass(frozen=True)
@@ -72,8 +91,10 @@ def pair_questions(spec: Spec) -> tuple[PairQuestions, ...]:
 def atoms(spec: Spec) -> tuple[Atom, ...]:
     """Every object, attribute, count and relation of a prompt as a question, each asked once; negated objects left out.
 
-    A prompt without an object has no atoms.
+    A prompt without an object has no atoms. A suite's own questions take their place.
     """
+    if isinstance(spec, AskedSpec):
+        return tuple(Atom(kind, ONE_WORD.format(question=q), answer) for kind, q, answer in spec.questions)
     found = []
     for thing in spec.objects:
         if not thing.negated:

@@ -90,15 +90,20 @@ class VqaScorer(FeatureScorer):
         """One Score per image with the answer to the whole, to each atom, and a verdict on each pair."""
         asked, pairs = atoms(spec), pair_questions(spec)
         whole = whole_question(spec.prompt)
-        questions = list(
-            dict.fromkeys([whole, *(atom.question for atom in asked), *(q for pair in pairs for q in pair.instead)])
-        )
-        answers = self.model.answer(features.images, questions)
+        ours = [q for pair in pairs for q in (pair.presence, pair.asked, *pair.instead)]
+        right = dict.fromkeys([whole, *ours], "yes") | {atom.question: atom.answer for atom in asked}
+        questions = list(right)
+        answers = self.model.answer(features.images, questions, list(right.values()))
         found = []
         for yes, no in zip(answers.yes.tolist(), answers.no.tolist(), strict=True):
             said = {q: Answer(a, b) for q, a, b in zip(questions, yes, no, strict=True)}
             parts = [_part("question", whole, said[whole])]
-            parts += [_part(atom.kind, atom.question, said[atom.question]) for atom in asked]
+            parts += [
+                _part(atom.kind, atom.question, said[atom.question])
+                if atom.answer.lower() == "yes"
+                else Part(atom.kind, f"{atom.question} ({atom.answer})", said[atom.question].yes)
+                for atom in asked
+            ]
             scored = tuple(_pair(pair, said) for pair in pairs)
             found.append(Score(said[whole].yes, status_of(spec), self.stamp, pairs=scored, parts=tuple(parts)))
         return found

@@ -13,14 +13,16 @@ from functools import partial
 from typing import Any, Literal
 
 from abe_rerank.errors import UsageError
-from abe_rerank.suites.formats import Pairs, PromptFormat, SuitePrompt, first_line, register
+from abe_rerank.suites.formats import AskedQuestion, Pairs, PromptFormat, SuitePrompt, first_line, register
 from abe_rerank.suites.rows import json_lines, table_rows
+from abe_rerank.types import ATOMS
 
 
 def as_line(prompt: SuitePrompt) -> str:
     """A prompt as a line of our JSONL."""
     fields = ("id", "prompt", "pairs", "category", "source", "licence")
-    return json.dumps({name: getattr(prompt, name) for name in fields}, ensure_ascii=False)
+    asked = [name for name in ("questions", "atom_count") if getattr(prompt, name) is not None]
+    return json.dumps({name: getattr(prompt, name) for name in (*fields, *asked)}, ensure_ascii=False)
 
 
 def is_json(text: str, name: str) -> bool:
@@ -54,7 +56,25 @@ def prompt_of(record: Mapping[str, Any], where: str, number: int) -> SuitePrompt
     except (TypeError, ValueError):
         raise UsageError(f'{where}: "pairs" must be a list of [attribute, object]') from None
     texts = {field: str(record.get(field, "")) for field in ("category", "source", "licence")}
-    return SuitePrompt(str(record.get("id", number)), record["prompt"], expected, **texts)
+    count = record.get("atom_count")
+    if not (count is None or (isinstance(count, int) and count >= 1)):
+        raise UsageError(f'{where}: "atom_count" must be a number of atoms, 1 or more')
+    asked = _questions(record.get("questions"), where)
+    identity = str(record.get("id", number))
+    return SuitePrompt(identity, record["prompt"], expected, **texts, questions=asked, atom_count=count)
+
+
+def _questions(value: Any, where: str) -> tuple[AskedQuestion, ...] | None:
+    """The questions of a line of ours. Raises UsageError, naming ``where`` they stand, for what is none."""
+    if value is None:
+        return None
+    try:
+        found = tuple((kind, question, answer) for kind, question, answer in value)
+        if not all(kind in ATOMS and isinstance(q, str) and isinstance(a, str) for kind, q, a in found):
+            raise ValueError
+    except (TypeError, ValueError):
+        raise UsageError(f'{where}: "questions" must be a list of [kind of atom, question, answer]') from None
+    return found
 
 
 def _read(text: str, name: str) -> Iterator[SuitePrompt]:
