@@ -28,6 +28,7 @@ from abe_rerank.cli.parse import parse
 from abe_rerank.cli.report import report
 from abe_rerank.cli.score import score
 from abe_rerank.cli.show import show
+from abe_rerank.cli.stopping import InterruptedRunError
 from abe_rerank.cli.summarize import summarize
 from abe_rerank.cli.terminal import warnings_as_notes
 from abe_rerank.errors import AbeRerankError, UsageError
@@ -106,6 +107,8 @@ def _described(error: BaseException) -> tuple[str, int]:
     """One line for an error, and the exit code."""
     if isinstance(error, UsageError):
         return f"error: {_one_line(str(error))}", 2
+    if isinstance(error, InterruptedRunError):
+        return f"interrupted: {_one_line(str(error))}", error.code
     if isinstance(error, AbeRerankError):
         return f"error: {_one_line(str(error))}", 1
     if isinstance(error, (typer.Abort, KeyboardInterrupt)):

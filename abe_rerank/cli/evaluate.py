@@ -14,15 +14,17 @@ from abe_rerank.cli.asked import BackboneOptions, DrawOptions, spread
 from abe_rerank.cli.evaluate_request import SUITE, EvaluateRequest
 from abe_rerank.cli.loading import load_models, load_reranker
 from abe_rerank.cli.options import DRAW, OUTPUT, SCORE, Config, Scorer
+from abe_rerank.cli.stopping import Stop, finishing_first
 from abe_rerank.errors import UsageError
 from abe_rerank.evaluation import layouts
 from abe_rerank.suites import formats
 
 if TYPE_CHECKING:
     from abe_rerank.evaluation.layouts import Listing
-    from abe_rerank.evaluation.work import World
+    from abe_rerank.evaluation.processes import World
     from abe_rerank.evaluation.workload import Drawn, Found, Judges, Plan
     from abe_rerank.reranker import Reranker
+    from abe_rerank.runs.evaluated import Key
 
 
 @spread
@@ -98,25 +100,29 @@ def run(request: EvaluateRequest) -> None:
     """Do a run, or what is left of it, and say where its results are.
 
     Raises UsageError for input that cannot be used, AbeRerankError if some image could not be drawn, read or scored:
-    the run is complete all the same, and the results name it.
+    the run is complete all the same, and the results name it. Raises InterruptedRunError if it was stopped.
     """
     from abe_rerank.cli.evaluate_notes import conclude
-    from abe_rerank.evaluation.work import World
+    from abe_rerank.evaluation.processes import World
     from abe_rerank.runs.journal import check_folder
 
     check_folder(request.folder)
     listing = _listing(request)
     plan = _plan(request, listing)
     world = World.join(request.backbone.device)
-    _complete(request, listing, plan, world)
+    with finishing_first(world.is_first) as stop:
+        missing = _complete(request, listing, plan, world, stop)
     world.leave()
-    if world.is_first:
-        conclude(request.folder)
+    if world.is_first and len({index for index, _ in missing}) < len(plan.prompts):
+        conclude(request.folder, complete=not missing)
+    if missing:
+        raise stop.error(f"{len(missing)} of {len(plan.keys)} results are missing; the same command goes on")
 
 
-def _complete(request: EvaluateRequest, listing: Listing, plan: Plan, world: World) -> None:
+def _complete(request: EvaluateRequest, listing: Listing, plan: Plan, world: World, stop: Stop) -> list[Key]:
+    """Do what is not done until it is asked to stop; gives the results that are missing then."""
     from abe_rerank.cli.evaluate_notes import TimedSource, greet, warn_of_prompts
-    from abe_rerank.evaluation.work import Asked, begin, finish, prompts_file, record_of, work
+    from abe_rerank.evaluation.work import Asked, begin, finish, missing_of, prompts_file, record_of, work
     from abe_rerank.evaluation.workload import Drawn
     from abe_rerank.runs.journal import batch_size_of
 
@@ -136,11 +142,14 @@ def _complete(request: EvaluateRequest, listing: Listing, plan: Plan, world: Wor
         if world.is_first:
             warn_of_prompts(plan, source, measure)
         timed_source = TimedSource(source)
-        work(out, plan, timed_source, measure, state, world)
+        work(out, plan, timed_source, measure, state, world, stop.asked)
         if world.is_first:
             timed_source.note_seconds()
         world.wait()
+        if missing := world.by_first(lambda: missing_of(out, plan) if stop.asked() else []):
+            return missing
         world.by_first(lambda: finish(out, plan))
+    return []
 
 
 def _listing(request: EvaluateRequest) -> Listing:

@@ -113,18 +113,19 @@ class TimedSource:
             note(f"an image took {each}")
 
 
-def conclude(out: Path) -> None:
-    """Make the page of the complete run, if it has none of these results, and show its means and where it is.
+def conclude(out: Path, complete: bool = True) -> None:
+    """Make the page of the run, if it has none of these results, and show its means and where it is.
 
-    Raises AbeRerankError if an image is unscored.
+    Of a run that is not ``complete`` the page says so, and prompts without all their images are left out. Raises
+    AbeRerankError if an image of a complete run is unscored.
     """
     from abe_rerank.evaluation.summary import load, summary_of
     from abe_rerank.report.run_page import write_run_page
 
-    page, results = out / "report.html", out / "results.jsonl"
+    page, results = out / "report.html", out / ("results.jsonl" if complete else "results")
     numbers = load(out)
     summary = summary_of(numbers)
-    if not page.is_file() or page.stat().st_mtime_ns < results.stat().st_mtime_ns:
+    if not complete or not page.is_file() or page.stat().st_mtime_ns < results.stat().st_mtime_ns:
         write_run_page(out, numbers, summary)
     header = ["category", "prompts", "images", "nothing to bind", "unscored", "score", "pairs bound"]
     header += ["right"] if summary.all.oracle else []
@@ -132,7 +133,7 @@ def conclude(out: Path) -> None:
     say(table(header, [_cells(group)[: len(header)] for group in (*groups, summary.all)]))
     say(f"\nmeans over prompts; intervals and more: abe-rerank summarize {shlex.quote(readable(out))}")
     say(f"{results}\n{page}")
-    if counts := summary.all.counts.unscored:
+    if complete and (counts := summary.all.counts.unscored):
         first = summary.unscored[0]
         raise AbeRerankError(
             f"{counts} of {summary.all.counts.images} images could not be scored; the first: prompt {first.prompt_id}, "

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from abe_rerank.cli.asked import BackboneOptions, DrawOptions, spread
-from abe_rerank.cli.loading import load_models
-from abe_rerank.cli.options import OUTPUT, Assets, Config, Count, Part, Prompt, Scorer, command_line
-from abe_rerank.cli.terminal import cosine, say, timed, warn
+from abe_rerank.cli.generate_request import GenerateRequest
+from abe_rerank.cli.generate_run import DrawnRun, draw_run
+from abe_rerank.cli.options import OUTPUT, Assets, Config, Count, Prompt, Scorer
+from abe_rerank.cli.stopping import finishing_first
+from abe_rerank.cli.terminal import cosine, say, warn
 from abe_rerank.errors import AbeRerankError
 from abe_rerank.files import table
 
 if TYPE_CHECKING:
     from abe_rerank.drawing.sampling import Sampling
-    from abe_rerank.runs.generated import Commands, Report
-    from abe_rerank.types import Ranking
+    from abe_rerank.runs.generated import Report
+    from abe_rerank.types import Spec
 
 
 @spread
@@ -40,74 +42,89 @@ def generate(
     assets: Assets = False,
     config: Config = None,
 ) -> None:
-    """Draw N images of PROMPT, score each attribute on its object, pick the best-bound image and say why."""
+    """Draw N images of PROMPT, score each attribute on its object, pick the best-bound image and say why.
+
+    Each image is on the disk as soon as it is drawn: after a kill, the same command goes on where it was. Ctrl-C (or
+    SIGTERM) finishes what is at hand and reports what is there; once more stops at once.
+    """
     run(GenerateRequest(prompt, draw, backbone, n, scorer, out, assets))
 
 
-@dataclass(frozen=True)
-class GenerateRequest:
-    """What the command line asks for."""
-
-    prompt: str
-    draw: DrawOptions
-    backbone: BackboneOptions
-    n: int = 8
-    scorer: str = "abe"
-    out: Path | None = None
-    assets: bool = False
-
-
 def run(request: GenerateRequest) -> None:
-    """Draw, score and rank, and print the table; the run folder is written whole or not at all.
+    """Draw, score and rank, and print the table; each image is on the disk as it is drawn, and a run that was killed or
+    stopped goes on.
 
-    Raises UsageError for input that cannot be used, AbeRerankError if loading, drawing or scoring everything fails.
+    Raises UsageError for input that cannot be used, AbeRerankError if loading, drawing or scoring everything fails,
+    InterruptedRunError if it was stopped.
     """
-    from abe_rerank.drawing.prompt_fit import prompt_warnings
-    from abe_rerank.drawing.sampling import draw, settle
-    from abe_rerank.report.views import write_views
+    from abe_rerank.evaluation.processes import World
     from abe_rerank.reranker import as_spec
-    from abe_rerank.runs.folders import default_folder, new_run_folder
-    from abe_rerank.runs.generated import RunFacts, build_report, write_generated
-    from abe_rerank.runs.provenance import backbone_record, pipeline_record
-    from abe_rerank.scoring.stream import rank, rounding_warning
+    from abe_rerank.runs.workplace import check_out
 
-    started = datetime.now().astimezone()
-    seconds: dict[str, float] = {}
-    sampling = request.draw.sampling(request.n)
+    sampling, spec = request.draw.sampling(request.n), as_spec(request.prompt)
     _warn_of_waste(sampling)
-    spec = as_spec(request.prompt)
-    out = request.out or default_folder(request.prompt, started)
-    with new_run_folder(out) as folder:
-        with timed(seconds, "loading"):
-            pipeline, reranker = load_models(request.draw, request.backbone, request.scorer)
-        scorer = reranker.scorer
-        drawing = settle(pipeline, sampling)
-        warnings = prompt_warnings([spec.prompt], scorer.backbone, pipeline, drawing)
-        _warn(warnings)
-        with timed(seconds, "sampling and scoring"):
-            samples = draw(pipeline, spec.prompt, drawing, progress=True)
-            ranking = rank(scorer, spec, samples)
-        close = rounding_warning([c.score.value for c in ranking.candidates], scorer.backbone)
-        _warn([close] if close else [])
-        facts = RunFacts(
-            commands=_commands(request, ranking, out),
-            backbone=backbone_record(scorer.backbone, request.backbone.name),
-            text_to_image=pipeline_record(pipeline, request.draw.name),
-            created=started,
-            choices=request.draw.choices.settings,
-            allow_pickle=request.backbone.allow_pickle,
-            seconds=seconds,
-            warnings=(*warnings, *([close] if close else [])),
-        )
-        report = build_report(ranking, facts)
-        images = [candidate.image for candidate in ranking.candidates]
-        write_generated(folder, report, images)
-        write_views(folder, report, images, linked=request.assets)
-    lines = [report_table(report), *_picked(report, out)]
-    say("\n".join(lines))
+    if request.out is not None:
+        check_out(request.out)
+    world = World.join(request.backbone.device)
+    with finishing_first(world.is_first) as stop:
+        drawn = draw_run(request, spec, sampling, world, stop)
+    world.leave()
+    if not world.is_first:
+        return
+    if not drawn.results:
+        raise stop.error("nothing was drawn yet")
+    report, out = _write(request, spec, drawn)
+    say("\n".join([report_table(report), *_picked(report, out)]))
+    if report.interrupted:
+        raise stop.error(f"{len(report.candidates)} of {request.n} images are in {out}; the same command goes on")
     if report.picked is None:
         reason = report.candidates[0].score.reason
         raise AbeRerankError(f"no image could be scored ({reason}); the images are in {out}")
+
+
+def _write(request: GenerateRequest, spec: Spec, drawn: DrawnRun) -> tuple[Report, Path]:
+    """Write the run folder, whole or not at all; what was drawn is removed when all of it is in there."""
+    from abe_rerank.report.views import write_views
+    from abe_rerank.runs.folders import new_run_folder
+    from abe_rerank.runs.generated import RunFacts, report_of, write_generated
+    from abe_rerank.runs.provenance import peak_mb
+    from abe_rerank.runs.workplace import Pictures, folder_for, ranked
+    from abe_rerank.scoring.stream import rounding_warning
+    from abe_rerank.types import Settings
+
+    interrupted = len(drawn.results) < request.n
+    begun = datetime.fromisoformat(drawn.record.created)
+    candidates, files = ranked(drawn.results, drawn.folder)
+    images = Pictures(files)
+    close = rounding_warning([candidate.score.value for candidate in candidates], drawn.backbone)
+    _warn([close] if close else [])
+    model = drawn.record.text_to_image
+    assert model is not None  # as images were drawn
+    missing = f"interrupted: {len(candidates)} of {request.n} images were drawn; the same command goes on"
+    out = folder_for(request.out, spec.prompt, begun)
+    facts = RunFacts(
+        commands=request.commands(candidates[0], drawn.drawing.batch_size, out),
+        backbone=drawn.record.backbone,
+        text_to_image=model,
+        created=begun,
+        choices=request.draw.choices.settings,
+        allow_pickle=request.backbone.allow_pickle,
+        seconds=drawn.seconds,
+        peak_mb=peak_mb(drawn.backbone.device),
+        interrupted=interrupted,
+        warnings=(*drawn.warnings, *([close] if close else []), *([missing] if interrupted else [])),
+    )
+    report = report_of(spec, Settings(drawn.record.scorer, drawn.drawing), candidates, facts)
+    with new_run_folder(out) as folder:
+        write_generated(folder, report, images)
+        write_views(folder, report, images, linked=request.assets or len(images) > EMBEDDED)
+    if not interrupted:
+        shutil.rmtree(drawn.folder, ignore_errors=True)
+    return report, out
+
+
+EMBEDDED = 64
+"""The most images that a page holds itself; of more it names the files."""
 
 
 def _warn(warnings: Iterable[str]) -> None:
@@ -145,27 +162,3 @@ def _picked(report: Report, out: Path) -> list[str]:
         return []
     best = report.candidates[report.picked - 1]
     return [f"picked seed {best.seed}: {status_line(best.score)}", str(out / "best.png"), str(out / "report.html")]
-
-
-def _commands(request: GenerateRequest, ranking: Ranking, out: Path) -> Commands:
-    """The command that was run, the one that draws the winner again (at the same batch size, to the bit), and one that
-    scores the images again."""
-    from abe_rerank.runs.generated import Commands
-
-    best = ranking.candidates[0]
-    redraw = None
-    if best.score.value is not None and best.seed is not None:
-        size = "auto" if ranking.settings.drawing is None else str(ranking.settings.drawing.batch_size)
-        redraw = _draw_command(request, 1, replace(request.draw, seed=best.seed, batch_size=size))
-    again = _draw_command(request, request.n, request.draw)
-    rescore = [str(out / "candidates"), ("--prompt", request.prompt), *_scoring(request)]
-    return Commands(run=again, redraw=redraw, rescore=command_line("score", rescore))
-
-
-def _draw_command(request: GenerateRequest, n: int, draw: DrawOptions) -> str:
-    parts: list[Part] = [("--n", n), ("--seed", draw.seed), *replace(draw, seed=0).parts]
-    return command_line("generate", [*parts, *_scoring(request), request.prompt], joined=False)
-
-
-def _scoring(request: GenerateRequest) -> list[Part]:
-    return [("--scorer", None if request.scorer == "abe" else request.scorer), *request.backbone.parts]

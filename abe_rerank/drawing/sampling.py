@@ -45,6 +45,14 @@ class DeviceError(AbeRerankError):
     """The device ran out of memory or failed: another prompt would fare no better."""
 
 
+class BatchSizeError(DeviceError):
+    """So many images at once are too much; ``fits`` at once are not."""
+
+    def __init__(self, size: int, fits: int) -> None:
+        super().__init__(f"out of memory while sampling {size} images at once; use --batch-size {fits}")
+        self.fits = fits
+
+
 @dataclass(frozen=True)
 class Sampling:
     """What to draw: ``n`` candidates with the seeds ``seed``, ``seed + 1``, ...
@@ -179,9 +187,7 @@ def _batches(pipeline: Pipeline, prompt: str, drawing: Drawing, progress: bool) 
     with _progress_bars(pipeline, progress) as title, encoding_once(pipeline):
         for start in range(0, drawing.n, drawing.batch_size):
             seeds = drawing.seeds[start : start + drawing.batch_size]
-            last = start + len(seeds)
-            first = "" if len(seeds) == 1 else f"{start + 1}-"
-            title(f"sampling {first}{last} of {drawing.n}")
+            title(f"sampling seed {seeds[0]}" if len(seeds) == 1 else f"sampling seeds {seeds[0]}-{seeds[-1]}")
             yield Samples(tuple(_draw(pipeline, prompt, seeds, drawing)), drawing)
 
 

@@ -1,4 +1,4 @@
-"""A run at work: its record, its processes, what is not done yet, and the merging of what all processes wrote."""
+"""A run at work: its record, what is not done yet, and the merging of what all processes wrote."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import hashlib
 import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
 
 from pydantic import JsonValue
 
-from abe_rerank.errors import AbeRerankError, UsageError
+from abe_rerank.evaluation.processes import World
 from abe_rerank.evaluation.workload import Drawn, Found, Judges, Plan, Source
 from abe_rerank.files import inside, readable
 from abe_rerank.runs.evaluated import Key, RunRecord
@@ -68,21 +67,33 @@ def begin(out: Path, record: RunRecord, prompts: bytes, plan: Plan) -> State:
     return State(begun, frozenset(places) - frozenset(gone), complete=False, gone=images)
 
 
-def work(out: Path, plan: Plan, source: Source, measure: Judges, state: State, world: World) -> None:
+def work(
+    out: Path,
+    plan: Plan,
+    source: Source,
+    measure: Judges,
+    state: State,
+    world: World,
+    stopped: Callable[[], bool] = lambda: False,
+    label: str | None = "evaluating",
+) -> None:
     """This process' share of what is not done, one line after the other, each on the disk before the next.
 
-    Raises DeviceError where the device runs out of memory or fails; the lines that are written stay.
+    Between blocks it looks whether it is ``stopped``, and then leaves the rest undone. ``label`` is that of the bar,
+    None for no bar. Raises DeviceError where the device runs out of memory or fails; the lines that are written stay.
     """
     from tqdm import tqdm
 
     share = plan.share(state.done, world.rank, world.processes)
     todo = sum(len(_waiting(block.keys, state.done)) for block in share)
-    label = "evaluating" if world.processes == 1 else f"evaluating, process 1 of {world.processes}"
+    title = label if world.processes == 1 else f"{label}, process 1 of {world.processes}"
     with (
         writing(results_file(out, world.rank)) as journal,
-        tqdm(total=todo, desc=label, unit="image", disable=not world.is_first) as bar,
+        tqdm(total=todo, desc=title, unit="image", disable=label is None or not world.is_first) as bar,
     ):
         for block in share:
+            if stopped():
+                return
             wanted = _waiting(block.keys, state.done)
             prompt = plan.prompts[block.index]
             taken = source.take(block, prompt.prompt, wanted)
@@ -95,6 +106,12 @@ def work(out: Path, plan: Plan, source: Source, measure: Judges, state: State, w
 def finish(out: Path, plan: Plan) -> None:
     """Merge the lines of all processes. Raises AbeRerankError if one is missing or there twice."""
     merge(out, plan.keys)
+
+
+def missing_of(out: Path, plan: Plan) -> list[Key]:
+    """The results that no process has written yet. Raises as :func:`abe_rerank.runs.journal.collect` does."""
+    there = collect(out, plan.keys)
+    return [key for key in plan.keys if key not in there]
 
 
 def _waiting(keys: Collection[Key], done: Collection[Key]) -> set[int]:
@@ -163,73 +180,3 @@ def _listing(source: Found) -> dict[str, JsonValue]:
     names = json.dumps([[str(file) for file in files] for files in source.files])
     digest = hashlib.sha256(names.encode()).hexdigest()
     return {"images": readable(source.folder), "files": sum(map(len, source.files)), "files_sha256": digest}
-
-
-T = TypeVar("T")
-
-_PATIENCE = timedelta(days=30)
-"""How long processes wait for the slowest; the launcher stops all of them when one dies, so that none waits for it."""
-
-
-@dataclass(frozen=True)
-class World:
-    """This process among all; ``device`` is None where it was left to choose and there is one process only."""
-
-    rank: int
-    processes: int
-    device: str | None
-
-    @classmethod
-    def join(cls, device: str | None) -> World:
-        """The world that ``accelerate launch`` or ``torchrun`` made, or that of a single process.
-
-        Raises UsageError for a device with a number among several processes: each takes its own.
-        """
-        from accelerate import PartialState
-
-        from abe_rerank.backbones.devices import pick_device
-
-        state = PartialState(cpu=pick_device(device).startswith("cpu"), timeout=_PATIENCE)
-        if state.num_processes == 1:
-            return cls(0, 1, device)
-        if device is not None and ":" in device:
-            raise UsageError(f"--device {device} would put {state.num_processes} processes on one device; leave it out")
-        place = "cpu" if state.device.type == "cpu" else str(state.device)
-        return cls(state.process_index, state.num_processes, place)
-
-    @property
-    def is_first(self) -> bool:
-        """Whether this process is the one that prints, and writes what all share."""
-        return self.rank == 0
-
-    def by_first(self, work: Callable[[], T]) -> T:
-        """What ``work`` gives in the first process, in all of them; after an error of ours there, all end."""
-        if self.processes == 1:
-            return work()
-        from accelerate.utils import broadcast_object_list
-
-        box: list[Any] = [None, None]
-        if self.is_first:
-            try:
-                box[0] = work()
-            except AbeRerankError as error:
-                box[1] = error
-        broadcast_object_list(box, from_process=0)
-        if box[1] is not None:
-            raise box[1] if self.is_first else SystemExit(1)
-        result: T = box[0]
-        return result
-
-    def wait(self) -> None:
-        """Return when all processes have come here."""
-        if self.processes > 1:
-            from accelerate import PartialState
-
-            PartialState().wait_for_everyone()
-
-    def leave(self) -> None:
-        """Close the connection between the processes."""
-        if self.processes > 1:
-            from accelerate import PartialState
-
-            PartialState().destroy_process_group()

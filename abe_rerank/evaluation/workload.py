@@ -99,11 +99,15 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Drawn:
-    """Images drawn into ``folder/images``; candidate k of every prompt has seed ``sampling.seed + k``."""
+    """Images drawn into ``folder/images``; candidate k of every prompt has seed ``sampling.seed + k``.
+
+    ``alone``: there is one prompt, so that a bar shows its steps, and what goes wrong with it ends the run.
+    """
 
     pipeline: Pipeline
     sampling: Sampling
     folder: Path
+    alone: bool = False
 
     @cached_property
     def drawing(self) -> Drawing:
@@ -127,20 +131,23 @@ class Drawn:
         return replace(self, sampling=replace(self.sampling, batch_size=batch_size))
 
     def take(self, block: Block, prompt: str, wanted: Collection[int]) -> list[Taken]:
-        """See :class:`Source`. Raises UsageError, and DeviceError where a block does not fit into memory; what else
-        goes wrong is the images' failure."""
-        from abe_rerank.drawing.sampling import DeviceError, draw
+        """See :class:`Source`. Raises UsageError, BatchSizeError where a block does not fit into memory, DeviceError
+        where one image does not; what else goes wrong is the images' failure, and raised where the prompt is alone."""
+        from abe_rerank.drawing.sampling import BatchSizeError, DeviceError, draw
 
         seeds = [self.sampling.seed + candidate for candidate in block.candidates]
         try:
-            samples = draw(self.pipeline, prompt, replace(self.drawing, n=len(seeds), seed=seeds[0]))
+            drawing = replace(self.drawing, n=len(seeds), seed=seeds[0])
+            samples = draw(self.pipeline, prompt, drawing, progress=self.alone)
         except (UsageError, DeviceError):
             raise
         except AbeRerankError as error:
+            if self.alone:
+                raise
             return [Taken(None, seed, failure=str(error)) for seed in seeds]
         size = samples.drawing.batch_size
         if size < self.drawing.batch_size:
-            raise DeviceError(f"out of memory while sampling {len(seeds)} images at once; use --batch-size {size}")
+            raise BatchSizeError(self.drawing.batch_size, size)
         taken = []
         for candidate, drawn in zip(block.candidates, samples.images, strict=True):
             path = f"images/{block.index:05d}/seed{drawn.seed}.png"
@@ -175,11 +182,15 @@ class Found:
 
 @dataclass(frozen=True)
 class Judges:
-    """What says how well an image shows its prompt: the scorer, and if asked for another one and the oracle."""
+    """What says how well an image shows its prompt: the scorer, and if asked for another one and the oracle.
+
+    With ``contrast`` a result holds the maps of contrast, which a report shows.
+    """
 
     reranker: Reranker
     judge: Reranker | None = None
     oracle: Oracle | None = None
+    contrast: bool = False
 
     def __post_init__(self) -> None:
         for one in (self.reranker, self.judge):
@@ -214,7 +225,7 @@ class Judges:
                     "pixels_sha256": None if isinstance(one.picture, NoPicture) else pixels_sha256(one.picture),
                     "judge": judgement,
                     "oracle": right,
-                    **terms_of(score),
+                    **terms_of(score, self.contrast),
                 }
             )
             for candidate, one, score, judgement, right in columns

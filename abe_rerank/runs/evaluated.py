@@ -78,9 +78,9 @@ class Result(ScoreRecord, _Place):
         return self.model_dump_json()
 
 
-def terms_of(score: Score) -> dict[str, object]:
-    """The fields of a :class:`Result` that come from a score."""
-    return dict(ScoreRecord.of(score, contrast=False))
+def terms_of(score: Score, contrast: bool = False) -> dict[str, object]:
+    """The fields of a :class:`Result` that come from a score, with its maps of contrast if they are wanted."""
+    return dict(ScoreRecord.of(score, contrast))
 
 
 class RunRecord(Record):

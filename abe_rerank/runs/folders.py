@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -21,16 +21,20 @@ from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.files import words_of
 
 LOCK = ".lock"
+PARTIAL, DRAWN = ".partial-", ".drawn-"
+"""How the names of temporary folders begin: of one that is being written, and of one with images that are drawn."""
 
 _UNLOCKED_FOR = 3600.0
 """Seconds after which a temporary folder without a lock file counts as left behind: its writer has had time to lock."""
 
 
-def default_folder(prompt: str, now: datetime, root: Path = Path("runs")) -> Path:
+def default_folder(
+    prompt: str, now: datetime, root: Path = Path("runs"), taken: Callable[[Path], bool] = Path.exists
+) -> Path:
     """``runs/<time>-<words of the prompt>``, with a number behind it where that name is taken."""
     name = f"{now:%Y%m%d-%H%M%S}-{words_of(prompt)}"
     folder, k = root / name, 1
-    while folder.exists():
+    while taken(folder):
         k += 1
         folder = root / f"{name}-{k}"
     return folder
@@ -49,11 +53,11 @@ def new_run_folder(out: Path) -> Iterator[Path]:
         place = out.resolve()
         exists = place.is_dir()
         into = place if exists else place.parent
-        prefix = ".partial-" if exists else f".{place.name[:80]}.partial-"
+        prefix = PARTIAL if exists else f".{place.name[:80]}{PARTIAL}"
         if exists:
             _check_not_split(out, prefix)
         remove_left_behind(into, prefix)
-        _check_free(out)
+        check_free(out)
         made = [parent for parent in (into, *into.parents) if not parent.exists()]
         partial = into / f"{prefix}{uuid4().hex[:8]}"
         try:
@@ -65,7 +69,7 @@ def new_run_folder(out: Path) -> Iterator[Path]:
         with held(partial / LOCK, out):
             yield partial
         (partial / LOCK).unlink(missing_ok=True)
-        _check_free(out, but=partial)
+        check_free(out, but=partial)
         with _naming(out):
             if exists:
                 _move_all(partial, place)
@@ -115,7 +119,7 @@ def _move_all(partial: Path, out: Path) -> None:
 def _check_not_split(out: Path, prefix: str) -> None:
     """Raises UsageError where a run was killed while it was moved into ``out``: a part of it is left in a temporary
     folder, which is kept."""
-    names = sorted(entry.name for entry in out.iterdir())
+    names = sorted(entry.name for entry in out.iterdir() if not entry.name.startswith(DRAWN))
     rest = [name for name in names if name.startswith(prefix)]
     if rest and len(rest) < len(names):
         raise UsageError(
@@ -124,13 +128,19 @@ def _check_not_split(out: Path, prefix: str) -> None:
         )
 
 
-def _check_free(out: Path, but: Path | None = None) -> None:
+def check_free(out: Path, but: Path | None = None) -> None:
+    """Raises UsageError if ``out`` is neither a new nor an empty folder that can be written; images that are drawn for
+    it do not count."""
     with _naming(out):
         if not out.exists():
+            above = next(parent for parent in out.resolve().parents if parent.exists())
+            if not (above.is_dir() and os.access(above, os.W_OK | os.X_OK)):
+                what = "permission denied" if above.is_dir() else "is a file"
+                raise UsageError(f"cannot write to {out}: {above}: {what}; choose another folder with --out")
             return
         if not out.is_dir():
             raise UsageError(f"{out} is a file; choose a new folder with --out")
-        if any(entry.name != (but and but.name) for entry in out.iterdir()):
+        if any(entry.name != (but and but.name) and not entry.name.startswith(DRAWN) for entry in out.iterdir()):
             raise UsageError(f"the folder {out} is not empty; choose a new one with --out, or delete it")
         if not os.access(out, os.W_OK):
             raise UsageError(f"cannot write to {out}: permission denied; choose another folder with --out")

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from PIL import Image, PngImagePlugin
 from pydantic import Field, JsonValue, ValidationError
@@ -22,12 +22,17 @@ from abe_rerank.files import inside, write_png, write_whole
 from abe_rerank.images import read
 from abe_rerank.runs.provenance import parameters_text, pixels_sha256, versions
 from abe_rerank.runs.reading import upgraded
-from abe_rerank.runs.records import ModelRecord, Number, ParseRecord, Record, ScoreRecord, SpanRecord, said_of
-from abe_rerank.types import Candidate, Ranking
-
-if TYPE_CHECKING:
-    from abe_rerank.runs.records import ObjectRecord
-
+from abe_rerank.runs.records import (
+    ModelRecord,
+    Number,
+    ParseRecord,
+    Record,
+    ScoreRecord,
+    SpanRecord,
+    said_of,
+    spans_of,
+)
+from abe_rerank.types import Candidate, Ranking, Spec
 
 Pixels = Annotated[int, Field(ge=1, le=10**6)]
 
@@ -58,7 +63,11 @@ class Commands(Record):
 
 
 class Report(Record):
-    """One prompt: what was asked, what was drawn, what was picked and why. ``picked`` is a rank, or null."""
+    """One prompt: what was asked, what was drawn, what was picked and why. ``picked`` is a rank, or null.
+
+    ``peak_mb`` is the most memory that the run held, in 10^6 bytes: of the process, and of the GPU if there is one.
+    ``interrupted`` is true where not all images that were asked for are there: the run's own command goes on.
+    """
 
     schema_version: Literal[2] = 2
     created: str
@@ -72,6 +81,8 @@ class Report(Record):
     backbone: ModelRecord
     versions: dict[str, str]
     seconds: dict[str, Number]
+    peak_mb: dict[str, Number] = Field(default_factory=dict)
+    interrupted: bool = False
     warnings: tuple[str, ...]
     commands: Commands
 
@@ -79,7 +90,7 @@ class Report(Record):
 @dataclass(frozen=True)
 class RunFacts:
     """What a ranking does not know of itself: models, what was chosen of them (variant, revision, LoRAs) and whether
-    pickled weights were allowed, commands, times in seconds, warnings."""
+    pickled weights were allowed, commands, times in seconds, memory, whether it was interrupted, warnings."""
 
     text_to_image: ModelRecord
     backbone: ModelRecord
@@ -88,34 +99,43 @@ class RunFacts:
     choices: Mapping[str, object] = field(default_factory=dict)
     allow_pickle: bool = False
     seconds: Mapping[str, float] = field(default_factory=dict)
+    peak_mb: Mapping[str, float] = field(default_factory=dict)
+    interrupted: bool = False
     warnings: tuple[str, ...] = ()
 
 
 def build_report(ranking: Ranking, facts: RunFacts) -> Report:
     """The report of a ranking of generated candidates."""
-    picked = 1 if ranking.candidates and ranking.candidates[0].score.value is not None else None
+    candidates = [_candidate_record(rank, candidate) for rank, candidate in enumerate(ranking.candidates, start=1)]
+    return report_of(ranking.spec, ranking.settings, candidates, facts)
+
+
+def report_of(
+    spec: Spec, settings: Mapping[str, object], candidates: Sequence[CandidateRecord], facts: RunFacts
+) -> Report:
+    """The report of candidates, best first, with the settings that a ranking has."""
     return Report(
         created=facts.created.isoformat(timespec="seconds"),
-        prompt=ranking.prompt,
-        parse=ParseRecord.of(ranking.spec),
-        picked=picked,
-        candidates=tuple(
-            _candidate_record(rank, candidate) for rank, candidate in enumerate(ranking.candidates, start=1)
-        ),
-        scorer=str(ranking.settings["scorer"]),
-        settings=_settings(ranking, facts),
+        prompt=spec.prompt,
+        parse=ParseRecord.of(spec),
+        picked=1 if candidates and candidates[0].score.value is not None else None,
+        candidates=tuple(candidates),
+        scorer=str(settings["scorer"]),
+        settings=_settings(settings, facts),
         text_to_image=facts.text_to_image,
         backbone=facts.backbone,
         versions=versions(),
         seconds={name: round(value, 3) for name, value in facts.seconds.items()},
+        peak_mb={name: round(value, 1) for name, value in facts.peak_mb.items()},
+        interrupted=facts.interrupted,
         warnings=facts.warnings,
         commands=facts.commands,
     )
 
 
-def _settings(ranking: Ranking, facts: RunFacts) -> dict[str, JsonValue]:
-    settings = dict(ranking.settings) | dict(facts.choices)
-    found = {name: _json(value) for name, value in settings.items() if name != "scorer"}
+def _settings(settings: Mapping[str, object], facts: RunFacts) -> dict[str, JsonValue]:
+    given = dict(settings) | dict(facts.choices)
+    found = {name: _json(value) for name, value in given.items() if name != "scorer"}
     return {**found, "allow_pickle": True} if facts.allow_pickle else found
 
 
@@ -146,24 +166,11 @@ def _contradictions(report: Report) -> Iterator[str]:
 
 def _spans(report: Report) -> Iterator[tuple[str, SpanRecord]]:
     """Every span with the name of its field."""
-    for k, thing in enumerate(report.parse.objects):
-        yield from _spans_of(f"parse.objects.{k}", thing)
-    for name in ("relations", "ignored"):
-        for k, part in enumerate(getattr(report.parse, name)):
-            yield f"parse.{name}.{k}.span", part.span
+    yield from spans_of(report.parse)
     for k, candidate in enumerate(report.candidates):
         for j, pair in enumerate(candidate.score.pairs):
             yield f"candidates.{k}.score.pairs.{j}.attribute_span", pair.attribute_span
             yield f"candidates.{k}.score.pairs.{j}.object_span", pair.object_span
-
-
-def _spans_of(name: str, thing: ObjectRecord) -> Iterator[tuple[str, SpanRecord]]:
-    yield f"{name}.span", thing.span
-    yield f"{name}.phrase_span", thing.phrase_span
-    if thing.count is not None:
-        yield f"{name}.count.span", thing.count.span
-    for k, attribute in enumerate(thing.attributes):
-        yield f"{name}.attributes.{k}.span", attribute.span
 
 
 def _candidate_record(rank: int, candidate: Candidate) -> CandidateRecord:
@@ -171,12 +178,17 @@ def _candidate_record(rank: int, candidate: Candidate) -> CandidateRecord:
     return CandidateRecord(
         rank=rank,
         seed=candidate.seed,
-        image=f"candidates/{rank:02d}_seed{'none' if candidate.seed is None else candidate.seed}.png",
+        image=candidate_name(rank, candidate.seed),
         width=image.width,
         height=image.height,
         pixels_sha256=pixels_sha256(image),
         score=ScoreRecord.of(candidate.score),
     )
+
+
+def candidate_name(rank: int, seed: int | None) -> str:
+    """The path of an image within the run folder."""
+    return f"candidates/{rank:02d}_seed{'none' if seed is None else seed}.png"
 
 
 def _json(value: object) -> JsonValue:
@@ -191,8 +203,9 @@ PNG_KEY = "abe-rerank"
 """The PNG text chunk in which an image says what it is, as JSON in ASCII; the chunk before it says it to others."""
 
 
-def write_generated(folder: Path, report: Report, images: Sequence[Image.Image]) -> None:
-    """Write a new run into ``folder``: its images, ``best.png`` and ``report.json``; ``images`` in order of rank.
+def write_generated(folder: Path, report: Report, images: Iterable[Image.Image]) -> None:
+    """Write a new run into ``folder``: its images, ``best.png`` and ``report.json``; ``images`` in order of rank, each
+    held until it is written.
 
     Raises AbeRerankError if the folder cannot be written.
     """

@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import sys
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
@@ -74,6 +75,23 @@ def pipeline_record(pipeline: Pipeline, name: str) -> ModelRecord:
 def backbone_record(backbone: Backbone, name: str) -> ModelRecord:
     """The record of a backbone that was asked for by ``name``."""
     return ModelRecord(name=name, kind=backbone.kind, weights=backbone.weights_hash)
+
+
+def peak_mb(device: torch.device) -> dict[str, float]:
+    """The most memory that was held until now, in 10^6 bytes: by this process, and on the device if it is a GPU."""
+    import torch
+
+    found = {}
+    try:
+        import resource
+    except ImportError:  # Windows
+        pass
+    else:
+        unit = 1 if sys.platform == "darwin" else 1024
+        found["process"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+    if device.type == "cuda":
+        found["device"] = torch.cuda.max_memory_allocated(device) / 1e6
+    return found
 
 
 def versions() -> dict[str, str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Annotated, Self
 
@@ -94,6 +95,22 @@ class ParseRecord(Record):
         """The record of a parse, as it stands in a report and in ``abe-rerank parse --json``."""
         parts = {name: asdict(spec)[name] for name in ("objects", "relations", "ignored")}
         return cls.model_validate({**parts, "pairs": spec.pairs, "nothing_to_bind": spec.nothing_to_bind})
+
+
+def spans_of(parse: ParseRecord) -> Iterator[tuple[str, SpanRecord]]:
+    """Every span of a parse with the name of its field in a report."""
+    for k, thing in enumerate(parse.objects):
+        name = f"parse.objects.{k}"
+        yield f"{name}.span", thing.span
+        yield f"{name}.phrase_span", thing.phrase_span
+        if thing.count is not None:
+            yield f"{name}.count.span", thing.count.span
+        for j, attribute in enumerate(thing.attributes):
+            yield f"{name}.attributes.{j}.span", attribute.span
+    for k, relation in enumerate(parse.relations):
+        yield f"parse.relations.{k}.span", relation.span
+    for k, word in enumerate(parse.ignored):
+        yield f"parse.ignored.{k}.span", word.span
 
 
 class HeatRecord(Record):

@@ -1,0 +1,121 @@
+"""Where the images of one prompt lie while they are drawn: a hidden folder, found again by what they depend on.
+
+``.drawn-KEY`` holds the files of an evaluation run (:mod:`abe_rerank.runs.evaluated`). It lies in ``runs/`` for a run
+whose folder has no name yet, beside a folder that is named, and within one that is there and empty. The run's own
+folder is written from it. When that holds all images, it is removed; until then the same command goes on with it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from PIL.Image import Image
+
+from abe_rerank.errors import AbeRerankError
+from abe_rerank.files import inside
+from abe_rerank.images import read
+from abe_rerank.runs.evaluated import Result, RunRecord
+from abe_rerank.runs.folders import DRAWN, PARTIAL, check_free, default_folder
+from abe_rerank.runs.generated import CandidateRecord, candidate_name, read_report
+from abe_rerank.runs.provenance import pixels_sha256
+from abe_rerank.runs.records import ScoreRecord
+
+FILES = ("attention", "best.png", "candidates", "contact_sheet.png", "report.html", "report.json")
+"""What the folder of a run of one prompt holds."""
+
+
+def key_of(record: RunRecord, batch_size: object) -> str:
+    """A digest of all that images and scores depend on, with the batch size as it was asked for: a number or "auto"."""
+    identity = record.identity
+    identity["settings"] = {**record.settings, "batch_size": str(batch_size)}
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def check_out(out: Path) -> None:
+    """Raises UsageError for a folder that a run could not be written to; one that holds an interrupted run can be."""
+    if not _makes_way(out):
+        check_free(out)
+
+
+def workplace(out: Path | None, key: str) -> Path:
+    """The hidden folder of the run that is to be written to ``out``, None for one below ``runs``."""
+    if out is None:
+        return Path("runs") / f"{DRAWN}{key}"
+    place = out.resolve()
+    beside, within = place.parent / f".{place.name[:80]}{DRAWN}{key}", place / f"{DRAWN}{key}"
+    return within if within.is_dir() or (place.is_dir() and not beside.is_dir()) else beside
+
+
+def folder_for(out: Path | None, prompt: str, begun: datetime) -> Path:
+    """The folder that a run is written to, empty or not there: the report of a part of it makes way."""
+    if out is None:
+        out = default_folder(prompt, begun, taken=lambda folder: folder.exists() and not _makes_way(folder))
+    if _makes_way(out):
+        for path in [out / name for name in FILES] + list(out.glob(f"{PARTIAL}*")):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+    return out
+
+
+def ranked(results: Iterable[Result], folder: Path) -> tuple[list[CandidateRecord], list[Path]]:
+    """The images whose results lie in ``folder``, best first, and their files; ties keep the order of the seeds."""
+    ordered = sorted(results, key=lambda result: (result.value is None, -(result.value or 0.0), result.key))
+    files = [inside(folder, str(result.image)) for result in ordered]
+    records = []
+    for rank, (result, file) in enumerate(zip(ordered, files, strict=True), start=1):
+        image = read(str(file))
+        records.append(
+            CandidateRecord(
+                rank=rank,
+                seed=result.seed,
+                image=candidate_name(rank, result.seed),
+                width=image.width,
+                height=image.height,
+                pixels_sha256=pixels_sha256(image),
+                score=ScoreRecord(**{name: getattr(result, name) for name in ScoreRecord.model_fields}),
+            )
+        )
+    return records, files
+
+
+class Pictures(Sequence[Image]):
+    """Images in files, each read when it is asked for."""
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        self._files = files
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def __getitem__(self, k: Any) -> Any:
+        return Pictures(self._files[k]) if isinstance(k, slice) else read(str(self._files[k]))
+
+
+def _makes_way(out: Path) -> bool:
+    """Whether a folder holds nothing but the report of an interrupted run, or what a killed one had moved there."""
+    if not out.is_dir() or any(not _is_ours(path.name) for path in out.iterdir()):
+        return False
+    if (out / "report.json").is_file():
+        try:
+            return read_report(out).interrupted
+        except AbeRerankError:
+            return False
+    return any(_begun(out.resolve()))
+
+
+def _is_ours(name: str) -> bool:
+    return name in FILES or name.startswith((DRAWN, PARTIAL))
+
+
+def _begun(place: Path) -> Iterator[Path]:
+    """The hidden folders of runs that were to be written to a folder."""
+    yield from place.glob(f"{DRAWN}*")
+    yield from place.parent.glob(f".{place.name[:80]}{DRAWN}*")

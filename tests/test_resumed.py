@@ -1,0 +1,170 @@
+"""Runs of generate that are stopped or killed: what was drawn is kept, and the same command goes on with it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from kill_generate import content
+
+from abe_rerank.cli.report import is_evaluation
+from abe_rerank.runs.generated import read_generated
+
+PROMPT = "a yellow cylinder and a red cube"
+
+
+@pytest.fixture
+def options(pipeline_folder, backbone_folder):
+    return ["--steps", 2, "--batch-size", 2, "--model", pipeline_folder, "--backbone", backbone_folder]
+
+
+@contextmanager
+def at_call(number, act):
+    """Within the block, ``act`` is done when a UNet works for the ``number``-th time."""
+    import torch
+    from diffusers import UNet2DConditionModel
+
+    calls = []
+
+    def count(module, _):
+        if isinstance(module, UNet2DConditionModel):
+            calls.append(module)
+            if len(calls) == number:
+                act()
+
+    handle = torch.nn.modules.module.register_module_forward_pre_hook(count)
+    try:
+        yield calls
+    finally:
+        handle.remove()
+
+
+def stopped_by(number):
+    return lambda: os.kill(os.getpid(), number)
+
+
+@pytest.fixture
+def undisturbed(cli, options, tmp_path):
+    folder = tmp_path / "undisturbed"
+    code, _, err = cli("generate", PROMPT, "--n", 5, "--out", folder, *options)
+    assert code == 0, err
+    return content(folder)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_stopped_run_finishes_what_is_at_hand_and_goes_on(cli, options, tmp_path, undisturbed, number, code, exists):
+    out = tmp_path / "run"
+    if exists:
+        out.mkdir()
+    words = ("generate", PROMPT, "--n", 5, "--out", out, *options)
+    with at_call(3, stopped_by(number)):  # in the second batch of three
+        found, text, err = cli(*words)
+    assert (found, len(text.splitlines()[1:-3])) == (code, 4)
+    assert "interrupted: 4 of 5 images are in" in err
+    report, images = read_generated(out)
+    assert (report.interrupted, len(images), sorted(c.seed for c in report.candidates)) == (True, 4, [0, 1, 2, 3])
+    assert any("4 of 5 images were drawn" in line for line in report.warnings)
+    with at_call(0, None) as calls:
+        found, _, err = cli(*words)
+    assert (found, len(calls)) == (0, 2)  # two steps of the last batch
+    assert "4 of 5 images are there" in err
+    assert content(out) == undisturbed
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
+    assert list(out.glob(".*")) == []
+
+
+def test_without_a_folder_the_same_command_finds_what_it_began(cli, options, tmp_path, monkeypatch, undisturbed):
+    monkeypatch.chdir(tmp_path)
+    words = ("generate", PROMPT, "--n", 5, *options)
+    with at_call(3, stopped_by(signal.SIGTERM)):
+        assert cli(*words)[0] == 143
+    (folder,) = Path("runs").glob("[!.]*")
+    assert cli("generate", PROMPT, "--n", 5, "--guidance", 2, *options)[0] == 0  # another run beside it
+    assert cli(*words)[0] == 0
+    assert content(folder) == undisturbed
+    assert len(list(Path("runs").iterdir())) == 2
+    assert not is_evaluation(folder)
+
+
+def test_other_settings_weights_and_prompts_begin_anew(cli, options, backbone_folder, tmp_path, undisturbed):
+    out = tmp_path / "run"
+    with at_call(3, stopped_by(signal.SIGINT)):
+        cli("generate", PROMPT, "--n", 5, "--out", out, *options)
+    shutil.rmtree(out)
+    for more in (["--seed", 1], ["--n", 4], ["--guidance", 3.0], ["--scorer", "clip"]):
+        with at_call(0, None) as calls:
+            assert cli("generate", PROMPT, "--n", 5, "--out", tmp_path / "other", *options, *more)[0] == 0
+        assert len(calls) in (4, 6)
+        shutil.rmtree(tmp_path / "other")
+    with at_call(0, None) as calls:
+        assert cli("generate", PROMPT, "--n", 5, "--out", out, *options)[0] == 0
+    assert len(calls) == 2
+    assert content(out) == undisturbed
+
+
+def test_stopped_before_the_first_picture_nothing_is_left(cli, options, tmp_path):
+    def twice():
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with at_call(1, twice):
+        code, text, err = cli("generate", PROMPT, "--n", 5, "--out", tmp_path / "a" / "run", *options)
+    assert (code, text, "Traceback" in err) == (130, "", False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_picture_that_is_gone_is_drawn_again(cli, options, tmp_path, undisturbed):
+    out = tmp_path / "run"
+    with at_call(3, stopped_by(signal.SIGINT)):
+        cli("generate", PROMPT, "--n", 5, "--out", out, *options)
+    (folder,) = tmp_path.glob(".run.drawn-*")
+    (folder / "images" / "00000" / "seed3.png").unlink()
+    cli("generate", PROMPT, "--n", 5, "--out", out, *options)
+    assert content(out) == undisturbed
+
+
+def test_a_folder_in_use_is_left_alone(cli, options, tmp_path):
+    out = tmp_path / "run"
+    with at_call(3, stopped_by(signal.SIGINT)):
+        cli("generate", PROMPT, "--n", 5, "--out", out, *options)
+    (out / "mine.txt").write_text("keep")
+    code, _, err = cli("generate", PROMPT, "--n", 5, "--out", out, *options)
+    assert (code, "is not empty" in err) == (2, True)
+    assert (out / "mine.txt").read_text() == "keep"
+    (out / "mine.txt").unlink()
+    report = json.loads((out / "report.json").read_text())
+    (out / "report.json").write_text(json.dumps({**report, "interrupted": False}))
+    assert cli("generate", PROMPT, "--n", 5, "--out", out, *options)[0] == 2
+
+
+def test_a_stopped_evaluation_has_a_page_of_what_is_there_and_goes_on(cli, options, tmp_path):
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_text("a red cube\na blue star\na green sphere\n", encoding="utf-8")
+    words = ("evaluate", "--prompts", prompts, "-n", 2, "--no-oracle", *options)
+    with at_call(3, stopped_by(signal.SIGTERM)):  # in the second prompt
+        code, _, err = cli(*words, "--out", tmp_path / "run")
+    assert (code, "2 of 6 results are missing; the same command goes on" in err) == (143, True)
+    assert "Not finished" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert cli(*words, "--out", tmp_path / "run")[0] == 0
+    assert cli(*words, "--out", tmp_path / "whole")[0] == 0
+    for name in ("results.jsonl", "prompts.jsonl"):
+        assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert "Not finished" not in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_it_ends_as_an_undisturbed_one(tmp_path, pipeline_folder, backbone_folder):
+    script = Path(__file__).with_name("kill_generate.py")
+    models = ["--model", pipeline_folder, "--backbone", backbone_folder, "--device", "cpu"]
+    words = [sys.executable, script, tmp_path, "6", "--n", "8", "--steps", "4", "--batch-size", "1", *models]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert int(done.stdout.split()[-1]) > 2
