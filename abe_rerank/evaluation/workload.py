@@ -196,8 +196,8 @@ class Judges:
         for one in (self.reranker, self.judge):
             if one is not None and one.scorer.relative:
                 raise UsageError(
-                    f"scores of {one.scorer.name} depend on all candidates of a prompt, and evaluate and generate score "
-                    "them in batches; draw with one of its members, then rank the pictures with score"
+                    f"scores of {one.scorer.name} depend on all candidates of a prompt, and evaluate and generate "
+                    "score them in batches; draw with one of its members, then rank the pictures with score"
                 )
 
     def results(self, block: Block, prompt: SuitePrompt, taken: Sequence[Taken]) -> list[Result]:
