@@ -90,5 +90,6 @@ def _mean(values: Floats, level: float, seed: int) -> Estimate:
 
 
 def _ratio(top: Floats, bottom: Floats, level: float, seed: int) -> Estimate:
-    found = bootstrap_ratios(top[:, None], bottom[:, None], level, draws_for(len(top)), seed)[0]
+    above, below = (np.asarray(column, dtype=np.float64)[:, None] for column in (top, bottom))
+    found = bootstrap_ratios(above, below, level, draws_for(len(top)), seed)[0]
     return Estimate(mean=found.mean, low=found.low, high=found.high, prompts=len(top))
