@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 from os import PathLike, fspath
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from abe_rerank.errors import UsageError
 from abe_rerank.images import as_list, to_pil_list
-from abe_rerank.types import Candidate, Ranking, Sample, Samples, Score, Settings, Spec
+from abe_rerank.types import Candidate, NoPicture, Ranking, Score, Settings, Spec
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
     from abe_rerank.backbones.devices import ImageSize
     from abe_rerank.drawing.pipelines import Pipeline
+    from abe_rerank.drawing.strategies import Strategy
     from abe_rerank.images import ImageLike
     from abe_rerank.scoring import Scorer
     from abe_rerank.scoring.boxes import Boxes
@@ -132,56 +132,72 @@ class Reranker:
         seed: int = 0,
         *,
         batch_size: int | Literal["auto"] = "auto",
+        strategy: Strategy | str | None = None,
         progress: bool = False,
         on_candidate: Callable[[Candidate], object] | None = None,
         **call: Any,
     ) -> Ranking:
         """Draw ``n`` images with a diffusers text-to-image pipeline and rank them; candidate k has seed ``seed + k``.
 
+        ``strategy`` is None for best of ``n``, a name of :func:`abe_rerank.drawing.strategies.names` for another way
+        to spend at most ``n`` images with its default settings, or a strategy
+        (:func:`abe_rerank.drawing.strategies.make_strategy`), whose own ``n`` and ``seed`` count.
+
         ``pipeline`` is a loaded pipeline, a folder, a hub id, or None for the built-in one; ``call`` goes to its
         ``__call__`` (num_inference_steps, guidance_scale, negative_prompt, height, ...); scheduler, LoRAs, variant and
         revision are those of :func:`abe_rerank.drawing.pipelines.load_pipeline`.
 
         ``on_candidate`` is called with each candidate as soon as it is scored, batch by batch, in the order of the
-        seeds. If it returns False, the candidates of this batch are the last, and those until then are ranked; what it
-        raises ends the drawing and is passed on. Where memory runs out, all are drawn again in smaller batches, and
-        given again.
+        seeds; a draft has ``steps``. If it returns False, the candidates of this batch are the last, and those until
+        then are ranked; what it raises ends the drawing and is passed on. Where memory runs out, what was asked for
+        at once is drawn again in smaller batches, and given again.
 
-        Warns (UserWarning) about what the
-        pipeline or the backbone cannot read of the prompt, and of guidance that does nothing. Raises UsageError and
-        AbeRerankError as :func:`abe_rerank.drawing.sampling.settle` and :func:`abe_rerank.drawing.sampling.draw` do.
+        Warns (UserWarning) about what the pipeline or the backbone cannot read of the prompt, and of guidance that does
+        nothing. Raises UsageError and AbeRerankError as :func:`abe_rerank.drawing.sampling.settle` and
+        :func:`abe_rerank.drawing.sampling.draw` do, and what a strategy raises.
         """
+        from abe_rerank.drawing.components import encoding_once
         from abe_rerank.drawing.pipelines import load_pipeline
         from abe_rerank.drawing.prompt_fit import prompt_warnings
         from abe_rerank.drawing.sampling import Sampling, batches, settle
+        from abe_rerank.drawing.strategies import make_strategy
+        from abe_rerank.drawing.strategies.pursuit import pursue
         from abe_rerank.scoring.stream import candidates_of, ranking_of
 
-        sampling, backbone = Sampling(n=n, seed=seed, batch_size=batch_size, call=call), self.scorer.backbone
+        plain, backbone = strategy is None, self.scorer.backbone
+        if strategy is None or isinstance(strategy, str):
+            Sampling(n=n, seed=seed)
+            strategy = make_strategy(strategy or "best-of-n", n, seed)
+        sampling = Sampling(n=strategy.n, seed=strategy.seed, batch_size=batch_size, call=call)
         spec = as_spec(prompt)
         if pipeline is None or isinstance(pipeline, (str, Path)):
             pipeline = load_pipeline(pipeline, backbone.device, backbone.dtype)
-        drawing = settle(pipeline, sampling)
-        for warning in prompt_warnings([spec.prompt], backbone, pipeline, drawing):
+        for warning in prompt_warnings([spec.prompt], backbone, pipeline, settle(pipeline, sampling)):
             warnings.warn(warning, UserWarning, stacklevel=2)
-        if self.scorer.relative and on_candidate is not None:
+        if self.scorer.relative and (on_candidate is not None or not plain):
             raise UsageError(
-                f"{self.scorer.name}: no candidate has a score before all are drawn; leave on_candidate out"
+                f"{self.scorer.name}: no candidate has a score before all are drawn; leave on_candidate and strategy out"
             )
-        found: list[Candidate] = []
-        images: list[Sample] = []
-        with closing(batches(pipeline, spec.prompt, drawing, progress)) as drawn:
-            for batch in drawn:
-                images = [*images, *batch.images] if batch.drawing == drawing else list(batch.images)
-                again, drawing = batch.drawing != drawing, batch.drawing
-                if self.scorer.relative:
-                    continue
-                new = candidates_of(self.scorer, spec, batch)
-                found = new if again else [*found, *new]
-                if on_candidate is not None and False in [on_candidate(candidate) is not False for candidate in new]:
-                    break
-        if self.scorer.relative:
-            found = candidates_of(self.scorer, spec, Samples(tuple(images), drawing))
-        return ranking_of(spec, found, Settings(self.scorer.stamp, replace(drawing, n=len(found))))
+        with encoding_once(pipeline):
+            done = pursue(
+                strategy,
+                lambda count: replace(settle(pipeline, replace(sampling, n=count)), n=sampling.n),
+                lambda recipes, drawing: batches(pipeline, spec.prompt, drawing, progress, recipes),
+                lambda samples: candidates_of(self.scorer, spec, samples),
+                on_candidate,
+            )
+        found = self._among_all(spec, done.candidates) if self.scorer.relative else done.candidates
+        settings = Settings(self.scorer.stamp, done.drawing, None if plain else done.course)
+        return ranking_of(spec, found, settings)
+
+    def _among_all(self, spec: Spec, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """Candidates that were scored batch by batch, scored again among each other."""
+        from abe_rerank.scoring.stream import scores_of
+
+        pictures = [
+            NoPicture(c.score.reason or "it has no score") if c.score.value is None else c.image for c in candidates
+        ]
+        return [replace(c, score=s) for c, s in zip(candidates, scores_of(self.scorer, spec, pictures), strict=True)]
 
 
 def as_spec(prompt: str | Spec) -> Spec:

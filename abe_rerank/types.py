@@ -8,6 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from abe_rerank.recipes import Course, Recipe
+from abe_rerank.recipes import Drawing as Drawing
+
 if TYPE_CHECKING:
     import numpy as np
     from PIL.Image import Image
@@ -198,41 +201,34 @@ class Score:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One image with its score; ``seed`` is None for images that were not sampled here."""
+    """One image with its score; ``seed`` is None for images that were not sampled here, ``renewed`` says what else than
+    its seed made the noise of an image, and ``steps`` in how many steps a draft was drawn: see :class:`Recipe`."""
 
     image: Image
     score: Score
     seed: int | None = None
     source: str | None = None
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """How candidates are drawn: ``n`` of them with the seeds ``seed``, ``seed + 1``, ..., ``batch_size`` at once;
-    ``arguments`` are those of the pipeline's ``__call__`` besides prompt and generator, its defaults written out;
-    ``scheduler`` is the class of its scheduler, None where it has none."""
-
-    n: int
-    seed: int
-    batch_size: int
-    arguments: Mapping[str, object]
-    device: str
-    dtype: str
-    scheduler: str | None = None
+    renewed: tuple[tuple[int, float], ...] = ()
+    steps: int | None = None
 
     @property
-    def seeds(self) -> range:
-        """The seed of each candidate, in the order of drawing."""
-        return range(self.seed, self.seed + self.n)
+    def recipe(self) -> Recipe:
+        """How it is drawn again. Raises ValueError for an image that was not sampled here."""
+        if self.seed is None:
+            raise ValueError("the image was not sampled here")
+        return Recipe(self.seed, self.steps, self.renewed)
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One drawn image and its seed; ``failure`` says why it is no picture of the prompt, None where it is one."""
+    """One drawn image and its seed; ``failure`` says why it is no picture of the prompt, None where it is one;
+    ``renewed`` and ``steps`` are those of its :class:`Recipe`."""
 
     seed: int
     image: Image
     failure: str | None = None
+    renewed: tuple[tuple[int, float], ...] = ()
+    steps: int | None = None
 
     @property
     def picture(self) -> Image | NoPicture:
@@ -250,11 +246,15 @@ class Samples:
 
 @dataclass(frozen=True)
 class Settings(Mapping[str, object]):
-    """What a ranking rests on, as one mapping, as reports have it: the stamp of its scorer and, where its candidates
-    were drawn, how (n, seed, batch_size, the pipeline's arguments, device, dtype)."""
+    """What a ranking rests on: the stamp of its scorer and, where its candidates were drawn, how.
+
+    It reads as one mapping, as reports have it: n, seed, batch_size, scorer, the pipeline's arguments, device, dtype,
+    and ``strategy``, a mapping, where there was one.
+    """
 
     scorer: str
     drawing: Drawing | None = None
+    course: Course | None = None
 
     def __getitem__(self, name: str) -> object:
         return self._together[name]
@@ -272,7 +272,9 @@ class Settings(Mapping[str, object]):
         drawn = self.drawing
         numbers = {"n": drawn.n, "seed": drawn.seed, "batch_size": drawn.batch_size, "scorer": self.scorer}
         scheduler = {} if drawn.scheduler is None else {"scheduler": drawn.scheduler}
-        return numbers | dict(drawn.arguments) | scheduler | {"device": drawn.device, "dtype": drawn.dtype}
+        strategy = {} if self.course is None else {"strategy": self.course.told}
+        place = {"device": drawn.device, "dtype": drawn.dtype}
+        return numbers | dict(drawn.arguments) | scheduler | place | strategy
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,20 @@ def test_one_query_is_its_cosine_times_the_scale(patches: Tensor) -> None:
     torch.testing.assert_close(maps, torch.einsum("npd,tkd->nptk", patches, queries[:, :, 0]) / 0.5)
 
 
+def test_a_phrase_that_fits_somewhere_is_a_mixture_of_the_real_places(patches: Tensor) -> None:
+    phrases, mask = unit(T, K, D, seed=2), random_mask(N, P)
+    found = alignment.somewhere(patches, mask, phrases, 7.0)
+    for n in range(N):
+        for t in range(T):
+            for k in range(K):
+                odds = [math.exp(7 * float(patches[n, p] @ phrases[t, k])) for p in range(P) if mask[n, p]]
+                assert found[n, t, k] == pytest.approx(math.log(sum(odds) / len(odds)) / 7, abs=1e-5)
+    sums = alignment.masked_sum(found, random_mask(T, K))
+    expected = sum(float(found[0, 1, k]) for k in range(K) if random_mask(T, K)[1, k])
+    assert sums[0, 1] == pytest.approx(expected, abs=1e-5)
+    assert alignment.masked_sum(found, torch.zeros(T, K, dtype=torch.bool)).isnan().all()
+
+
 def test_competition_gives_a_patch_to_the_object_it_looks_most_like() -> None:
     maps = torch.tensor([[2.0, 1.0], [0.0, 3.0]]).reshape(1, 2, 1, 2)
     both = torch.ones(1, 2, dtype=torch.bool)

@@ -13,9 +13,10 @@ from PIL import Image
 from tiny_pipelines import PIPELINES
 
 from abe_rerank.drawing import sampling
+from abe_rerank.drawing.failures import NOT_FINITE, ONE_COLOUR, failure_of
 from abe_rerank.drawing.pipelines import load_pipeline, modules, settable
 from abe_rerank.drawing.prompt_fit import cut_off, prompt_warnings, tokenizers_of, unknown_words
-from abe_rerank.drawing.sampling import NOT_FINITE, ONE_COLOUR, Sampling, call_arguments, settle
+from abe_rerank.drawing.sampling import Sampling, call_arguments, settle
 from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.types import PAINTED_OVER, NoPicture
 
@@ -282,9 +283,9 @@ def test_a_guidance_beyond_all_numbers_fails_and_others_do_not(pipeline):
 
 def test_a_white_wall_passes_if_one_pixel_of_it_differs():
     wall = Image.new("RGB", (16, 16), (255, 255, 255))
-    assert sampling._failure(wall, False, False) == "drawing broke down: the picture is #ffffff all over"
+    assert failure_of(wall, False, False) == "drawing broke down: the picture is #ffffff all over"
     wall.putpixel((3, 4), (254, 255, 255))
-    assert sampling._failure(wall, False, False) is None
+    assert failure_of(wall, False, False) is None
 
 
 @pytest.mark.parametrize(("most", "used"), [(1, 1), (2, 2), (3, 3), (8, 5)])

@@ -79,6 +79,12 @@ def test_it_draws_with_pipelines_of_any_class(kind, tmp_path, backbone_folder, r
         assert np.array_equal(output.images[0], expected.best.image)
 
 
+def test_a_strategy_is_given_and_reported(best_of_n):
+    output = best_of_n(PROMPT, num_candidates=3, strategy="search", num_inference_steps=1, return_all=True)
+    assert len(output.images) == 3
+    assert json.loads(json.dumps(output.report))["settings"]["strategy"]["name"] == "search"
+
+
 def test_what_a_pipeline_has_is_that_of_the_one_within(best_of_n):
     import torch
     from diffusers import DDIMScheduler, EulerDiscreteScheduler, StableDiffusionPipeline

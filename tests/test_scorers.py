@@ -108,7 +108,14 @@ def naive_two_objects(
 
 
 def test_the_score_is_what_loops_over_patches_and_phrases_say(siglip: DualEncoder) -> None:
-    settings = AbeSettings(region="soft", softness=0.2 * siglip.logit_scale, competition=1.0, lambda_=0.7, mu=1.3)
+    settings = AbeSettings(
+        patch_readout="value",
+        softness=0.2 * siglip.logit_scale,
+        competition=1.0,
+        local="regions",
+        lambda_=0.7,
+        mu=1.3,
+    )
     scorer = make_scorer("abe", siglip, settings)
     for image in images(3):
         global_, local, difference, margins = naive_two_objects(siglip, image, 0.2)
@@ -118,6 +125,19 @@ def test_the_score_is_what_loops_over_patches_and_phrases_say(siglip: DualEncode
         assert score.binding_difference == pytest.approx(difference, abs=1e-5)
         assert [pair.margin for pair in score.pairs] == pytest.approx(margins, abs=1e-5)
         assert score.value == pytest.approx(global_ + 0.7 * local + 1.3 * difference, abs=1e-5)
+
+
+def test_phrases_that_fit_somewhere_are_summed_over_the_objects(siglip: DualEncoder) -> None:
+    scorer = make_scorer("abe", siglip)
+    assert scorer.patch_readout == "regions"
+    scale, features = siglip.logit_scale, siglip.encode_images(images(2), "regions")
+    phrases = siglip.encode_texts(["a yellow cylinder", "a red cube"])
+    for n, score in enumerate(scorer.explain(images(2), TWO)):
+        odds = [[math.exp(scale * float(window @ phrase)) for window in features.patches[n]] for phrase in phrases]
+        fits = [math.log(sum(row) / len(row)) / scale for row in odds]
+        assert score.local == pytest.approx(sum(fits), abs=1e-5)
+        expected = score.global_score + 2.5 * score.local + 3 * score.binding_difference
+        assert score.value == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.mark.parametrize("name", SETTINGS)
@@ -306,7 +326,8 @@ def test_a_centre_crop_is_said_with_the_region(tmp_path: Path) -> None:
 def test_the_contrast_of_a_pair_averages_to_its_margin_in_its_region(
     backbone: DualEncoder, settings: AbeSettings
 ) -> None:
-    for score in make_scorer("abe", backbone, settings).explain(images(2), THREE):
+    of_patches = replace(settings, patch_readout=backbone.readouts[0])
+    for score in make_scorer("abe", backbone, of_patches).explain(images(2), THREE):
         for pair in score.pairs:
             assert pair.contrast.shape == pair.region.weights.shape
             assert float((pair.contrast * pair.region.weights).sum()) == pytest.approx(pair.margin, abs=1e-5)
@@ -314,13 +335,14 @@ def test_the_contrast_of_a_pair_averages_to_its_margin_in_its_region(
 
 def test_calibration_beside_the_backbone_gives_probabilities(tmp_path: Path) -> None:
     backbone = load_backbone(save_tiny("SiglipModel", tmp_path), device="cpu")
-    scorer = make_scorer("abe", backbone)
+    of_patches = AbeSettings(patch_readout="value")
+    scorer = make_scorer("abe", backbone, of_patches)
     assert all(pair.probability is None for pair in scorer.explain(images(1), TWO)[0].pairs)
     rng = np.random.default_rng(0)
     x = rng.normal(0, 0.1, (400, 3))
     calibration = fit(x, x[:, 0] + rng.normal(0, 0.05, 400) > 0, scorer.calibration_key, {"right": 200})
     write_calibration(backbone.folder, calibration)
-    score = make_scorer("abe", backbone).explain(images(1), TWO)[0]
+    score = make_scorer("abe", backbone, of_patches).explain(images(1), TWO)[0]
     for pair in score.pairs:
         noun = in_logits(backbone, images(1)[0], f"a {pair.object.text}", pair)
         evidence = in_logits(backbone, images(1)[0], f"a {pair.attribute.text} {pair.object.text}", pair)

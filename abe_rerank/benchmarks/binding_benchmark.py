@@ -85,7 +85,7 @@ def variants(backbone: Backbone, settings: AbeSettings | None = None, ablate: bo
         "ABE, region by object word": replace(base, region_query="object"),
         "ABE, region by full phrase": replace(base, region_query="phrase"),
     }
-    readouts = [r for r in backbone.readouts if r != (base.patch_readout or backbone.readouts[0])]
+    readouts = [r for r in backbone.readouts if r != (found[ABE].patch_readout or backbone.readouts[0])]
     parts |= {f"ABE, patch readout {r}": replace(base, patch_readout=r) for r in readouts}
     return found | {name: AbeScorer(backbone, part) for name, part in parts.items() if part != base}
 

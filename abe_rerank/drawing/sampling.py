@@ -11,7 +11,7 @@ from __future__ import annotations
 import inspect
 import math
 import warnings
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from abe_rerank.backbones.model_files import json_object
 from abe_rerank.drawing.components import encoding_once
+from abe_rerank.drawing.failures import broken_of, failure_of
+from abe_rerank.drawing.noise import renewed_noise
 from abe_rerank.drawing.pipelines import (
     Pipeline,
     check_numbers,
@@ -28,17 +30,15 @@ from abe_rerank.drawing.pipelines import (
     settable,
 )
 from abe_rerank.errors import AbeRerankError, UsageError, first_line
-from abe_rerank.types import PAINTED_OVER, Drawing, Sample, Samples
+from abe_rerank.recipes import Drawing, Recipe
+from abe_rerank.types import Sample, Samples
 
 if TYPE_CHECKING:
     import torch
-    from PIL.Image import Image
 
 LARGEST_SEED = 2**63 - 1
 AT_ONCE = 8
 """The largest batch that is chosen where none is named."""
-NOT_FINITE = "drawing broke down: its latents are NaN or infinite; try a smaller --guidance, or --dtype float32"
-ONE_COLOUR = "drawing broke down: the picture is {} all over"
 
 
 class DeviceError(AbeRerankError):
@@ -137,9 +137,15 @@ def draw(pipeline: Pipeline, prompt: str, drawing: Drawing, progress: bool = Fal
 
 
 def batches(
-    pipeline: Pipeline, prompt: str, drawing: Drawing, progress: bool = False
+    pipeline: Pipeline,
+    prompt: str,
+    drawing: Drawing,
+    progress: bool = False,
+    recipes: Sequence[Recipe] | None = None,
 ) -> Generator[Samples, None, None]:
     """The images of ``prompt``, a batch after the other, in the order of their seeds; one batch at a time is in memory.
+
+    With ``recipes``, all of the same steps, these are drawn in place of the seeds of ``drawing``.
 
     Where memory runs out, all are drawn again in batches of half the size: the drawing of a batch says its size, and
     one whose size differs from that of the batch before begins with the first seed again. Raises DeviceError if one
@@ -149,7 +155,7 @@ def batches(
 
     while True:
         try:
-            yield from _batches(pipeline, prompt, drawing, progress)
+            yield from _batches(pipeline, prompt, drawing, progress, recipes)
             return
         except torch.OutOfMemoryError:
             if drawing.batch_size == 1:
@@ -183,22 +189,27 @@ def call_arguments(pipeline: Pipeline, sampling: Sampling) -> dict[str, Any]:
     return defaults | _folder_defaults(pipeline) | asked
 
 
-def _batches(pipeline: Pipeline, prompt: str, drawing: Drawing, progress: bool) -> Iterator[Samples]:
+def _batches(
+    pipeline: Pipeline, prompt: str, drawing: Drawing, progress: bool, recipes: Sequence[Recipe] | None
+) -> Iterator[Samples]:
+    asked = [Recipe(seed) for seed in drawing.seeds] if recipes is None else recipes
     with _progress_bars(pipeline, progress) as title, encoding_once(pipeline):
-        for start in range(0, drawing.n, drawing.batch_size):
-            seeds = drawing.seeds[start : start + drawing.batch_size]
-            title(f"sampling seed {seeds[0]}" if len(seeds) == 1 else f"sampling seeds {seeds[0]}-{seeds[-1]}")
-            yield Samples(tuple(_draw(pipeline, prompt, seeds, drawing)), drawing)
+        for start in range(0, len(asked), drawing.batch_size):
+            batch = asked[start : start + drawing.batch_size]
+            first, last = batch[0].seed, batch[-1].seed
+            title(f"sampling seed {first}" if len(batch) == 1 else f"sampling seeds {first}-{last}")
+            yield Samples(tuple(_draw(pipeline, prompt, batch, drawing)), drawing)
 
 
-def _draw(pipeline: Pipeline, prompt: str, seeds: range, drawing: Drawing) -> list[Sample]:
+def _draw(pipeline: Pipeline, prompt: str, recipes: Sequence[Recipe], drawing: Drawing) -> list[Sample]:
     """The images of one batch, filled up to the batch size."""
     import torch
 
     batch_size = drawing.batch_size
-    padded = [*seeds, *([seeds[-1]] * (batch_size - len(seeds)))]
-    generators = [torch.Generator("cpu").manual_seed(seed) for seed in padded]
-    arguments = {name: _for_each(name, value, batch_size) for name, value in drawing.arguments.items()}
+    padded = [*recipes, *([recipes[-1]] * (batch_size - len(recipes)))]
+    generators = [torch.Generator("cpu").manual_seed(recipe.seed) for recipe in padded]
+    steps = {} if recipes[0].steps is None else {"num_inference_steps": recipes[0].steps}
+    arguments = {name: _for_each(name, value, batch_size) for name, value in {**drawing.arguments, **steps}.items()}
     last: dict[str, torch.Tensor] = {}
 
     def keep(_: Any, step: int, timestep: Any, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -208,9 +219,10 @@ def _draw(pipeline: Pipeline, prompt: str, seeds: range, drawing: Drawing) -> li
     if "callback_on_step_end" in inspect.signature(pipeline.__call__).parameters:
         arguments["callback_on_step_end"] = keep
     try:
-        with warnings.catch_warnings():  # NaN is said of each image, see _failure
+        with warnings.catch_warnings():  # NaN is said of each image, see failure_of
             warnings.filterwarnings("ignore", "invalid value encountered in cast", RuntimeWarning)
-            output = pipeline(prompt=[prompt] * batch_size, generator=generators, **arguments)
+            with renewed_noise(pipeline, padded):
+                output = pipeline(prompt=[prompt] * batch_size, generator=generators, **arguments)
     except torch.OutOfMemoryError:
         raise
     except getattr(torch, "AcceleratorError", torch.OutOfMemoryError) as error:  # from torch 2.8 on
@@ -218,40 +230,17 @@ def _draw(pipeline: Pipeline, prompt: str, seeds: range, drawing: Drawing) -> li
     except (ValueError, TypeError, RuntimeError, AttributeError) as error:
         raise AbeRerankError(f"{type(pipeline).__name__} failed to draw: {first_line(error)}") from error
     blanked = getattr(output, "nsfw_content_detected", None) or [False] * batch_size
-    broken = _broken(last.get("latents"), batch_size)
+    broken = broken_of(last.get("latents"), batch_size)
     images = [image.convert("RGB") for image in output.images]
     return [
-        Sample(seed, image, _failure(image, bool(blank), nan))
-        for seed, image, blank, nan in zip(seeds, images, blanked, broken, strict=False)
+        Sample(recipe.seed, image, failure_of(image, bool(blank), nan), recipe.renewed, recipe.steps)
+        for recipe, image, blank, nan in zip(recipes, images, blanked, broken, strict=False)
     ]
 
 
 def _for_each(name: str, value: object, batch_size: int) -> object:
     """A text that goes with the prompt, once for each image; other arguments as they are."""
     return [value] * batch_size if isinstance(value, str) and "prompt" in name else value
-
-
-def _broken(latents: torch.Tensor | None, batch_size: int) -> list[bool]:
-    """Which images of a batch have latents [batch, ...] that are not finite."""
-    if latents is None or latents.shape[:1] != (batch_size,):
-        return [False] * batch_size
-    finite: list[bool] = latents.isfinite().flatten(1).all(dim=1).tolist()
-    return [not one for one in finite]
-
-
-def _failure(image: Image, blanked: bool, broken: bool) -> str | None:
-    """Why an image is no picture: the safety checker painted it over, its latents are not finite, or every pixel of it
-    has exactly the same value, as those of NaN have.
-
-    Nothing else is a failure: a picture of a white wall passes if one pixel of it differs by one grey level.
-    """
-    if blanked:
-        return PAINTED_OVER
-    if broken:
-        return NOT_FINITE
-    if len(image.getcolors(1) or ()) == 1:
-        return ONE_COLOUR.format(f"#{bytes(image.tobytes()[:3]).hex()}")
-    return None
 
 
 @contextmanager

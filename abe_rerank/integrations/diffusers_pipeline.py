@@ -38,6 +38,7 @@ from abe_rerank.scoring.registry import make_scorer
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from abe_rerank.drawing.strategies import Strategy
     from abe_rerank.types import Ranking
 
 INDEX = "model_index.json"
@@ -168,6 +169,7 @@ class AbeBestOfNPipeline(DiffusionPipeline):  # type: ignore[misc]
         prompt: str,
         num_candidates: int = 8,
         scorer: str | None = None,
+        strategy: Strategy | str | None = None,
         return_all: bool = False,
         seed: int = 0,
         batch_size: int | Literal["auto"] = "auto",
@@ -175,14 +177,14 @@ class AbeBestOfNPipeline(DiffusionPipeline):  # type: ignore[misc]
     ) -> AbeBestOfNOutput:
         """Draw ``num_candidates`` images with the seeds ``seed``, ``seed + 1``, ... and return the best, or all.
 
-        ``scorer`` takes the place of the pipeline's own for this call; ``call`` goes to the core's ``__call__``
-        (num_inference_steps, guidance_scale, height, ...). Raises as :meth:`abe_rerank.Reranker.generate` does.
+        ``scorer`` takes the place of the pipeline's own for this call; ``strategy`` is what
+        :meth:`abe_rerank.Reranker.generate` takes ("drafts", "until-bound", ...); ``call`` goes to the core's
+        ``__call__`` (num_inference_steps, guidance_scale, height, ...). Raises as that does.
         """
         # 1. Draw with the core pipeline, one generator per seed, score each image's attributes on their objects, rank
         shown = not getattr(self._core, "_progress_bar_config", {}).get("disable", False)
-        ranking = self.reranker(scorer).generate(
-            self._core, prompt, num_candidates, seed, batch_size=batch_size, progress=shown, **call
-        )
+        options: dict[str, Any] = {"batch_size": batch_size, "strategy": strategy, "progress": shown}
+        ranking = self.reranker(scorer).generate(self._core, prompt, num_candidates, seed, **options, **call)
 
         # 2. Hand back the best, with what was found of all
         kept = ranking.candidates if return_all else ranking.top_k(1)

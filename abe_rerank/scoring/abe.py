@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from abe_rerank.backbones import Backbone, ImageFeatures
+from abe_rerank.backbones.features import REGIONS
 from abe_rerank.scoring.calibration import Calibration, read_calibration
 from abe_rerank.scoring.phrase_table import PhraseReader, PromptTable, tabulate
 from abe_rerank.scoring.readings import PromptPlan, plan
@@ -43,8 +44,8 @@ class AbeScorer(FeatureScorer):
 
     @property
     def patch_readout(self) -> str | None:
-        """The dense readout that this scorer reads, None the backbone's default."""
-        return self.settings.patch_readout
+        """The dense readout that this scorer reads: that of the settings, else regions where the backbone has them."""
+        return self.settings.patch_readout or (REGIONS if REGIONS in self.backbone.readouts else None)
 
     @cached_property
     def calibration(self) -> Calibration | None:

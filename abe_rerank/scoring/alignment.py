@@ -98,6 +98,19 @@ def read_regions(patches: Tensor, regions: Tensor) -> Tensor:
     return torch.einsum("npd,nptk->ntkd", patches, regions)
 
 
+def somewhere(patches: Tensor, patch_mask: Tensor, phrases: Tensor, scale: float) -> Tensor:
+    """Evidence that each object's phrase is true of some place, nobody knows which: [n, t, k], a cosine.
+
+    log of the mean over p of exp(scale · cosine), over scale; ``patches`` [n, p, d], ``phrases`` [t, k, d]. Ours: with
+    a model's logit scale exp(scale · cosine) is the odds that it was trained to give, and an object of unknown place
+    is a mixture of the places.
+    """
+    logits = torch.einsum("npd,tkd->nptk", patches, phrases) * scale
+    joined = logits.masked_fill(~patch_mask[:, :, None, None], _FLOOR).logsumexp(dim=1)
+    found: Tensor = (joined - patch_mask.sum(dim=1).log()[:, None, None]) / scale
+    return found
+
+
 def own_and_lead(region_vectors: Tensor, nouns: Tensor, rivals: Tensor) -> tuple[Tensor, Tensor]:
     """(evidence of each object's noun in its own region, its lead over the other objects' nouns there), [n, t, k] each.
 
@@ -130,6 +143,12 @@ def pair_margins(evidence: Tensor, candidate_mask: Tensor) -> tuple[Tensor, Tens
     others = evidence.masked_fill(~candidate_mask, _FLOOR)[..., 1:]
     strongest, index = others.max(dim=-1)
     return evidence[..., 0] - strongest, index + 1
+
+
+def masked_sum(values: Tensor, mask: Tensor) -> Tensor:
+    """Sum over the last axis of the entries where ``mask`` is True; NaN where there are none."""
+    total = torch.where(mask, values, torch.zeros_like(values)).sum(dim=-1)
+    return torch.where(mask.any(dim=-1), total, torch.nan)
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:

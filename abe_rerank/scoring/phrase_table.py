@@ -21,13 +21,14 @@ TextReadout = Literal["pooled", "token"]
 class PromptTable:
     """Text vectors of T prompts with K objects, Q queries, J pairs and C candidates at most; axes as in alignment.
 
-    ``prompts`` [T, D], ``nouns`` [T, K, D], ``object_mask`` [T, K], ``rivals`` [T, K, K] (True where the second is
-    an object of another kind), ``queries`` [T, K, Q, D], ``query_mask`` [T, K, Q],
+    ``prompts`` [T, D], ``nouns`` and ``phrases`` [T, K, D], ``object_mask`` [T, K], ``rivals`` [T, K, K] (True where
+    the second is an object of another kind), ``queries`` [T, K, Q, D], ``query_mask`` [T, K, Q],
     ``pair_objects`` [T, J], ``pair_mask`` [T, J], ``candidates`` [T, J, C, D], ``candidate_mask`` [T, J, C].
     """
 
     prompts: Tensor
     nouns: Tensor
+    phrases: Tensor
     object_mask: Tensor
     rivals: Tensor
     queries: Tensor
@@ -96,6 +97,7 @@ def tabulate(plans: Sequence[PromptPlan], reader: PhraseReader, beta: float) -> 
         return vectors[index], index > 0
 
     nouns, object_mask = gather([[[noun] for noun in p.nouns] for p in plans], most_objects)
+    phrases, _ = gather([[[phrase] for phrase in p.phrases] for p in plans], most_objects)
     queries, query_mask = gather([[list(row) for row in p.queries] for p in plans], most_objects)
     candidates, candidate_mask = gather([[list(pair.readings) for pair in p.pairs] for p in plans], most_pairs, 2)
     rivals = torch.zeros(len(plans), most_objects, most_objects, dtype=torch.bool)
@@ -106,6 +108,7 @@ def tabulate(plans: Sequence[PromptPlan], reader: PhraseReader, beta: float) -> 
     return PromptTable(
         prompts=prompts,
         nouns=nouns[:, :, 0],
+        phrases=phrases[:, :, 0],
         object_mask=object_mask[:, :, 0],
         rivals=rivals.to(device),
         queries=queries,
@@ -119,6 +122,7 @@ def tabulate(plans: Sequence[PromptPlan], reader: PhraseReader, beta: float) -> 
 
 def _readings(plan: PromptPlan) -> Iterable[Reading]:
     yield from plan.nouns
+    yield from plan.phrases
     for row in plan.queries:
         yield from row
     for pair in plan.pairs:

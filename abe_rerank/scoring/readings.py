@@ -62,11 +62,16 @@ class PairPlan:
 
 @dataclass(frozen=True)
 class PromptPlan:
-    """All readings of one prompt; ``objects``, ``nouns`` and ``queries`` run over its objects that are not negated."""
+    """All readings of one prompt.
+
+    ``objects``, ``nouns``, ``phrases`` (each noun with all its attributes) and ``queries`` run over its objects that
+    are not negated.
+    """
 
     prompt: str
     objects: tuple[ObjectPhrase, ...]
     nouns: tuple[Reading, ...]
+    phrases: tuple[Reading, ...]
     queries: tuple[tuple[Reading, ...], ...]
     pairs: tuple[PairPlan, ...]
 
@@ -86,6 +91,7 @@ def plan(spec: Spec, template: str, region_query: RegionQuery) -> PromptPlan:
     """
     objects = tuple(o for o in spec.objects if not o.negated)
     nouns = tuple(_reading(spec, o, (), o.span, template) for o in objects)
+    phrases = tuple(_reading(spec, o, tuple(a.text for a in o.attributes), o.span, template) for o in objects)
     values = values_of(objects)
     pairs = tuple(
         _pair(spec, o, k, values, attribute, template) for k, o in enumerate(objects) for attribute in o.attributes
@@ -98,7 +104,7 @@ def plan(spec: Spec, template: str, region_query: RegionQuery) -> PromptPlan:
         _queries(spec, o, noun, own, kinds[_kind(o.text)] > 1, template, region_query)
         for o, noun, own in zip(objects, nouns, mine, strict=True)
     )
-    return PromptPlan(spec.prompt, objects, nouns, queries, pairs)
+    return PromptPlan(spec.prompt, objects, nouns, phrases, queries, pairs)
 
 
 def values_of(objects: Iterable[ObjectPhrase]) -> dict[Kind, dict[str, str]]:

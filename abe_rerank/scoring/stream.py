@@ -167,7 +167,10 @@ def _finite(score: Score) -> Score:
 def candidates_of(scorer: Scorer, spec: Spec, samples: Samples) -> list[Candidate]:
     """Drawn images as candidates, in their order; those whose drawing failed are unscored, with the reason."""
     scores = scores_of(scorer, spec, [sample.picture for sample in samples.images])
-    return [Candidate(s.image, score, seed=s.seed) for s, score in zip(samples.images, scores, strict=True)]
+    return [
+        Candidate(sample.image, score, sample.seed, renewed=sample.renewed, steps=sample.steps)
+        for sample, score in zip(samples.images, scores, strict=True)
+    ]
 
 
 def rank(scorer: Scorer, spec: Spec, samples: Samples) -> Ranking:

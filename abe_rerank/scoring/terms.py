@@ -25,38 +25,46 @@ from abe_rerank.scoring.units import InUnits
 from abe_rerank.types import Box, PairScore, Region, Verdict
 
 RegionKind = Literal["soft", "top", "whole"]
-_CHOICES = {name: get_args(kind) for name, kind in (("text_readout", TextReadout), ("region", RegionKind))}
-_CHOICES["region_query"] = get_args(RegionQuery)
+LocalKind = Literal["somewhere", "regions"]
+_CHOICES = {
+    "text_readout": get_args(TextReadout),
+    "region": get_args(RegionKind),
+    "region_query": get_args(RegionQuery),
+    "local": get_args(LocalKind),
+}
 _FIELDS = re.compile(r"{(.*?)}")
 
 
 @dataclass(frozen=True)
 class AbeSettings:
-    """The scorer's choices; the defaults are measured on the shapes world's choosing split (scoring/README.md).
+    """The scorer's choices. The defaults are for backbones that nothing was tuned on (scoring/README.md).
 
     ``text_readout``: a phrase's pooled embedding, or its words' token states. ``patch_readout``: a dense readout of the
-    backbone, None its default. ``alpha``: 0 reads phrases inside the prompt, 1 alone. ``beta``: how much of competing
-    phrases is subtracted. ``region``: how an object's region is weighted, ``soft`` (softmax of the maps),
-    ``top`` (the best ``region_share`` of the patches) or ``whole`` (no region). ``region_query``: see
-    :func:`abe_rerank.scoring.readings.plan`. ``smoothing``: the window of neighbours over which the maps that regions
-    come from are averaged, as a share of the grid's shorter side. ``competition``: how strongly objects compete for
-    patches. ``softness``: by how many of the backbone's own logits two patches must differ for maps to tell them apart
-    by a factor of e; it means the same on a model whose cosines lie close together. ``lambda_`` and ``mu`` weigh the
-    local term and the binding difference against the global cosine, whose weight is ``global_weight``.
+    backbone, None regions where it has them, else its default. ``alpha``: 0 reads phrases inside the prompt, 1 alone.
+    ``beta``: how much of competing phrases is subtracted. ``region``: how an object's region is weighted, ``soft``
+    (softmax of the maps), ``top`` (the best ``region_share`` of the patches) or ``whole`` (no region).
+    ``region_query``: see :func:`abe_rerank.scoring.readings.plan`. ``smoothing``: the window of neighbours over which
+    the maps that regions come from are averaged, as a share of the grid's shorter side. ``competition``: how strongly
+    objects compete for patches. ``softness``: by how many of the backbone's own logits two patches must differ for
+    maps to tell them apart by a factor of e; it means the same on a model whose cosines lie close together. ``local``:
+    what the local term is, the sum over objects of how well the whole phrase fits some place (``somewhere``), or the
+    mean over nouns and pairs of their evidence in the objects' ``regions``. ``lambda_`` and ``mu`` weigh the local term
+    and the binding difference against the global cosine, whose weight is ``global_weight``.
     """
 
     text_readout: TextReadout = "pooled"
     patch_readout: str | None = None
     alpha: float = 1.0
     beta: float = 0.0
-    region: RegionKind = "top"
+    region: RegionKind = "soft"
     region_query: RegionQuery = "any"
     region_share: float = 0.04
-    softness: float = 2.0
+    softness: float = 1.0
     smoothing: float = 0.1875
-    competition: float = 2.0
-    lambda_: float = 1.0
-    mu: float = 1.5
+    competition: float = 1.0
+    local: LocalKind = "somewhere"
+    lambda_: float = 2.5
+    mu: float = 3.0
     global_weight: float = 1.0
     template: str = "{article} {phrase}"
 
@@ -128,7 +136,7 @@ class Terms:
 def terms(features: ImageFeatures, table: PromptTable, settings: AbeSettings, logit_scale: float) -> Terms:
     """Every term of the score for all images and all prompts of a table, as cosines.
 
-    ``logit_scale`` is the backbone's own; only regions depend on it.
+    ``logit_scale`` is the backbone's own.
     """
     maps = alignment.query_maps(features.patches, table.queries, table.query_mask, logit_scale / settings.softness)
     if features.plan is None:
@@ -145,9 +153,13 @@ def terms(features: ImageFeatures, table: PromptTable, settings: AbeSettings, lo
     evidence = alignment.pair_evidence(vectors, table.pair_objects, table.candidates)
     margins, strongest = alignment.pair_margins(evidence, table.candidate_mask)
     global_ = features.global_ @ table.prompts.T
-    local = alignment.masked_mean(
-        torch.cat([nouns, evidence[..., 0]], dim=-1), torch.cat([table.object_mask, table.pair_mask], dim=-1)
-    )
+    if settings.local == "somewhere":
+        fits = alignment.somewhere(features.patches, features.mask, table.phrases, logit_scale)
+        local = alignment.masked_sum(fits, table.object_mask)
+    else:
+        local = alignment.masked_mean(
+            torch.cat([nouns, evidence[..., 0]], dim=-1), torch.cat([table.object_mask, table.pair_mask], dim=-1)
+        )
     difference = alignment.masked_mean(margins, table.pair_mask)
     fused = settings.global_weight * global_ + settings.lambda_ * local + settings.mu * difference
     value = torch.where(table.pair_mask.any(dim=-1), fused, global_)

@@ -1,0 +1,82 @@
+"""Which pictures to draw next, given the scores so far: strategies, each in a file of its own, by name.
+
+A strategy is a pure function of what was drawn: it asks for the next pictures by their recipes, until it asks for none.
+One machine (:func:`abe_rerank.drawing.strategies.pursuit.pursue`) draws, scores and gives them out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from importlib import import_module
+from typing import Any, ClassVar, Protocol
+
+from abe_rerank.errors import UsageError
+from abe_rerank.recipes import Recipe
+from abe_rerank.types import Candidate
+
+
+@dataclass(frozen=True)
+class Step:
+    """The pictures to draw next; none when it is enough, and ``why``."""
+
+    recipes: tuple[Recipe, ...] = ()
+    why: str = ""
+
+
+class Strategy(Protocol):
+    """Decides what is drawn. Its dataclass fields are its settings; ``n`` is the most pictures of full quality."""
+
+    n: int
+    seed: int
+    name: ClassVar[str]
+
+    def next(self, tried: Sequence[Candidate], seconds: float) -> Step:
+        """What to draw after the candidates that were ``tried``, in their order, ``seconds`` after the beginning.
+
+        Raises UsageError where scores cannot tell.
+        """
+        ...
+
+
+_HOMES: dict[str, str] = {}
+
+
+def register(name: str, home: str) -> None:
+    """Make the strategy class at ``home`` ("module:Class") known as ``name``. Raises ValueError if another is."""
+    if _HOMES.setdefault(name, home) != home:
+        raise ValueError(f"there is a strategy {name!r} already: {_HOMES[name]}")
+
+
+register("best-of-n", "abe_rerank.drawing.strategies.best_of_n:BestOfN")
+register("drafts", "abe_rerank.drawing.strategies.drafts:Drafts")
+register("until-bound", "abe_rerank.drawing.strategies.until_bound:UntilBound")
+register("search", "abe_rerank.drawing.strategies.noise_search:NoiseSearch")
+
+
+def names() -> tuple[str, ...]:
+    """The names of all strategies, the default one first."""
+    return tuple(_HOMES)
+
+
+def make_strategy(name: str, n: int, seed: int, **settings: Any) -> Strategy:
+    """The strategy of a name for ``n`` pictures with seeds from ``seed`` on; settings that are None are left at their
+    defaults.
+
+    Raises UsageError for an unknown name or setting, and values that cannot be.
+    """
+    if name not in _HOMES:
+        raise UsageError(f"unknown strategy {name!r}; choose from {', '.join(_HOMES)}")
+    module, _, kind = _HOMES[name].partition(":")
+    found = getattr(import_module(module), kind)
+    known = [field.name for field in fields(found) if field.name not in ("n", "seed")]
+    given = {key: value for key, value in settings.items() if value is not None}
+    if unknown := [key for key in given if key not in known]:
+        raise UsageError(f"the strategy {name} has no setting {unknown[0]}; it has {', '.join(known) or 'none'}")
+    made: Strategy = found(n=n, seed=seed, **given)
+    return made
+
+
+def settings_of(strategy: Any) -> Mapping[str, object]:
+    """The settings of a strategy by name, besides ``n`` and ``seed``."""
+    return {f.name: getattr(strategy, f.name) for f in fields(strategy) if f.name not in ("n", "seed")}
