@@ -176,7 +176,7 @@ class Reranker:
             warnings.warn(warning, UserWarning, stacklevel=2)
         if self.scorer.relative and (on_candidate is not None or not plain):
             raise UsageError(
-                f"{self.scorer.name}: no candidate has a score before all are drawn; leave on_candidate and strategy out"
+                f"{self.scorer.name}: no candidate has a score before all are drawn; use no on_candidate, no strategy"
             )
         with encoding_once(pipeline):
             done = pursue(

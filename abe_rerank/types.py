@@ -24,9 +24,9 @@ Box = tuple[float, float, float, float]
 Kind = Literal["colour", "shape", "size", "material", "texture", "other"]
 """The kind of an attribute; the competitors of an attribute are values of its own kind. Patterns are textures."""
 
-Verdict = Literal["bound", "swapped", "weak", "not found"]
-Status = Literal["scored", "nothing to bind", "unscored"]
+Verdict = Literal["bound", "swapped", "wrong", "not found", "unsure"]
 
+Status = Literal["scored", "nothing to bind", "unscored"]
 
 PAINTED_OVER = "painted over by the model's safety checker"
 """Why such an image is unscored."""
@@ -131,14 +131,14 @@ class Region:
 
 @dataclass(frozen=True)
 class PairScore:
-    """How well one attribute sits on its object.
+    """How well one attribute sits on its object. ``evidence`` and ``margin`` are cosines (differences of cosines).
 
-    ``evidence`` and ``margin`` are cosines (differences of cosines); ``competitor`` is the attribute with the
-    highest evidence among the competitors, "" the bare noun where the attribute has none. ``probability`` is None when
-    the scorer is not calibrated for its backbone, and so is ``competitor_probability``, what the same calibration says
-    of the competitor in the asked attribute's place. ``contrast`` is a float array [rows, columns] over the region's
-    grid: how much more each patch looks like the asked attribute on the object than like the competitor on it; its
-    mean under the region's weights is ``margin``. None where a scorer has no such map.
+    ``competitor`` is the strongest other value, "" the bare noun where none competes. ``probability`` that the pair is
+    bound, ``competitor_probability``, the same of the competitor in its place, and ``certainty``, that the verdict
+    holds, are None where the scorer is not calibrated. ``seen`` is the value that the object has where the verdict is
+    "swapped" or "wrong" ("" where none is to be seen), ``seen_of`` the object that a swapped one was asked of.
+    ``contrast`` is a float array [rows, columns] over the region's grid: how much more each patch looks like the asked
+    value than like the competitor, on average under the region's weights ``margin``; None where there is no such map.
     """
 
     attribute: Attribute
@@ -151,13 +151,14 @@ class PairScore:
     probability: float | None = None
     competitor_probability: float | None = None
     contrast: np.ndarray | None = None
+    seen: str | None = None
+    seen_of: str | None = None
+    certainty: float | None = None
 
     def __repr__(self) -> str:
         likely = "" if self.probability is None else f", probability={self.probability:.3f}"
-        return (
-            f"PairScore({f'{self.attribute.text} {self.object.text}'!r}, {self.verdict!r}, margin={self.margin:+.4f}, "
-            f"evidence={self.evidence:.4f}, competitor={self.competitor!r}{likely})"
-        )
+        numbers = f"margin={self.margin:+.4f}, evidence={self.evidence:.4f}"
+        return f"PairScore({f'{self.attribute.text} {self.object.text}'!r}, {self.verdict!r}, {numbers}, competitor={self.competitor!r}{likely})"
 
 
 PartKind = Literal["sub-image", "question", "member", "object", "attribute", "count", "relation"]
@@ -246,11 +247,9 @@ class Samples:
 
 @dataclass(frozen=True)
 class Settings(Mapping[str, object]):
-    """What a ranking rests on: the stamp of its scorer and, where its candidates were drawn, how.
-
-    It reads as one mapping, as reports have it: n, seed, batch_size, scorer, the pipeline's arguments, device, dtype,
-    and ``strategy``, a mapping, where there was one.
-    """
+    """What a ranking rests on: the stamp of its scorer and, where its candidates were drawn, how; one mapping, as
+    reports have it: n, seed, batch_size, scorer, the pipeline's arguments, device, dtype, and ``strategy``, a mapping,
+    where there was one."""
 
     scorer: str
     drawing: Drawing | None = None
@@ -295,6 +294,6 @@ class Ranking:
 
     def top_k(self, k: int) -> tuple[Candidate, ...]:
         """The first ``k`` candidates. Raises ValueError unless ``k`` is positive."""
-        if k < 1:
-            raise ValueError(f"k must be at least 1, got {k}")
-        return self.candidates[:k]
+        if k >= 1:
+            return self.candidates[:k]
+        raise ValueError(f"k must be at least 1, got {k}")

@@ -151,7 +151,7 @@ def write_run(folder: Path, shape: Shape, found: list[Result] | None = None, com
 
 
 def _pair(rng: np.random.Generator, shape: Shape) -> PairRecord:
-    verdict = ("bound", "swapped", "weak", "not found")[int(rng.choice(4, p=[0.6, 0.2, 0.1, 0.1]))]
+    verdict = ("bound", "swapped", "unsure", "not found")[int(rng.choice(4, p=[0.6, 0.2, 0.1, 0.1]))]
     region = Region(rng.random((shape.side, shape.side)), (0.1, 0.1, 0.5, 0.5))
     return PairRecord(
         attribute="red",

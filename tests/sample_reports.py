@@ -29,7 +29,7 @@ def ranking_of(prompt, values=(0.5, 0.2, None)):
         region = Region(weights / weights.sum(), (0.25, 0.5, 0.75, 1.0))
         contrast = rng.normal(0, 0.1, GRID)
         margin = float((region.weights * contrast).sum())
-        verdict = ("bound", "swapped", "weak", "not found")[k % 4]
+        verdict = ("bound", "swapped", "unsure", "not found")[k % 4]
         pair = PairScore(red, cube, 0.3, "blue", margin, region, verdict, 0.9, 0.04, contrast)
         image = Image.fromarray(rng.integers(0, 256, (8, 12, 3), dtype=np.uint8))
         if value is None:

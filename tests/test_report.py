@@ -255,7 +255,13 @@ def test_the_pieces_of_a_prompt_join_to_the_prompt_and_mark_its_objects():
             "⇄ blue, not red",
         ),
         (
-            "weak",
+            "wrong",
+            "the cube is blue, asked: red",
+            "the cube is blue, asked: red: red fits it 0.97, blue 0.04",
+            "≠ blue, not red",
+        ),
+        (
+            "unsure",
             "red on the cube is uncertain",
             "red on the cube is uncertain: 0.97; blue would fit it 0.04",
             "~ red?",
@@ -266,7 +272,21 @@ def test_the_pieces_of_a_prompt_join_to_the_prompt_and_mark_its_objects():
 def test_verdicts_are_said_in_words(verdict, said, claimed, marked):
     pair = pair_of(verdict)
     assert (sentence(pair), claim(pair), mark(pair)) == (said, claimed, marked)
-    assert brief(pair) == (said if verdict == "swapped" else "red cube")
+    assert brief(pair) == (said if verdict in ("swapped", "wrong") else "red cube")
+
+
+def test_what_is_amiss_is_named_with_its_probability():
+    """The value that is seen, the object it was asked of, and how likely the verdict is."""
+    swapped = pair_of("swapped", seen="green", seen_of="star", certainty=0.91)
+    assert claim(swapped) == "green (asked of the star) sits on the cube, where red was asked (0.91)"
+    assert claim(pair_of("wrong", seen="pink", certainty=0.8)) == "the cube is pink, asked: red (0.80)"
+    assert mark(pair_of("wrong", seen="pink")) == "≠ pink, not red"
+    assert mark(pair_of("wrong", seen="")) == "≠ red"
+    assert claim(pair_of("not found", certainty=0.97)) == "no cube was found (0.97)"
+
+
+def test_the_verdict_of_before_is_read_as_it_is_called_now():
+    assert pair_of("weak") == pair_of("unsure")
 
 
 def test_without_a_calibration_evidence_is_said_and_without_a_competitor_the_bare_noun():

@@ -214,7 +214,7 @@ def test_filters_filter(page, run):
     page.find("[name=anywhere]")[0].click()
     anywhere = [images for images in shapes if any(p.verdict == "swapped" for image in images for p in image.pairs)]
     assert len(titles(page)) == len(anywhere) > len(swapped)
-    choose(page, "verdict", "wrong")
+    choose(page, "verdict", "by the oracle")
     wrong = [images for images in shapes if any(image.oracle.right is False for image in images)]
     assert sorted(titles(page)) == sorted(images[0].prompt for images in wrong)
     choose(page, "words", "p1 NUMBER 1")

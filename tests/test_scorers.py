@@ -367,10 +367,10 @@ def in_logits(backbone: DualEncoder, image: object, phrase: str, pair: object) -
     [
         (0.1, False, True, None, "bound"),
         (0.1, False, False, 0.8, "bound"),
-        (0.1, False, False, 0.3, "weak"),
+        (0.1, False, False, 0.3, "unsure"),
         (-0.1, False, True, None, "swapped"),
-        (-0.1, False, False, None, "weak"),
-        (0.0, False, True, None, "weak"),
+        (-0.1, False, False, None, "wrong"),
+        (0.0, False, True, None, "unsure"),
         (0.3, True, False, 0.9, "not found"),
     ],
 )

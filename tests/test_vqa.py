@@ -166,10 +166,11 @@ def test_presence_comes_first_in_a_verdict() -> None:
     yes, no, strong = Answer(0.6, 0.2), Answer(0.1, 0.7), Answer(0.9, 0.05)
     assert verdict_of(no, strong, None) == "not found"
     assert verdict_of(yes, yes, None) == "bound"
-    assert verdict_of(yes, no, None) == "weak"
+    assert verdict_of(yes, no, None) == "wrong"
     assert verdict_of(yes, yes, strong) == "swapped"
     assert verdict_of(yes, strong, yes) == "bound"
-    assert verdict_of(yes, no, no) == "weak"
+    assert verdict_of(yes, no, no) == "wrong"
+    assert verdict_of(yes, Answer(0.3, 0.1), Answer(0.35, 0.5)) == "unsure"
 
 
 def test_models_that_cannot_answer_are_usage_errors(clip_folder: Path, clip: DualEncoder, tmp_path: Path) -> None:
@@ -196,7 +197,7 @@ def test_a_vqa_scorer_and_judge_from_the_command_line(
     assert code == 0, err
     row = json.loads(out)["rows"][0]["score"]
     assert row["parts"][0]["kind"] == "question"
-    assert {pair["verdict"] for pair in row["pairs"]} <= {"bound", "swapped", "weak", "not found"}
+    assert {pair["verdict"] for pair in row["pairs"]} <= {"bound", "swapped", "wrong", "unsure", "not found"}
     rows = "".join(json.dumps({"image": f"{k}.png", "prompt": PROMPT.prompt}) + "\n" for k in range(2))
     (tmp_path / "rows.jsonl").write_text(rows)
     run = tmp_path / "run"

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 
 from abe_rerank.evaluation.measures import CURVE
-from abe_rerank.evaluation.soft_tables import shown as _shown
-from abe_rerank.evaluation.soft_tables import soft_blocks, soft_rows
+from abe_rerank.evaluation.soft_tifa import shown as _shown
+from abe_rerank.evaluation.soft_tifa import soft_blocks, soft_rows
 from abe_rerank.evaluation.summary_schema import (
     Choices,
     ComparedGroup,

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from abe_rerank.evaluation.comparison import METRICS
 from abe_rerank.evaluation.summary_schema import Comparison, RunSummary
 from abe_rerank.runs.generated import Report
+from abe_rerank.runs.meanings import VERDICTS
 from abe_rerank.runs.records import PairRecord, ParseRecord, ScoreRecord
 from abe_rerank.types import Verdict
 
-SIGNS: dict[Verdict, str] = {"bound": "✓", "swapped": "⇄", "weak": "~", "not found": "✗"}
+SIGNS: dict[Verdict, str] = {name: meaning.sign for name, meaning in VERDICTS.items()}
 
 
 @dataclass(frozen=True)
@@ -29,21 +30,32 @@ def sentence(pair: PairRecord) -> str:
     if pair.verdict == "bound":
         return f"{pair.attribute} is on the {pair.object}"
     if pair.verdict == "swapped":
-        return f"{pair.competitor} sits on the {pair.object}, where {pair.attribute} was asked"
-    if pair.verdict == "weak":
+        of = f" (asked of the {pair.seen_of})" if pair.seen_of else ""
+        return f"{shown(pair)}{of} sits on the {pair.object}, where {pair.attribute} was asked"
+    if pair.verdict == "wrong":
+        return f"the {pair.object} is {shown(pair) or 'not that'}, asked: {pair.attribute}"
+    if pair.verdict == "unsure":
         return f"{pair.attribute} on the {pair.object} is uncertain"
     return f"no {pair.object} was found"
+
+
+def shown(pair: PairRecord) -> str:
+    """The value that the object has instead of the asked one; "" where none is to be seen."""
+    return pair.competitor if pair.seen is None else pair.seen
 
 
 def claim(pair: PairRecord) -> str:
     """The sentence with its numbers: "yellow is on the cylinder: 0.97; red would fit it 0.04".
 
-    The numbers are probabilities where the scorer is calibrated, else evidence. What was not found has none.
+    The numbers are probabilities where the scorer is calibrated, else evidence: of the values, or after what is amiss
+    of the verdict ("no cube was found (0.97)").
     """
+    if pair.verdict not in ("bound", "unsure") and pair.certainty is not None:
+        return f"{sentence(pair)} ({pair.certainty:.2f})"
     if pair.verdict == "not found":
         return sentence(pair)
     asked, rival = numbers(pair)
-    if pair.verdict == "swapped":
+    if pair.verdict in ("swapped", "wrong"):
         return f"{sentence(pair)}: {pair.attribute} fits it {asked}, {pair.competitor} {rival}"
     return f"{sentence(pair)}: {asked}; {competitor(pair)} would fit it {rival}"
 
@@ -62,16 +74,16 @@ def competitor(pair: PairRecord) -> str:
 
 def mark(pair: PairRecord) -> str:
     """The verdict in a word or two, to stand on a picture."""
-    if pair.verdict == "swapped":
-        return f"{SIGNS['swapped']} {pair.competitor}, not {pair.attribute}"
+    if pair.verdict in ("swapped", "wrong") and shown(pair):
+        return f"{SIGNS[pair.verdict]} {shown(pair)}, not {pair.attribute}"
     if pair.verdict == "not found":
         return f"{SIGNS['not found']} no {pair.object}"
-    return f"{SIGNS[pair.verdict]} {pair.attribute}{'?' if pair.verdict == 'weak' else ''}"
+    return f"{SIGNS[pair.verdict]} {pair.attribute}{'?' if pair.verdict == 'unsure' else ''}"
 
 
 def brief(pair: PairRecord) -> str:
     """What stands behind a verdict's name in a list."""
-    return sentence(pair) if pair.verdict == "swapped" else f"{pair.attribute} {pair.object}"
+    return sentence(pair) if pair.verdict in ("swapped", "wrong") else f"{pair.attribute} {pair.object}"
 
 
 def in_place(score: ScoreRecord) -> int:

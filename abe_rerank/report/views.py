@@ -26,6 +26,7 @@ from abe_rerank.report.pictures import (
 from abe_rerank.report.sections import Page, View, sections
 from abe_rerank.report.sentences import brief, claim, competitor, pieces, status_line
 from abe_rerank.runs.generated import CandidateRecord, Report
+from abe_rerank.runs.meanings import VERDICTS
 from abe_rerank.runs.records import PairRecord
 from abe_rerank.types import Box, Verdict
 
@@ -80,7 +81,8 @@ def render_html(report: Report, images: Sequence[Image.Image], *, linked: bool =
 PANEL, GAP, MARGIN = 288, 16, 24
 """Width of a picture, room between pictures and around all, in pixels."""
 
-TONES: dict[Verdict, str] = {"bound": "#12683a", "weak": "#7c5208", "swapped": "#a81f18", "not found": "#a81f18"}
+_COLOURS = {"good": "#12683a", "doubt": "#7c5208", "bad": "#a81f18"}
+TONES: dict[Verdict, str] = {name: _COLOURS[meaning.tone] for name, meaning in VERDICTS.items()}
 ACCENT = "#1f5fbf"
 
 

@@ -11,11 +11,11 @@ from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from abe_rerank.types import Kind, PairScore, Part, PartKind, Region, Score, Spec, Status, Verdict
 
@@ -173,7 +173,9 @@ class PairRecord(Record):
     probabilities, of the asked value and of the competitor in its place, are null where the scorer is uncalibrated.
     ``contrast`` is a map over the region's patches: how much more a patch looks like the asked value than like the
     competitor. Null where the scorer has no such map, and in evaluations, whose lines are kept small. Spans are (0, 0)
-    in evaluations of version 1, which did not keep them.
+    in evaluations of version 1, which did not keep them. ``seen`` is the value that the object has instead where the
+    verdict is "swapped" or "wrong", ``seen_of`` the object that a swapped value was asked of, and ``certainty`` the
+    probability of the verdict; null in records of before. Of those "weak" is read as "unsure".
     """
 
     attribute: str
@@ -188,6 +190,14 @@ class PairRecord(Record):
     competitor_probability: Fraction | None = None
     region: RegionRecord
     contrast: HeatRecord | None = None
+    seen: str | None = None
+    seen_of: str | None = None
+    certainty: Fraction | None = None
+
+    @field_validator("verdict", mode="before")
+    @classmethod
+    def _as_it_is_called_now(cls, verdict: Any) -> Any:
+        return "unsure" if verdict == "weak" else verdict
 
     @classmethod
     def of(cls, pair: PairScore, contrast: bool = True) -> PairRecord:
@@ -205,6 +215,9 @@ class PairRecord(Record):
             competitor_probability=_float(pair.competitor_probability),
             region=RegionRecord.of(pair.region),
             contrast=HeatRecord.of(pair.contrast) if contrast and pair.contrast is not None else None,
+            seen=pair.seen,
+            seen_of=pair.seen_of,
+            certainty=_float(pair.certainty),
         )
 
 

@@ -7,6 +7,7 @@ for each object, attribute, count and relation. The wordings of atoms are ours.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 from abe_rerank.parsing.lexicon import lemma
@@ -47,13 +48,14 @@ def with_questions(spec: Spec, questions: tuple[tuple[PartKind, str, str], ...] 
 @dataclass(frozen=True)
 class PairQuestions:
     """The questions about one attribute of an object: is the object there, has it the attribute, or a competitor's
-    value. ``rivals`` tells which competitors stand on another object of the prompt."""
+    value. ``owners`` are the objects that the prompt gives the competitors to, ``instead`` asks for each of them."""
 
     object: ObjectPhrase
     attribute: Attribute
     presence: str
     asked: str
     competitors: tuple[str, ...]
+    owners: tuple[str, ...]
     instead: tuple[str, ...]
 
 
@@ -82,10 +84,15 @@ def pair_questions(spec: Spec) -> tuple[PairQuestions, ...]:
                     presence(thing),
                     has(thing, attribute.text, twins),
                     others,
+                    tuple(_owner(things, other) for other in others),
                     tuple(has(thing, other, twins) for other in others),
                 )
             )
     return tuple(found)
+
+
+def _owner(things: Sequence[ObjectPhrase], value: str) -> str:
+    return next((thing.text for thing in things if value in {a.text for a in thing.attributes}), "")
 
 
 def atoms(spec: Spec) -> tuple[Atom, ...]:

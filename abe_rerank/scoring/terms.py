@@ -232,13 +232,16 @@ def verdict(margin: float, absent: bool, rival: bool, probability: float | None)
     ``not found``: the object's region shows nothing like the object, or, where that is not calibrated, another object
     of the prompt.
     ``bound``: the asked value beats every competitor there, and is likelier than not where that is calibrated.
-    ``swapped``: a value that the prompt gives to another object beats it. ``weak``: anything else. Ours.
+    ``swapped``: a value that the prompt gives to another object beats it. ``wrong``: another value beats it.
+    ``unsure``: anything else. Ours; see :data:`abe_rerank.runs.meanings.VERDICTS`.
     """
     if absent:
         return "not found"
     if margin > 0 and (probability is None or probability >= 0.5):
         return "bound"
-    return "swapped" if margin < 0 and rival else "weak"
+    if margin < 0:
+        return "swapped" if rival else "wrong"
+    return "unsure"
 
 
 def _region(found: Terms, features: ImageFeatures, n: int, k: int) -> Region:

@@ -118,6 +118,8 @@ def _pair(pair: PairQuestions, said: Mapping[str, Answer]) -> PairScore:
     others = [said[question] for question in pair.instead]
     strongest = max(range(len(others)), key=lambda k: others[k].yes, default=None)
     against = has.no if strongest is None else others[strongest].yes
+    verdict = verdict_of(there, has, None if strongest is None else others[strongest])
+    swapped = None if verdict != "swapped" else strongest
     return PairScore(
         attribute=pair.attribute,
         object=pair.object,
@@ -125,20 +127,25 @@ def _pair(pair: PairQuestions, said: Mapping[str, Answer]) -> PairScore:
         competitor="" if strongest is None else pair.competitors[strongest],
         margin=has.yes - against,
         region=EVERYWHERE,
-        verdict=verdict_of(there, has, None if strongest is None else others[strongest]),
+        verdict=verdict,
         probability=there.yes * has.yes,
         competitor_probability=None if strongest is None else there.yes * others[strongest].yes,
+        seen=pair.competitors[swapped] if swapped is not None else "" if verdict == "wrong" else None,
+        seen_of=pair.owners[swapped] if swapped is not None else None,
     )
 
 
 def verdict_of(there: Answer, has: Answer, instead: Answer | None) -> Verdict:
     """``not found`` where the object's presence is denied, whatever else is said; ``bound`` where the attribute is
-    affirmed and no less likely than its competitor; ``swapped`` where the competitor is affirmed and likelier."""
+    affirmed and no less likely than its competitor; ``swapped`` where the competitor is affirmed and likelier; ``wrong``
+    where the attribute is denied, and what is there instead was not asked; else ``unsure``."""
     if not there.affirmed:
         return "not found"
     if instead is not None and instead.affirmed and instead.yes > has.yes:
         return "swapped"
-    return "bound" if has.affirmed and (instead is None or has.yes >= instead.yes) else "weak"
+    if not has.affirmed:
+        return "wrong"
+    return "bound" if instead is None or has.yes >= instead.yes else "unsure"
 
 
 EVERYWHERE = Region(np.ones((1, 1)), (0.0, 0.0, 1.0, 1.0))

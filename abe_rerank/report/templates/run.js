@@ -49,7 +49,7 @@
   };
 
   function holds(image, verdict) {
-    if (verdict === "wrong") return image.right === false;
+    if (verdict === "by the oracle") return image.right === false;
     return verdict === "unscored" ? image.value === null : image.pairs.some((pair) => pair.verdict === verdict);
   }
 

@@ -1,4 +1,4 @@
-"""The formats that ship with the package: JSON lines (ours, DPG's, GenEval's metadata), tables, one prompt a line.
+"""The formats that ship with the package: JSON lines (ours, DPG's, GenEval's metadata, GenEval 2's), tables.
 
 Ours: prompt, and if known id, pairs, category, source, licence. DPG's: id, prompt. Tables have a header: PartiPrompts
 (tabs), DrawBench and DPG (commas).
@@ -15,7 +15,7 @@ from typing import Any, Literal
 from abe_rerank.errors import UsageError
 from abe_rerank.suites.formats import AskedQuestion, Pairs, PromptFormat, SuitePrompt, first_line, register
 from abe_rerank.suites.rows import json_lines, table_rows
-from abe_rerank.types import ATOMS
+from abe_rerank.types import ATOMS, PartKind
 
 
 def as_line(prompt: SuitePrompt) -> str:
@@ -109,6 +109,56 @@ def _prompt(record: Mapping[str, Any], where: str, place: int) -> SuitePrompt:
 
 
 register(PromptFormat("GenEval", _fits_geneval, _read_geneval))
+
+
+SKILLS: dict[str, PartKind] = {
+    **{"object": "object", "attribute": "attribute", "count": "count"},
+    **{"position": "relation", "verb": "relation", "relation": "relation"},
+}
+"""What kind of atom each skill is about."""
+
+
+def _fits_geneval2(text: str, name: str) -> bool:
+    return '"vqa_list"' in first_line(text) and is_json(text, name)
+
+
+def _read_geneval2(text: str, name: str) -> Iterator[SuitePrompt]:
+    """Lines with atom_count, vqa_list (questions with their answers) and skills, one for each question.
+
+    The benchmark's data is CC BY-NC 4.0: it is read where the user has it, and does not ship.
+    """
+    for number, where, record in records(text, name):
+        count = record.get("atom_count")
+        if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+            raise UsageError(f'{where}: "atom_count" must be a number of atoms, 1 or more')
+        yield SuitePrompt(
+            str(record.get("id", number)),
+            record["prompt"],
+            category=f"{count} atoms" if count != 1 else "1 atom",
+            source="GenEval 2",
+            questions=_asked(record, where),
+            atom_count=count,
+        )
+
+
+def _asked(record: Mapping[str, Any], where: str) -> tuple[tuple[PartKind, str, str], ...]:
+    """(kind, question, expected answer) of each atom. Raises UsageError, naming ``where`` it stands, for others."""
+    asked, skills = record.get("vqa_list"), record.get("skills")
+    if not isinstance(asked, list) or not isinstance(skills, list) or len(asked) != len(skills) or not asked:
+        raise UsageError(
+            f'{where}: "vqa_list" and "skills" must be lists of one length, with a skill for each question'
+        )
+    found = []
+    for pair, skill in zip(asked, skills, strict=True):
+        if not isinstance(pair, list) or len(pair) != 2 or not all(isinstance(x, str) and x.strip() for x in pair):
+            raise UsageError(f'{where}: "vqa_list" must hold pairs of a question and its answer, both texts')
+        if not isinstance(skill, str) or skill not in SKILLS:
+            raise UsageError(f"{where}: unknown skill {skill!r}; known are {', '.join(SKILLS)}")
+        found.append((SKILLS[skill], pair[0], pair[1]))
+    return tuple(found)
+
+
+register(PromptFormat("GenEval 2", _fits_geneval2, _read_geneval2))
 
 
 _PROMPT = ("prompt", "prompts", "text")
