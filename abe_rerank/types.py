@@ -157,8 +157,8 @@ class PairScore:
 
     def __repr__(self) -> str:
         likely = "" if self.probability is None else f", probability={self.probability:.3f}"
-        numbers = f"margin={self.margin:+.4f}, evidence={self.evidence:.4f}"
-        return f"PairScore({f'{self.attribute.text} {self.object.text}'!r}, {self.verdict!r}, {numbers}, competitor={self.competitor!r}{likely})"
+        numbers = f"margin={self.margin:+.4f}, evidence={self.evidence:.4f}, competitor={self.competitor!r}{likely}"
+        return f"PairScore({f'{self.attribute.text} {self.object.text}'!r}, {self.verdict!r}, {numbers})"
 
 
 PartKind = Literal["sub-image", "question", "member", "object", "attribute", "count", "relation"]

@@ -137,8 +137,8 @@ def _pair(pair: PairQuestions, said: Mapping[str, Answer]) -> PairScore:
 
 def verdict_of(there: Answer, has: Answer, instead: Answer | None) -> Verdict:
     """``not found`` where the object's presence is denied, whatever else is said; ``bound`` where the attribute is
-    affirmed and no less likely than its competitor; ``swapped`` where the competitor is affirmed and likelier; ``wrong``
-    where the attribute is denied, and what is there instead was not asked; else ``unsure``."""
+    affirmed and no less likely than its competitor; ``swapped`` where the competitor is affirmed and likelier;
+    ``wrong`` where the attribute is denied, and what is there instead was not asked; else ``unsure``."""
     if not there.affirmed:
         return "not found"
     if instead is not None and instead.affirmed and instead.yes > has.yes:
