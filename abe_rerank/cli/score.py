@@ -45,7 +45,7 @@ def score(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Score images that exist already, best first."""
+    """Score images that exist already, best first; equal pictures in the order in which they are given."""
     rows = rows_of(images or [], prompt, manifest)
     _check_boxes(rows, scorer)
     run(load_reranker(backbone, scorer), rows, top_k, as_json)
