@@ -99,6 +99,9 @@ def read(path: str) -> Image.Image:
         raise UsageError(f"no such image file: {path}") from None
     except UnidentifiedImageError:
         raise AbeRerankError(f"{path} is not an image that Pillow can read") from None
+    except OSError as error:
+        words = error.strerror or " ".join(str(error).split()) or type(error).__name__
+        raise AbeRerankError(f"{path} cannot be read as an image: {words}") from error
     except Exception as error:  # Pillow's readers raise what their formats suggest
         words = " ".join(str(error).split()) or type(error).__name__
         raise AbeRerankError(f"{path} cannot be read as an image: {words}") from error
