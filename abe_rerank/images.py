@@ -99,7 +99,8 @@ def read(path: str) -> Image.Image:
     except FileNotFoundError:
         raise UsageError(f"no such image file: {path}") from None
     except (OSError, ValueError) as error:
-        raise AbeRerankError(f"{path} cannot be read as an image: {first_line(error)}") from None
+        words = getattr(error, "strerror", None) or first_line(error)
+        raise AbeRerankError(f"{path} cannot be read as an image: {words}") from None
     return decode(path, path)
 
 
