@@ -500,7 +500,7 @@ def test_a_prompt_of_thousands_of_words_is_planned_in_linear_work():
         readings.plain.cache_clear()
         readings.kind_of.cache_clear()
         assert len(readings.plan(spec, "{article} {phrase}", "object").pairs) == objects
-        asked = [cached.cache_info() for cached in (readings.plain, readings._kind)]
+        asked = [cached.cache_info() for cached in (readings.plain, readings.kind_of)]
         counts.append(sum(info.hits + info.misses for info in asked))
     assert counts[0] > 100
     assert counts[1] < 2.1 * counts[0]
