@@ -84,9 +84,11 @@ class SecondLook:
         self.reader, self.template, self.units, self.smoothing, self.share = reader, template, units, smoothing, share
 
     def looks(self, features: ImageFeatures, plan: PromptPlan) -> list[list[Look]]:
-        """For each image and each pair of the prompt what is seen. ``features`` have their windows with them."""
+        """For each image and each pair of the prompt what is seen. ``features`` have their windows with them; for a
+        backbone that reads none the patches stand in their place.
+        """
         found = features.looks
-        views = (features, *(found.read() if found is not None else ()))
+        views = (features, *(found.read() if found is not None else [features] * len(WINDOWS)))
         phrases = [self._phrases(plan, pair) for pair in plan.pairs]
         return [[self._look(views, n, *asked) for asked in phrases] for n in range(len(features))]
 
