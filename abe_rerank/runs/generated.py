@@ -106,7 +106,7 @@ class RunFacts:
 
 def build_report(ranking: Ranking, facts: RunFacts) -> Report:
     """The report of a ranking of generated candidates."""
-    candidates = [_candidate_record(rank, candidate) for rank, candidate in enumerate(ranking.candidates, start=1)]
+    candidates = [candidate_record(rank, candidate) for rank, candidate in enumerate(ranking.candidates, start=1)]
     return report_of(ranking.spec, ranking.settings, candidates, facts)
 
 
@@ -173,12 +173,13 @@ def _spans(report: Report) -> Iterator[tuple[str, SpanRecord]]:
             yield f"candidates.{k}.score.pairs.{j}.object_span", pair.object_span
 
 
-def _candidate_record(rank: int, candidate: Candidate) -> CandidateRecord:
+def candidate_record(rank: int, candidate: Candidate, name: str | None = None) -> CandidateRecord:
+    """What is kept of a candidate; ``name`` is the path of its image, None for that in a run folder."""
     image = candidate.image
     return CandidateRecord(
         rank=rank,
         seed=candidate.seed,
-        image=candidate_name(rank, candidate.seed),
+        image=candidate_name(rank, candidate.seed) if name is None else name,
         width=image.width,
         height=image.height,
         pixels_sha256=pixels_sha256(image),
