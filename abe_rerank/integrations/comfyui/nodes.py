@@ -126,7 +126,7 @@ class PickBest:
         "The best K, best first: a batch if a batch came in, else a list.",
         "The latents of these; nothing where none are connected.",
         "Where these stood among the pictures, from 0.",
-        "All pictures, best first, with score and verdicts.",
+        "The pictures, best first, with score and verdicts.",
     )
     FUNCTION = "pick"
     CATEGORY = CATEGORY
