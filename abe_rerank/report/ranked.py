@@ -23,8 +23,8 @@ def ranked(ranking: Ranking, name: Callable[[Candidate], str | None] = lambda ca
     """The candidates of a ranking, best first; one without a seed is called by its ``name``, or else by its rank."""
     records = []
     for rank, candidate in enumerate(ranking.candidates, start=1):
-        called = name(candidate)
-        image = None if called is None else f"{rank:02d}_{Path(called).stem}.png"
-        records.append(candidate_record(rank, candidate, image))
+        called, record = name(candidate), candidate_record(rank, candidate)
+        named = {} if called is None else {"image": f"{rank:02d}_{Path(called).stem}.png"}
+        records.append(record.model_copy(update=named))
     picked = 1 if records and records[0].score.value is not None else None
     return Ranked(ranking.prompt, picked, tuple(records))

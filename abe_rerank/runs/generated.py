@@ -176,16 +176,15 @@ def _spans(report: Report) -> Iterator[tuple[str, SpanRecord]]:
             yield f"candidates.{k}.score.pairs.{j}.object_span", pair.object_span
 
 
-def candidate_record(rank: int, candidate: Candidate, name: str | None = None) -> CandidateRecord:
-    """What is kept of a candidate; ``name`` is the path of its image, None for that in a run folder."""
-    image = candidate.image
+def candidate_record(rank: int, candidate: Candidate) -> CandidateRecord:
+    """What is kept of a candidate."""
     return CandidateRecord(
         rank=rank,
         seed=candidate.seed,
-        image=candidate_name(rank, candidate.seed) if name is None else name,
-        width=image.width,
-        height=image.height,
-        pixels_sha256=pixels_sha256(image),
+        image=candidate_name(rank, candidate.seed),
+        width=candidate.image.width,
+        height=candidate.image.height,
+        pixels_sha256=pixels_sha256(candidate.image),
         score=ScoreRecord.of(candidate.score),
     )
 
