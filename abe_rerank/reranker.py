@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from abe_rerank.errors import UsageError
 from abe_rerank.images import as_list, to_pil_list
-from abe_rerank.types import Candidate, Ranking, Score, Settings, Spec
+from abe_rerank.types import Candidate, NoPicture, Ranking, Score, Settings, Spec
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from abe_rerank.drawing.strategies import Strategy
     from abe_rerank.images import ImageLike
     from abe_rerank.scoring import Scorer
+    from abe_rerank.scoring.boxes import Boxes
 
 
 @dataclass(frozen=True)
@@ -89,16 +90,28 @@ class Reranker:
         pictures = as_list(images.detach().cpu() if isinstance(images, torch.Tensor) else images)
         if len(listed) != len(pictures):
             raise UsageError(f"{len(pictures)} images and {len(listed)} prompts: give one prompt for each image")
+        if self.scorer.relative:
+            raise UsageError(f"{self.scorer.name}: a score is one among candidates of a prompt; use rank")
         if wrong := [prompt for prompt in listed if not isinstance(prompt, str)]:
             raise UsageError(f"a prompt is a {type(wrong[0]).__name__}; prompts are texts")
         specs = {prompt: parse(prompt) for prompt in dict.fromkeys(listed)}
         return list(score_stream(self.scorer, zip(pictures, map(specs.__getitem__, listed), strict=True)))
 
-    def explain(self, image: ImageLike, prompt: str | Spec) -> Score:
-        """The score of one image with its terms, and evidence, margin, region and verdict of each pair."""
+    def explain(self, image: ImageLike, prompt: str | Spec, *, boxes: Boxes | None = None) -> Score:
+        """The score of one image with its terms, and evidence, margin, region and verdict of each pair.
+
+        ``boxes`` says where objects of the prompt are, {phrase: (left, top, right, bottom)} as fractions of the image,
+        for a scorer that takes them (comclip). Raises UsageError for one that does not, and for boxes that cannot be.
+        """
+        from abe_rerank.scoring.boxes import with_boxes
         from abe_rerank.scoring.stream import scores_of
 
-        return scores_of(self.scorer, as_spec(prompt), [image])[0]
+        spec = as_spec(prompt)
+        if boxes is not None:
+            if self.scorer.name != "comclip":
+                raise UsageError(f"the scorer {self.scorer.name} takes no boxes; use comclip")
+            spec = with_boxes(spec, boxes)
+        return scores_of(self.scorer, spec, [image])[0]
 
     def rank(self, prompt: str | Spec, images: ImageLike | Iterable[ImageLike], *, progress: bool = False) -> Ranking:
         """The images as candidates, best first. Raises like :meth:`score`."""
@@ -161,6 +174,10 @@ class Reranker:
             pipeline = load_pipeline(pipeline, backbone.device, backbone.dtype)
         for warning in prompt_warnings([spec.prompt], backbone, pipeline, settle(pipeline, sampling)):
             warnings.warn(warning, UserWarning, stacklevel=2)
+        if self.scorer.relative and (on_candidate is not None or not plain):
+            raise UsageError(
+                f"{self.scorer.name}: no candidate has a score before all are drawn; use no on_candidate, no strategy"
+            )
         with encoding_once(pipeline):
             done = pursue(
                 strategy,
@@ -169,8 +186,18 @@ class Reranker:
                 lambda samples: candidates_of(self.scorer, spec, samples),
                 on_candidate,
             )
+        found = self._among_all(spec, done.candidates) if self.scorer.relative else done.candidates
         settings = Settings(self.scorer.stamp, done.drawing, None if plain else done.course)
-        return ranking_of(spec, done.candidates, settings)
+        return ranking_of(spec, found, settings)
+
+    def _among_all(self, spec: Spec, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """Candidates that were scored batch by batch, scored again among each other."""
+        from abe_rerank.scoring.stream import scores_of
+
+        pictures = [
+            NoPicture(c.score.reason or "it has no score") if c.score.value is None else c.image for c in candidates
+        ]
+        return [replace(c, score=s) for c, s in zip(candidates, scores_of(self.scorer, spec, pictures), strict=True)]
 
 
 def as_spec(prompt: str | Spec) -> Spec:
