@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from abe_rerank.backbones.devices import ImageSize
     from abe_rerank.drawing.pipelines import Pipeline
+    from abe_rerank.drawing.sampling import Sampling
     from abe_rerank.drawing.strategies import Strategy
     from abe_rerank.images import ImageLike
     from abe_rerank.scoring import Scorer
@@ -143,13 +144,10 @@ class Reranker:
         nothing. Raises UsageError and AbeRerankError as :func:`abe_rerank.drawing.sampling.settle` and
         :func:`abe_rerank.drawing.sampling.draw` do, and what a strategy raises.
         """
-        from abe_rerank.drawing.components import encoding_once
         from abe_rerank.drawing.pipelines import load_pipeline
         from abe_rerank.drawing.prompt_fit import prompt_warnings
-        from abe_rerank.drawing.sampling import Sampling, batches, settle
+        from abe_rerank.drawing.sampling import Sampling, settle
         from abe_rerank.drawing.strategies import make_strategy
-        from abe_rerank.drawing.strategies.pursuit import pursue
-        from abe_rerank.scoring.stream import candidates_of, ranking_of
 
         plain, backbone = strategy is None, self.scorer.backbone
         if strategy is None or isinstance(strategy, str):
@@ -161,16 +159,38 @@ class Reranker:
             pipeline = load_pipeline(pipeline, backbone.device, backbone.dtype)
         for warning in prompt_warnings([spec.prompt], backbone, pipeline, settle(pipeline, sampling)):
             warnings.warn(warning, UserWarning, stacklevel=2)
-        with encoding_once(pipeline):
-            done = pursue(
-                strategy,
-                lambda count: replace(settle(pipeline, replace(sampling, n=count)), n=sampling.n),
-                lambda recipes, drawing: batches(pipeline, spec.prompt, drawing, progress, recipes),
-                lambda samples: candidates_of(self.scorer, spec, samples),
-                on_candidate,
-            )
-        settings = Settings(self.scorer.stamp, done.drawing, None if plain else done.course)
-        return ranking_of(spec, done.candidates, settings)
+        ranking = follow(strategy, self.scorer, pipeline, spec, sampling, progress=progress, on_candidate=on_candidate)
+        return replace(ranking, settings=replace(ranking.settings, course=None)) if plain else ranking
+
+
+def follow(
+    strategy: Strategy,
+    scorer: Scorer,
+    pipeline: Pipeline,
+    spec: Spec,
+    sampling: Sampling,
+    *,
+    progress: bool = False,
+    on_candidate: Callable[[Candidate], object] | None = None,
+) -> Ranking:
+    """Draw what a strategy asks for, as ``sampling`` says but for its seeds, score it, and rank what may be picked.
+
+    Raises and calls as :meth:`Reranker.generate` does.
+    """
+    from abe_rerank.drawing.components import encoding_once
+    from abe_rerank.drawing.sampling import batches, settle
+    from abe_rerank.drawing.strategies.pursuit import pursue
+    from abe_rerank.scoring.stream import candidates_of, ranking_of
+
+    with encoding_once(pipeline):
+        done = pursue(
+            strategy,
+            lambda count: replace(settle(pipeline, replace(sampling, n=count)), n=sampling.n),
+            lambda recipes, drawing: batches(pipeline, spec.prompt, drawing, progress, recipes),
+            lambda samples: candidates_of(scorer, spec, samples),
+            on_candidate,
+        )
+    return ranking_of(spec, done.candidates, Settings(scorer.stamp, done.drawing, done.course))
 
 
 def as_spec(prompt: str | Spec) -> Spec:

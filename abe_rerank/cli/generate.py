@@ -15,12 +15,14 @@ from abe_rerank.cli.generate_request import GenerateRequest
 from abe_rerank.cli.generate_run import DrawnRun, draw_run
 from abe_rerank.cli.options import OUTPUT, Assets, Config, Count, Prompt, Scorer
 from abe_rerank.cli.stopping import finishing_first
+from abe_rerank.cli.strategy_options import StrategyOptions
 from abe_rerank.cli.terminal import cosine, say, warn
-from abe_rerank.errors import AbeRerankError
+from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.files import table
 
 if TYPE_CHECKING:
     from abe_rerank.drawing.sampling import Sampling
+    from abe_rerank.drawing.strategies import Strategy
     from abe_rerank.runs.generated import Report
     from abe_rerank.types import Spec
 
@@ -33,6 +35,7 @@ def generate(
     draw: DrawOptions,
     backbone: BackboneOptions,
     scorer: Scorer = "abe",
+    strategy: StrategyOptions,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -45,9 +48,10 @@ def generate(
     """Draw N images of PROMPT, score each attribute on its object, pick the best-bound image and say why.
 
     Each image is on the disk as soon as it is drawn: after a kill, the same command goes on where it was. Ctrl-C (or
-    SIGTERM) finishes what is at hand and reports what is there; once more stops at once.
+    SIGTERM) finishes what is at hand and reports what is there; once more stops at once. A run with --draft-steps or
+    --until-bound is written when it ends, and begins anew after a kill.
     """
-    run(GenerateRequest(prompt, draw, backbone, n, scorer, out, assets))
+    run(GenerateRequest(prompt, draw, backbone, n, scorer, out, assets, strategy))
 
 
 def run(request: GenerateRequest) -> None:
@@ -62,10 +66,16 @@ def run(request: GenerateRequest) -> None:
     from abe_rerank.runs.workplace import check_out
 
     sampling, spec = request.draw.sampling(request.n), as_spec(request.prompt)
+    strategy = request.strategy.strategy(sampling.n, sampling.seed)
     _warn_of_waste(sampling)
     if request.out is not None:
         check_out(request.out)
     world = World.join(request.backbone.device)
+    if strategy is not None:
+        if world.processes > 1:
+            raise UsageError("--draft-steps and --until-bound run in one process; start one, or leave them out")
+        _follow(request, spec, sampling, strategy)
+        return
     with finishing_first(world.is_first) as stop:
         drawn = draw_run(request, spec, sampling, world, stop)
     world.leave()
@@ -77,6 +87,25 @@ def run(request: GenerateRequest) -> None:
     say("\n".join([report_table(report), *_picked(report, out)]))
     if report.interrupted:
         raise stop.error(f"{len(report.candidates)} of {request.n} images are in {out}; the same command goes on")
+    _check_picked(report, out)
+
+
+def _follow(request: GenerateRequest, spec: Spec, sampling: Sampling, strategy: Strategy) -> None:
+    """A run that follows a strategy; raises as :func:`run` does."""
+    from abe_rerank.cli.generate_strategy import said_of, strategy_run
+    from abe_rerank.runs.folders import check_free
+
+    if request.out is not None:
+        check_free(request.out)
+    with finishing_first() as stop:
+        report, out = strategy_run(request, spec, sampling, strategy, stop)
+    say("\n".join([report_table(report), *_picked(report, out), said_of(report)]))
+    if stop.asked():
+        raise stop.error(f"what was drawn until then is in {out}")
+    _check_picked(report, out)
+
+
+def _check_picked(report: Report, out: Path) -> None:
     if report.picked is None:
         reason = report.candidates[0].score.reason
         raise AbeRerankError(f"no image could be scored ({reason}); the images are in {out}")

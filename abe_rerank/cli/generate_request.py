@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from abe_rerank.cli.asked import BackboneOptions, DrawOptions
 from abe_rerank.cli.options import Part, command_line
+from abe_rerank.cli.strategy_options import StrategyOptions
 
 if TYPE_CHECKING:
     from abe_rerank.runs.generated import CandidateRecord, Commands
+    from abe_rerank.types import Candidate
 
 
 @dataclass(frozen=True)
@@ -24,13 +27,14 @@ class GenerateRequest:
     scorer: str = "abe"
     out: Path | None = None
     assets: bool = False
+    strategy: StrategyOptions = field(default_factory=StrategyOptions)
 
     @property
     def command(self) -> str:
         """The command that was run, but for the folder."""
-        return self._drawing(self.n, self.draw)
+        return self._drawing(self.n, self.draw, self.strategy.parts)
 
-    def commands(self, best: CandidateRecord, batch_size: int, out: Path) -> Commands:
+    def commands(self, best: CandidateRecord | Candidate, batch_size: int, out: Path) -> Commands:
         """The command that was run, the one that draws the winner again (at the same batch size, to the bit), and one
         that scores the images again."""
         from abe_rerank.runs.generated import Commands
@@ -41,8 +45,8 @@ class GenerateRequest:
         rescore = [str(out / "candidates"), ("--prompt", self.prompt), *self._scoring]
         return Commands(run=self.command, redraw=redraw, rescore=command_line("score", rescore))
 
-    def _drawing(self, n: int, draw: DrawOptions) -> str:
-        parts: list[Part] = [("--n", n), ("--seed", draw.seed), *replace(draw, seed=0).parts]
+    def _drawing(self, n: int, draw: DrawOptions, strategy: Sequence[Part] = ()) -> str:
+        parts: list[Part] = [("--n", n), ("--seed", draw.seed), *replace(draw, seed=0).parts, *strategy]
         return command_line("generate", [*parts, *self._scoring, self.prompt], joined=False)
 
     @property
