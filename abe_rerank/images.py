@@ -14,6 +14,7 @@ import stat
 import sys
 import warnings
 from collections.abc import Iterable
+from io import BytesIO
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeGuard, TypeVar
@@ -21,12 +22,12 @@ from typing import TYPE_CHECKING, TypeGuard, TypeVar
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from abe_rerank.errors import AbeRerankError, UsageError
+from abe_rerank.errors import AbeRerankError, UsageError, first_line
 
 if TYPE_CHECKING:
     import torch
 
-    ImageLike = Image.Image | str | PathLike[str] | np.ndarray | torch.Tensor
+    ImageLike = Image.Image | str | PathLike[str] | bytes | np.ndarray | torch.Tensor
 
 T = TypeVar("T")
 
@@ -50,13 +51,17 @@ def to_pil(image: ImageLike, name: str = "the image") -> Image.Image:
         return _rgb(image, name)
     if isinstance(image, (str, PathLike)):
         return read(fspath(image))
+    if isinstance(image, bytes):
+        return decode(BytesIO(image), name)
     if isinstance(image, np.ndarray):
         return _from_array(image, name)
     if _is_tensor(image):
         array = image.detach().cpu()
         array = array.float() if array.is_floating_point() else array
         return _from_array(np.moveaxis(array.numpy(), 0, -1) if array.ndim == 3 else array.numpy(), name)
-    raise UsageError(f"{name} is a {type(image).__name__}; give a PIL image, a path, a numpy array or a tensor")
+    raise UsageError(
+        f"{name} is a {type(image).__name__}; give a PIL image, a path, the bytes of a file, an array or a tensor"
+    )
 
 
 def to_pil_list(images: ImageLike | Iterable[ImageLike]) -> list[Image.Image]:
@@ -70,7 +75,7 @@ def to_pil_list(images: ImageLike | Iterable[ImageLike]) -> list[Image.Image]:
 def as_list(images: ImageLike | Iterable[ImageLike]) -> list[ImageLike]:
     """The pictures one by one, not decoded. Raises UsageError if there are none."""
     batch: list[ImageLike]
-    if isinstance(images, (Image.Image, str, PathLike)):
+    if isinstance(images, (Image.Image, str, PathLike, bytes)):
         batch = [images]
     elif isinstance(images, np.ndarray) or _is_tensor(images):
         batch = list(images) if images.ndim == 4 else [images]
@@ -91,17 +96,28 @@ def read(path: str) -> Image.Image:
         if not stat.S_ISREG(os.stat(path).st_mode):
             kind = "a folder" if os.path.isdir(path) else "a pipe or a device"
             raise UsageError(f"{path} is {kind}, not an image file")
-        with _opened(path) as image:
-            return _decoded(image, path)
-    except AbeRerankError:
-        raise
     except FileNotFoundError:
         raise UsageError(f"no such image file: {path}") from None
+    except (OSError, ValueError) as error:
+        raise AbeRerankError(f"{path} cannot be read as an image: {first_line(error)}") from None
+    return decode(path, path)
+
+
+def decode(file: str | BytesIO, name: str) -> Image.Image:
+    """The picture in a file, as :func:`read` has it; ``name`` is what messages call it.
+
+    Raises AbeRerankError if it is broken or too large.
+    """
+    try:
+        with _opened(file) as image:
+            return _decoded(image, name)
+    except AbeRerankError:
+        raise
     except UnidentifiedImageError:
-        raise AbeRerankError(f"{path} is not an image that Pillow can read") from None
+        raise AbeRerankError(f"{name} is not an image that Pillow can read") from None
     except Exception as error:  # Pillow's readers raise what their formats suggest
         words = " ".join(str(error).split()) or type(error).__name__
-        raise AbeRerankError(f"{path} cannot be read as an image: {words}") from error
+        raise AbeRerankError(f"{name} cannot be read as an image: {words}") from error
 
 
 def pictures_in(folder: Path) -> tuple[list[Path], list[str]]:
@@ -122,10 +138,10 @@ def pictures_in(folder: Path) -> tuple[list[Path], list[str]]:
     return sorted(found), sorted(left_out)
 
 
-def _opened(path: str) -> Image.Image:
+def _opened(file: str | BytesIO) -> Image.Image:
     with warnings.catch_warnings():  # Pillow warns of sizes that are taken here
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        return Image.open(path)
+        return Image.open(file)
 
 
 def _decoded(image: Image.Image, path: str) -> Image.Image:

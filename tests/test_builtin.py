@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -92,3 +94,10 @@ def test_a_long_prompt_is_read_in_parts_and_says_so():
     long = " and ".join(f"a {colour} cube" for colour in colours)
     assert any("parts" in warning for warning in prompt_warnings([long], reranker.scorer.backbone))
     assert not prompt_warnings(["a red cube"], reranker.scorer.backbone)
+
+
+@needs_models
+def test_python_users_see_nothing_of_the_libraries():
+    script = "from abe_rerank import Reranker\nReranker.from_pretrained().generate(None, 'a red cube', n=1, steps=1)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")

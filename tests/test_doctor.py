@@ -239,3 +239,57 @@ def test_a_run_of_generate_is_looked_over(tmp_path, cli):
 def test_a_folder_that_is_no_run_is_refused(tmp_path, cli):
     assert cli("doctor", tmp_path / "nowhere")[0] == 2
     assert "holds no run" in cli("doctor", tmp_path)[2]
+
+
+def test_report_says_which_pictures_are_not_those_that_were_scored(run, cli):
+    assert cli("report", run)[2] == ""
+    (run / "images" / "00000_01.png").unlink()
+    Image.new("RGB", (4, 3), "white").save(run / "images" / "00001_00.png")
+    code, out, err = cli("report", run)
+    assert (code, out.strip()) == (0, str(run / "report.html"))
+    assert "that were scored: 2, the first: images/00001_00.png is changed; abe-rerank doctor" in err
+    assert "2, the first" in cli("report", run, "--against", run)[2]
+
+
+class Hashed(Level):
+    """Scores an image by its level, and keeps its hash."""
+
+    def results(self, block, prompt, taken):
+        found = super().results(block, prompt, taken)
+        hashes = [pixels_sha256(one.image) for one in taken]
+        return [r.model_copy(update={"pixels_sha256": h}) for r, h in zip(found, hashes, strict=True)]
+
+
+class Pictures(Squares):
+    """Draws its squares as PNG files."""
+
+    def take(self, block, prompt, wanted):
+        taken = super().take(block, prompt, wanted)
+        for candidate, one in zip(block.candidates, taken, strict=True):
+            if candidate in wanted:
+                one.image.save(self.folder / one.path, format="PNG")
+        return taken
+
+
+def test_evaluate_draws_again_what_was_replaced(tmp_path):
+    from abe_rerank.evaluation.work import World
+
+    folder = tmp_path / "run"
+
+    def evaluate():
+        state = begin(folder, DRAWN, b"prompts\n", PLAN)
+        if not state.complete:
+            work(folder, PLAN, Pictures(folder), Hashed(), state, World(0, 1, None))
+            finish(folder, PLAN)
+        return state
+
+    evaluate()
+    before = (content(folder / "images"), (folder / "results.jsonl").read_bytes())
+    assert evaluate().complete
+    first, second = folder / "images" / "0-0.bmp", folder / "images" / "0-1.bmp"
+    first.rename(folder / "other")
+    second.rename(first)
+    (folder / "other").rename(second)  # swapped, with the times that they had
+    assert sorted(evaluate().gone) == ["images/0-0.bmp", "images/0-1.bmp"]
+    assert (content(folder / "images"), (folder / "results.jsonl").read_bytes()) == before
+    assert evaluate().complete

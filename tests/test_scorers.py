@@ -14,7 +14,9 @@ from tiny_models import images, save_tiny
 from abe_rerank.backbones import DualEncoder, ImageFeatures, load_backbone
 from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.parsing import parse
+from abe_rerank.parsing.lexicon import lexicon
 from abe_rerank.scoring import make_scorer, readings
+from abe_rerank.scoring import terms as terms_module
 from abe_rerank.scoring.abe import AbeScorer
 from abe_rerank.scoring.calibration import fit, write_calibration
 from abe_rerank.scoring.readings import competitors, plan, values_of
@@ -519,3 +521,26 @@ def test_a_prompt_of_thousands_of_words_is_planned_in_linear_work():
         counts.append(sum(info.hits + info.misses for info in asked))
     assert counts[0] > 100
     assert counts[1] < 2.1 * counts[0]
+
+
+def test_a_prompt_of_many_values_is_planned_in_bounded_size() -> None:
+    colours = sorted(lexicon().colours)[:60]
+    spec = parse(" and ".join(f"a {colour} cube" for colour in colours))
+    found = plan(spec, "{article} {phrase}", "any")
+    assert len(found.pairs) > 40
+    values = [pair.attribute.text for pair in found.pairs]
+    for k, pair in enumerate(found.pairs):
+        assert len(pair.values) <= 17
+        assert set(pair.values) <= {pair.attribute.text, *values[max(0, k - 9) : k + 25]}
+    salad = parse("a " + " ".join(colours) + " cube, a blue ball")
+    assert [len(queries) <= 64 for queries in plan(salad, "{article} {phrase}", "any").queries] == [True, True]
+
+
+def test_images_are_looked_at_a_few_at_a_time_where_a_prompt_is_long(tmp_path, monkeypatch) -> None:
+    backbone = load_backbone(save_tiny("SiglipModel", tmp_path), device="cpu")
+    whole = make_scorer("abe", backbone).explain(images(5), TWO)
+    monkeypatch.setattr(terms_module, "_MOST_NUMBERS", 1)
+    parted = make_scorer("abe", backbone).explain(images(5), TWO)
+    for one, other in zip(whole, parted, strict=True):
+        assert one.value == pytest.approx(other.value, abs=1e-6)
+        assert [pair.margin for pair in one.pairs] == pytest.approx([pair.margin for pair in other.pairs], abs=1e-6)

@@ -209,3 +209,17 @@ def test_a_scorer_is_a_file_and_a_line(tmp_path, monkeypatch):
         make_scorer("first", Colours())
     with pytest.raises(ValueError, match="there is a scorer 'clip' already"):
         scoring.register("clip", "last_scorer:LastScorer", "worst first", "The last")
+
+
+@pytest.mark.parametrize("name", ["abe", "clip"])
+def test_equal_pictures_have_equal_scores_and_rank_in_their_order(name, tmp_path):
+    noise = np.random.default_rng(5).integers(0, 256, (3, 9, 9, 3), dtype=np.uint8)
+    files = [tmp_path / f"{k}.png" for k in range(9)]
+    for k, file in enumerate(files):
+        Image.fromarray(noise[k % 3]).save(file)
+    backbone = Colours()
+    ranking = Reranker(make_scorer(name, backbone)).rank(PROMPTS[0], files)
+    assert sum(backbone.encoded) == 3
+    assert len({candidate.score.value for candidate in ranking.candidates}) == 3
+    order = [int(candidate.source[-5]) for candidate in ranking.candidates]
+    assert [order[k : k + 3] for k in (0, 3, 6)] == [[order[k], order[k] + 3, order[k] + 6] for k in (0, 3, 6)]

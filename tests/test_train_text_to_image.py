@@ -17,7 +17,14 @@ from abe_rerank.shapes.training.identity_start import KEPT, hold, start_as_ident
 from abe_rerank.shapes.training.latents import fold_normalisation, scene_latents
 from abe_rerank.shapes.training.muon import Muon, orthogonalised
 from abe_rerank.shapes.training.pipeline_folder import save_pipeline
-from abe_rerank.shapes.training.text_to_image import Training, captions_of, new_networks, predict, tokens_of
+from abe_rerank.shapes.training.text_to_image import (
+    Training,
+    captions_of,
+    new_networks,
+    placed_examples,
+    predict,
+    tokens_of,
+)
 from abe_rerank.shapes.training.vae import FACTOR, SIDE, mosaics, new_vae, to_tensor, training_scene
 
 
@@ -36,7 +43,8 @@ def started(images):
 def tiny_training(steps=6):
     torch.manual_seed(0)
     latents = np.random.default_rng(0).standard_normal((8, 3, 32, 32)).astype(np.float16)
-    return Training(new_networks((8, 8, 16, 16), groups=4), latents, steps, peak=1e-3, seed=0)
+    networks = new_networks((8, 8, 16, 16), groups=4)
+    return Training(networks, placed_examples(latents, networks.tokenizer), steps, peak=1e-3, seed=0)
 
 
 def test_the_autoencoder_starts_as_averaging_and_repeating(started, images):

@@ -24,6 +24,7 @@ from abe_rerank.cli.doctor import doctor
 from abe_rerank.cli.evaluate import evaluate
 from abe_rerank.cli.generate import generate
 from abe_rerank.cli.options import GroupedCommand
+from abe_rerank.cli.page import page
 from abe_rerank.cli.parse import parse
 from abe_rerank.cli.report import report
 from abe_rerank.cli.score import score
@@ -42,6 +43,7 @@ app = typer.Typer(
 )
 for command in (generate, score, parse, show, report, evaluate, summarize, compare, doctor, calibrate, tune):
     app.command(cls=GroupedCommand)(command)
+app.command("app", cls=GroupedCommand)(page)
 app.add_typer(benchmark.app, name="benchmark")
 
 

@@ -36,7 +36,8 @@ def greet(out: Path, plan: Plan, state: State, record: RunRecord, listing: Listi
         was = ", ".join(f"{name} {state.begun.versions.get(name)}" for name in changed)
         warn(f"the run was started with {was}; new results may differ from the old ones in their last digits")
     if state.gone:
-        warn(f"images that are gone and are drawn again: {len(state.gone)}, the first {state.gone[0]}")
+        again = "scored" if record.text_to_image is None else "drawn"
+        warn(f"images that are gone or changed, and are {again} again: {len(state.gone)}, the first {state.gone[0]}")
     if listing.left_out:
         warn(f"{len(listing.left_out)} files are left out, the first: {listing.left_out[0]}")
 

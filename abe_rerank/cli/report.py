@@ -10,6 +10,7 @@ import typer
 from abe_rerank.cli.options import OUTPUT, Assets, Run
 from abe_rerank.cli.terminal import say, warn
 from abe_rerank.errors import UsageError
+from abe_rerank.files import readable
 
 
 def report(
@@ -31,12 +32,27 @@ def report(
     from abe_rerank.report.run_page import comparison_page, run_page
 
     if against is None:
+        _warn_of_pictures(folder)
         say(str(run_page(folder)))
         return
     for place in (folder, against):
         if not is_evaluation(place):
             raise UsageError(f"{place} is a run of generate; --against compares two runs of evaluate")
+    for place in (folder, against):
+        _warn_of_pictures(place)
     say(str(comparison_page(folder, against)))
+
+
+def _warn_of_pictures(folder: Path) -> None:
+    """Say which pictures are not those that the page is about."""
+    from abe_rerank.runs.doctor import pictures_amiss
+
+    amiss = pictures_amiss(folder)
+    if amiss:
+        warn(
+            f"pictures of {readable(folder)} that are not those that were scored: {len(amiss)}, the first: {amiss[0]}; "
+            f"abe-rerank doctor {readable(folder)} names all"
+        )
 
 
 def is_evaluation(folder: Path) -> bool:

@@ -15,6 +15,7 @@ import typer
 from abe_rerank.cli.asked import BackboneOptions, spread
 from abe_rerank.cli.loading import load_reranker
 from abe_rerank.cli.options import OUTPUT, AsJson, Scorer
+from abe_rerank.cli.score_table import ENDINGS, TableOptions, score_table
 from abe_rerank.cli.terminal import cosine, say, say_json, warn
 from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.files import table
@@ -32,7 +33,9 @@ SUBJECT = "What to score"
 @spread
 def score(
     *,
-    images: Annotated[list[Path] | None, typer.Argument(help="Image files, or folders of them.")] = None,
+    images: Annotated[
+        list[str] | None, typer.Argument(help="Image files, or folders of them; or a table, with --out.")
+    ] = None,
     prompt: Annotated[str | None, typer.Option(help="What the images should show.", rich_help_panel=SUBJECT)] = None,
     manifest: Annotated[
         Path | None,
@@ -44,9 +47,15 @@ def score(
         int | None, typer.Option(help="Show only the best K of each prompt.", min=1, rich_help_panel=OUTPUT)
     ] = None,
     as_json: AsJson = False,
+    table: TableOptions,
 ) -> None:
-    """Score images that exist already, best first."""
-    rows = rows_of(images or [], prompt, manifest)
+    """Score images that exist already, best first; equal pictures in the order in which they are given."""
+    if table.out is not None:
+        if prompt is not None or manifest is not None or as_json or images is None or len(images) != 1:
+            raise UsageError("--out takes one table, with its columns: score TABLE --out DIR")
+        score_table(images[0], table.out, table, backbone, scorer, top_k)
+        return
+    rows = rows_of([Path(name) for name in images or []], prompt, manifest)
     run(load_reranker(backbone, scorer), rows, top_k, as_json)
 
 
@@ -62,6 +71,9 @@ def rows_of(images: Sequence[Path], prompt: str | None, manifest: Path | None) -
     """The rows that the command line asks for. Raises UsageError if there are none, or too much is given."""
     from abe_rerank.reranker import check_prompt
 
+    tables = [path for path in images if path.suffix.lower() in ENDINGS]
+    if tables and len(tables) == len(images):
+        raise UsageError(f"{tables[0]} is a table: say where its scores go with --out, or give it as --manifest")
     if (manifest is None) == (not images):
         raise UsageError("give images with --prompt, or a --manifest, and not both")
     if manifest is not None:

@@ -53,10 +53,10 @@ def show(
 
 def account(report: Report, candidate: CandidateRecord) -> str:
     """One candidate in words: whether it was picked and why, and each pair."""
-    from abe_rerank.report.sentences import SIGNS, claim, headline, why
+    from abe_rerank.report.sentences import SIGNS, called, claim, headline, why
 
     of = f"rank {candidate.rank} of {len(report.candidates)}"
-    lines = [f"seed {candidate.seed}, {of}: {headline(candidate.score)}"]
+    lines = [f"{called(candidate)}, {of}: {headline(candidate.score)}"]
     if candidate.rank == report.picked:
         lines = [f"picked {lines[0]}", why(report)]
     pairs = [[f"{SIGNS[p.verdict]} {p.verdict}", claim(p), f"margin {cosine(p.margin)}"] for p in candidate.score.pairs]
@@ -75,7 +75,9 @@ def overview(report: Report) -> str:
         value = "unscored" if candidate.score.value is None else cosine(candidate.score.value)
         cells = verdicts or ["-"] * len(report.parse.pairs)
         chosen = ">" if candidate.rank == report.picked else ""
-        rows.append([chosen, str(candidate.rank), str(candidate.seed), value, *cells])
+        rows.append(
+            [chosen, str(candidate.rank), "-" if candidate.seed is None else str(candidate.seed), value, *cells]
+        )
     return table(header, rows)
 
 

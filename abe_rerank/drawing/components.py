@@ -16,6 +16,7 @@ from abe_rerank.backbones.model_files import (
     WeightFiles,
     check_complete,
     has_vocabulary,
+    hushed,
     refusal,
     refuse_own_code,
     weight_files,
@@ -52,11 +53,13 @@ def index_of(path: Path, index: Mapping[str, Any]) -> Index:
     folder that is not there.
     """
     import diffusers
+    import transformers  # noqa: F401  (before it is hushed)
 
     kind = index.get("_class_name")
     if not isinstance(kind, str):
         raise UsageError(f'{path}: "_class_name" must name a pipeline class of diffusers; code of its own is not run')
-    found = getattr(diffusers, kind, None)
+    with hushed():  # the class is only imported here
+        found = getattr(diffusers, kind, None)
     if not (inspect.isclass(found) and issubclass(found, diffusers.DiffusionPipeline)):
         raise UsageError(f"{path} names the pipeline class {kind}, which diffusers {diffusers.__version__} lacks")
     entries = {name: entry for name, entry in index.items() if isinstance(entry, list)}

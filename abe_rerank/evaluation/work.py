@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from pydantic import JsonValue
 from abe_rerank.evaluation.processes import World
 from abe_rerank.evaluation.workload import Drawn, Found, Judges, Plan, Source
 from abe_rerank.files import inside, readable
+from abe_rerank.runs.doctor import compared
 from abe_rerank.runs.evaluated import Key, RunRecord
 from abe_rerank.runs.journal import (
     Place,
@@ -34,7 +36,7 @@ from abe_rerank.suites import as_line
 class State:
     """What was found in the folder of a run: the record of when it was begun, and which results are there.
 
-    ``gone`` are the drawn images that are there no more: they count as not done.
+    ``gone`` are the images that are not there any more, or not those that were scored: they count as not done.
     """
 
     begun: RunRecord
@@ -47,7 +49,7 @@ def begin(out: Path, record: RunRecord, prompts: bytes, plan: Plan) -> State:
     """Make the run, or find it and what is done of it.
 
     A line that was cut off in writing is removed; a damaged ``results.jsonl`` is removed too, to be merged again, and
-    so are the results of drawn images that are gone, to be done again. Raises as
+    so are the results of images that are gone or were changed, to be done again. Raises as
     :func:`abe_rerank.runs.journal.open_folder` and :func:`abe_rerank.runs.journal.collect` do.
     """
     begun = open_folder(out, record, prompts)
@@ -119,14 +121,20 @@ def _waiting(keys: Collection[Key], done: Collection[Key]) -> set[int]:
 
 
 def _gone(out: Path, begun: RunRecord, places: dict[Key, Place]) -> dict[Key, Place]:
-    """The results of drawn images that are not there any more."""
-    if begun.text_to_image is None:
-        return {}
-    return {
-        key: place
-        for key, place in places.items()
-        if place.image is not None and not inside(out, place.image).is_file()
-    }
+    """The results of drawn images that are not there any more, and of images that are not those that were scored."""
+    drawn = begun.text_to_image is not None
+
+    def is_gone(place: Place) -> bool:
+        if place.image is None:
+            return False
+        file = inside(out, place.image) if drawn else Path(place.image)
+        if not file.is_file():
+            return drawn
+        return place.pixels is not None and compared(file, place.pixels) is not None
+
+    with ThreadPoolExecutor(4) as pool:
+        flags = pool.map(is_gone, places.values())
+        return {key: place for (key, place), gone in zip(places.items(), flags, strict=True) if gone}
 
 
 @dataclass(frozen=True)

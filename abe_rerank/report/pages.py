@@ -86,7 +86,7 @@ def json_block(value: object) -> Markup:
     return htmlsafe_json_dumps(value, dumps=lambda v: json.dumps(v, ensure_ascii=False, separators=(",", ":")))
 
 
-_WORDS = ("brief", "claim", "competitor", "headline", "numbers", "sentence", "status_line", "why")
+_WORDS = ("brief", "called", "claim", "competitor", "headline", "numbers", "sentence", "status_line", "why")
 _FILTERS: dict[str, Callable[..., str]] = {
     "cosine": cosine,
     "box": box_style,

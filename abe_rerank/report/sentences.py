@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from abe_rerank.evaluation.comparison import METRICS
 from abe_rerank.evaluation.summary_schema import Comparison, RunSummary
-from abe_rerank.runs.generated import Report
+from abe_rerank.runs.generated import CandidateRecord, Report
 from abe_rerank.runs.meanings import VERDICTS
 from abe_rerank.runs.records import PairRecord, ParseRecord, ScoreRecord
 from abe_rerank.types import Verdict
@@ -84,6 +85,14 @@ def mark(pair: PairRecord) -> str:
 def brief(pair: PairRecord) -> str:
     """What stands behind a verdict's name in a list."""
     return sentence(pair) if pair.verdict in ("swapped", "wrong") else f"{pair.attribute} {pair.object}"
+
+
+def called(candidate: CandidateRecord) -> str:
+    """What tells an image from the others: its seed, else the name of its file."""
+    if candidate.seed is not None:
+        return f"seed {candidate.seed}"
+    name = PurePosixPath(candidate.image).stem.partition("_")[2]
+    return name if name not in ("", "seednone") else f"image {candidate.rank}"
 
 
 def in_place(score: ScoreRecord) -> int:

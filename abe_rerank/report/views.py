@@ -24,7 +24,7 @@ from abe_rerank.report.pictures import (
     write,
 )
 from abe_rerank.report.sections import Page, View, sections
-from abe_rerank.report.sentences import brief, claim, competitor, pieces, status_line
+from abe_rerank.report.sentences import brief, called, claim, competitor, pieces, status_line
 from abe_rerank.runs.generated import CandidateRecord, Report
 from abe_rerank.runs.meanings import VERDICTS
 from abe_rerank.runs.records import PairRecord
@@ -111,7 +111,7 @@ def attention_figure(candidate: CandidateRecord, pair: PairRecord, image: Image.
     """One pair in one image: the picture, where the object was read, where the attribute beats its competitor."""
     window = pair.region.window
     panels = [
-        (image, f"seed {candidate.seed}", None),
+        (image, called(candidate), None),
         (spotlight(image, region_strengths(pair), window), f"where the {pair.object} was read", pair.region.box),
     ]
     contrast = contrast_strengths(pair)
@@ -137,7 +137,7 @@ def _summary(report: Report) -> str:
     if report.picked is None:
         return "no image could be scored"
     picked = report.candidates[report.picked - 1]
-    return f"picked seed {picked.seed} of {len(report.candidates)}: {status_line(picked.score)}"
+    return f"picked {called(picked)} of {len(report.candidates)}: {status_line(picked.score)}"
 
 
 def _cell(report: Report, candidate: CandidateRecord, image: Image.Image) -> Image.Image:
@@ -145,7 +145,7 @@ def _cell(report: Report, candidate: CandidateRecord, image: Image.Image) -> Ima
     score = candidate.score
     value = "not scored" if score.value is None else f"{score.value:+.3f}"
     picked = candidate.rank == report.picked
-    head = f"{candidate.rank}. seed {candidate.seed} · {value}{' · picked' if picked else ''}"
+    head = f"{candidate.rank}. {called(candidate)} · {value}{' · picked' if picked else ''}"
     lines = [Line(head, 16, ACCENT if picked else "#1b1c1f")]
     lines += [Line(f"{pair.verdict}: {brief(pair)}", 14, TONES[pair.verdict]) for pair in score.pairs]
     lines += [] if score.pairs else [Line(status_line(score), 14, SOFT)]

@@ -154,26 +154,34 @@ def _illness(run: RunFolder, result: Result) -> Illness | None:
     """In which way the image of a result is not what was scored; None if it is, or if there was none."""
     if result.image is None or (result.pixels_sha256 is None and result.status == "unscored"):
         return None
-    return _compared(run.image_file(result.image), result.pixels_sha256)
+    return compared(run.image_file(result.image), result.pixels_sha256)
 
 
 def _examine_generated(folder: Path, report: Report) -> Checkup:
     findings = [
         Finding(candidate.image, illness)
         for candidate in report.candidates
-        if (illness := _compared(inside(folder, candidate.image), candidate.pixels_sha256))
+        if (illness := compared(inside(folder, candidate.image), candidate.pixels_sha256))
     ]
     pictures = len(report.candidates) - len(findings)
     if report.picked is not None:
         best: CandidateRecord = report.candidates[report.picked - 1]
-        if illness := _compared(folder / "best.png", best.pixels_sha256):
+        if illness := compared(folder / "best.png", best.pixels_sha256):
             findings.append(Finding("best.png", illness))
     views = ("report.html", "contact_sheet.png")
     findings += [Finding(name, "missing") for name in views if not (folder / name).is_file()]
     return Checkup(folder, len(report.candidates), pictures, tuple(findings), report.commands.run, report)
 
 
-def _compared(file: Path, expected: str | None) -> Illness | None:
+def pictures_amiss(folder: Path) -> list[str]:
+    """The pictures of an evaluation run that are missing or not those that were scored, each with its illness.
+
+    Raises as :func:`examine` does.
+    """
+    return [f"{finding.what} is {finding.illness}" for finding in examine(folder).findings if finding.key is not None]
+
+
+def compared(file: Path, expected: str | None) -> Illness | None:
     """In which way a picture differs from its hash; without one it need only be a picture."""
     if not file.is_file():
         return "missing"

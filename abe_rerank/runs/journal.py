@@ -20,13 +20,17 @@ from abe_rerank.runs.reading import damaged, read_lines, read_record, scan, way_
 
 @dataclass(frozen=True)
 class Place:
-    """Where the line of an image's result stands: its number from 1, and its bytes [start, end) with the newline."""
+    """Where the line of an image's result stands: its number from 1, and its bytes [start, end) with the newline.
+
+    ``pixels`` is the hash of the image that was scored, None where there was none.
+    """
 
     file: Path
     number: int
     start: int
     end: int
     image: str | None
+    pixels: str | None
 
 
 def results_file(folder: Path, rank: int) -> Path:
@@ -116,7 +120,7 @@ def merged_places(folder: Path) -> tuple[dict[Key, Place], bool]:
         if line.result is None or line.result.key in found:
             whole = False
         else:
-            found[line.result.key] = Place(file, line.number, line.start, line.end, line.result.image)
+            found[line.result.key] = _place(file, line.number, line.start, line.end, line.result)
     return found, whole
 
 
@@ -140,6 +144,10 @@ def drop(lines: Iterable[tuple[Path, int]]) -> None:
             write_whole(file, _without(file, numbers))
 
 
+def _place(file: Path, number: int, start: int, end: int, result: Result) -> Place:
+    return Place(file, number, start, end, result.image, result.pixels_sha256)
+
+
 def _without(file: Path, numbers: Collection[int]) -> Iterator[bytes]:
     with file.open("rb") as stream:
         yield from (raw for number, raw in enumerate(stream, start=1) if number not in numbers)
@@ -150,7 +158,7 @@ def _places(file: Path) -> Iterator[tuple[Key, Place]]:
     with held(lock_of(file), file), _naming(file), file.open("r+b") as stream:
         for line in scan(stream):
             if line.result is not None:
-                yield line.result.key, Place(file, line.number, line.start, line.end, line.result.image)
+                yield line.result.key, _place(file, line.number, line.start, line.end, line.result)
             elif not line.last:
                 raise damaged(file, line.number, line.flaw)
             else:

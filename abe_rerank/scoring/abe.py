@@ -8,7 +8,7 @@ section 1 and in the docstrings of :mod:`abe_rerank.scoring.alignment` and :mod:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
 
@@ -73,7 +73,7 @@ class AbeScorer(FeatureScorer):
 
     def prepare(self, specs: Sequence[Spec]) -> list[PromptTable]:
         """The phrases of ``specs`` in blocks that bound the memory of the tensor part."""
-        return [self.table(specs[i : i + _PROMPTS])[1] for i in range(0, len(specs), _PROMPTS)]
+        return [self.table(block)[1] for block in _blocks(specs)]
 
     @torch.no_grad()
     def score_features(self, features: ImageFeatures, prepared: list[PromptTable]) -> Tensor:
@@ -121,4 +121,18 @@ class AbeScorer(FeatureScorer):
 
 
 _PROMPTS = 8
-"""Prompts per block of the tensor part, which bounds its memory."""
+_OBJECTS = 2000
+"""Prompts, and objects, per block of the tensor part, which bounds its memory."""
+
+
+def _blocks(specs: Sequence[Spec]) -> Iterator[Sequence[Spec]]:
+    """The prompts in blocks that are padded to their longest; a longer one is alone."""
+    block: list[Spec] = []
+    for spec in specs:
+        longest = max(len(one.objects) for one in (*block, spec))
+        if block and (len(block) == _PROMPTS or longest * (len(block) + 1) > _OBJECTS):
+            yield block
+            block = []
+        block.append(spec)
+    if block:
+        yield block

@@ -103,7 +103,9 @@ def tabulate(plans: Sequence[PromptPlan], reader: PhraseReader, beta: float) -> 
     rivals = torch.zeros(len(plans), most_objects, most_objects, dtype=torch.bool)
     pair_objects = torch.zeros(len(plans), most_pairs, dtype=torch.long)
     for t, p in enumerate(plans):
-        rivals[t, : len(p.kinds), : len(p.kinds)] = torch.tensor([[a != b for b in p.kinds] for a in p.kinds])
+        numbers = {kind: number for number, kind in enumerate(dict.fromkeys(p.kinds))}
+        kinds = torch.tensor([numbers[kind] for kind in p.kinds], dtype=torch.long)
+        rivals[t, : len(kinds), : len(kinds)] = kinds[:, None] != kinds
         pair_objects[t, : len(p.pairs)] = torch.tensor([pair.object for pair in p.pairs], dtype=torch.long)
     return PromptTable(
         prompts=prompts,

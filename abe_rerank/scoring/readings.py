@@ -8,7 +8,7 @@ in, and which competitors there are, is our reading (methods.md section 1).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Literal
@@ -30,6 +30,14 @@ BASIC_VALUES: dict[Kind, tuple[str, ...]] = {
 }
 """Competitors of an attribute whose kind no other object has: the other basic values of the kind."""
 
+MOST_VALUES = 16
+MOST_ATTRIBUTES = 8
+MOST_QUERIES = 64
+ALL_QUERIES = 8192
+"""A pair has no more competitors than the 16 of its prompt that are written nearest to it; a region is looked for by
+the eight attributes nearest to the noun, in 64 phrases, of a prompt with many objects in as many as make 8,192. No
+ordinary prompt has so many; one of 10,000 words is scored in bounded memory, in a time that grows with its length."""
+
 _SAME = {"grey": "gray", "big": "large", "little": "small", "tiny": "small", "spotted": "dotted", "wood": "wooden"}
 
 
@@ -37,13 +45,26 @@ _SAME = {"grey": "gray", "big": "large", "little": "small", "tiny": "small", "sp
 class Reading:
     """A vector to be read off the text encoder: the words at ``span`` of ``text``, alone and in the prompt.
 
-    ``context`` and ``context_span`` are the same words inside the whole prompt.
+    ``context`` and ``context_span`` are the same words inside the whole prompt: in the place of what it has at
+    ``place``, None where it has these words itself.
     """
 
     text: str
     span: Span
-    context: str
-    context_span: Span
+    prompt: str
+    place: Span
+    words: str | None = None
+
+    @property
+    def context(self) -> str:
+        """The prompt with the words; made when it is asked for, since it is as long as the prompt."""
+        start, end = self.place
+        return self.prompt if self.words is None else self.prompt[:start] + self.words + self.prompt[end:]
+
+    @property
+    def context_span(self) -> Span:
+        """Where the words stand in the context."""
+        return self.place if self.words is None else (self.place[0], self.place[0] + len(self.words))
 
 
 @dataclass(frozen=True)
@@ -94,14 +115,18 @@ def plan(spec: Spec, template: str, region_query: RegionQuery) -> PromptPlan:
     phrases = tuple(_reading(spec, o, tuple(a.text for a in o.attributes), o.span, template) for o in objects)
     values = values_of(objects)
     pairs = tuple(
-        _pair(spec, o, k, values, attribute, template) for k, o in enumerate(objects) for attribute in o.attributes
+        _pair(spec, o, k, attribute, competitors(o, values, attribute, own), template)
+        for k, o in enumerate(objects)
+        for own in [_own(o)]
+        for attribute in o.attributes
     )
     kinds = Counter(_kind(o.text) for o in objects)
     mine: list[list[PairPlan]] = [[] for _ in objects]
     for pair in pairs:
         mine[pair.object].append(pair)
+    most = min(MOST_QUERIES, max(12, ALL_QUERIES // max(1, len(objects))))
     queries = tuple(
-        _queries(spec, o, noun, own, kinds[_kind(o.text)] > 1, template, region_query)
+        _queries(spec, o, noun, own, kinds[_kind(o.text)] > 1, template, region_query)[:most]
         for o, noun, own in zip(objects, nouns, mine, strict=True)
     )
     return PromptPlan(spec.prompt, objects, nouns, phrases, queries, pairs)
@@ -117,19 +142,28 @@ def values_of(objects: Iterable[ObjectPhrase]) -> dict[Kind, dict[str, str]]:
 
 
 def competitors(
-    thing: ObjectPhrase, values: Mapping[Kind, Mapping[str, str]], attribute: Attribute
+    thing: ObjectPhrase, values: Mapping[Kind, Mapping[str, str]], attribute: Attribute, own: Set[str] | None = None
 ) -> tuple[tuple[str, bool], ...]:
     """The values that compete with ``attribute`` of ``thing``, and whether each stands on another object.
 
-    The ``values`` of its kind (of all objects) minus those that ``thing`` has itself; if there are none, the other
-    basic values of the kind. Empty for a kind without basic values ("other").
+    The ``values`` of its kind (of all objects) minus those that ``thing`` has itself (``own``, if they are known); if
+    there are none, the other basic values of the kind. Empty for a kind without basic values ("other").
     """
-    own = {_plain(a.text) for a in thing.attributes}
+    own = _own(thing) if own is None else own
     others = [text for plain, text in values.get(attribute.kind, {}).items() if plain not in own]
+    if len(others) > MOST_VALUES:
+        written = list(values[attribute.kind])
+        first = max(0, written.index(_plain(attribute.text)) - MOST_VALUES // 2)
+        near = written[first : first + MOST_VALUES + 1]
+        others = [values[attribute.kind][plain] for plain in near if plain not in own]
     if others:
         return tuple((text, True) for text in others)
     inside = {word for text in own for word in text.replace("-", " ").split()}
     return tuple((v, False) for v in BASIC_VALUES.get(attribute.kind, ()) if v not in own and v not in inside)
+
+
+def _own(thing: ObjectPhrase) -> frozenset[str]:
+    return frozenset(_plain(a.text) for a in thing.attributes)
 
 
 @lru_cache(10_000)
@@ -147,12 +181,11 @@ def _pair(
     spec: Spec,
     thing: ObjectPhrase,
     k: int,
-    known: Mapping[Kind, Mapping[str, str]],
     attribute: Attribute,
+    rivals: Sequence[tuple[str, bool]],
     template: str,
 ) -> PairPlan:
     """A pair with its competitors. Without any, the bare noun competes: is the attribute seen at all?"""
-    rivals = competitors(thing, known, attribute)
     values = (attribute.text, *(text for text, _ in rivals)) if rivals else (attribute.text, "")
     return PairPlan(
         object=k,
@@ -172,11 +205,11 @@ def _queries(
     template: str,
     region_query: RegionQuery,
 ) -> tuple[Reading, ...]:
-    wanted = tuple(a.text for a in thing.attributes)
+    wanted = tuple(a.text for a in thing.attributes[-MOST_ATTRIBUTES:])
     if wanted and (region_query == "phrase" or has_twins):
         return (_reading(spec, thing, wanted, thing.span, template),)
     if wanted and region_query == "any":
-        mine = [pair.values for pair in pairs]
+        mine = [pair.values for pair in pairs[-MOST_ATTRIBUTES:]]
         phrases = [(*wanted[:i], value, *wanted[i + 1 :]) for i, values in enumerate(mine) for value in values]
         return tuple(_reading(spec, thing, phrase, thing.span, template) for phrase in dict.fromkeys(phrases))
     return (noun,)
@@ -193,8 +226,7 @@ def _reading(spec: Spec, thing: ObjectPhrase, values: tuple[str, ...], span: Spa
     inside = (start, start + len(wanted)) if single else (start + len(words) - len(wanted), start + len(words))
     if not values or span == thing.span or not values[0]:
         return Reading(text, inside, spec.prompt, thing.span)
-    context = spec.prompt[: span[0]] + wanted + spec.prompt[span[1] :]
-    return Reading(text, inside, context, (span[0], span[0] + len(wanted)))
+    return Reading(text, inside, spec.prompt, span, wanted)
 
 
 def _article(thing: ObjectPhrase, words: str) -> str:

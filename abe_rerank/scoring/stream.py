@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from hashlib import sha256
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -50,9 +51,10 @@ def score_stream(
 ) -> Iterator[Score]:
     """The score of each item, in order, as they are asked for: no more than a chunk is taken from ``items`` ahead.
 
-    A picture that several items of a chunk name (the same object or path) is decoded and encoded once, and a prompt is
-    read once. An item without a picture, and one with an empty prompt, are unscored with the reason, and so is a
-    picture whose scores are not finite. With ``skip_unreadable`` a picture that cannot be read is unscored, too; else
+    A picture that several items of a chunk name (the same object or path) is decoded once, equal ones are encoded and
+    scored once, so that their scores are equal, and a prompt is read once. An item without a picture, and one with an
+    empty prompt, are unscored with the reason, and so is a picture whose scores are not finite. With
+    ``skip_unreadable`` a picture that cannot be read is unscored, too; else
     it raises what :func:`abe_rerank.images.to_pil` raises.
     """
     for block in _blocks(items, skip_unreadable, chunk):
@@ -112,9 +114,12 @@ class _Block:
             if not skip_unreadable:
                 raise
             return NoPicture(str(error))
-        self.pictures.append(decoded)
-        self.size += 4 * decoded.width * decoded.height
-        return len(self.pictures) - 1
+        same = (decoded.size, sha256(decoded.tobytes()).digest())
+        place = self.places.setdefault(same, len(self.pictures))
+        if place == len(self.pictures):
+            self.pictures.append(decoded)
+            self.size += 4 * decoded.width * decoded.height
+        return place
 
 
 def _blocks(items: Iterable[Item], skip_unreadable: bool, chunk: int) -> Iterator[_Block]:
@@ -142,10 +147,11 @@ def _scores(scorer: Scorer, block: _Block) -> list[Score]:
     features = scorer.encode(block.pictures) if by_prompt else None
     for spec, rows in by_prompt.items():
         assert features is not None
-        places = [place for _, place in rows]
+        places = list(dict.fromkeys(place for _, place in rows))
         asked = features if places == list(range(len(features))) else features.take(places)
-        for (k, _), score in zip(rows, scorer.explain_features(asked, spec), strict=True):
-            found[k] = _finite(score)
+        scores = dict(zip(places, map(_finite, scorer.explain_features(asked, spec)), strict=True))
+        for k, place in rows:
+            found[k] = scores[place]
     return [score for score in found if score is not None]
 
 
@@ -181,7 +187,8 @@ def scores_of(
 
 
 def ranking_of(spec: Spec, candidates: Iterable[Candidate], settings: Settings) -> Ranking:
-    """Candidates sorted by score, best first, unscored ones last; ties keep their order."""
+    """Candidates sorted by score, best first, unscored ones last; those with equal scores keep their order: equal
+    pictures rank as they were given."""
     ordered = sorted(candidates, key=lambda c: (c.score.value is None, -(c.score.value or 0.0)))
     return Ranking(spec.prompt, spec, tuple(ordered), settings)
 

@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -133,11 +133,27 @@ class Terms:
     regions: Tensor
 
 
+_MOST_NUMBERS = 2**26
+"""The size of the largest tensor on the way (256 MiB): of a long prompt fewer images are looked at together."""
+
+
 def terms(features: ImageFeatures, table: PromptTable, settings: AbeSettings, logit_scale: float) -> Terms:
-    """Every term of the score for all images and all prompts of a table, as cosines.
+    """Every term of the score for all images and all prompts of a table, as cosines, in memory that the images do not
+    multiply.
 
     ``logit_scale`` is the backbone's own.
     """
+    prompts, objects, queries = table.query_mask.shape
+    each = prompts * objects * max(features.patches.shape[1] * queries, objects)
+    together = max(1, _MOST_NUMBERS // max(each, 1))
+    if len(features) <= together:
+        return _terms(features, table, settings, logit_scale)
+    parts = [range(i, min(i + together, len(features))) for i in range(0, len(features), together)]
+    found = [_terms(features.take(part), table, settings, logit_scale) for part in parts]
+    return Terms(**{f.name: torch.cat([getattr(part, f.name) for part in found]) for f in fields(Terms)})
+
+
+def _terms(features: ImageFeatures, table: PromptTable, settings: AbeSettings, logit_scale: float) -> Terms:
     maps = alignment.query_maps(features.patches, table.queries, table.query_mask, logit_scale / settings.softness)
     if features.plan is None:
         maps = alignment.neighbour_means(maps, features.grids, settings.smoothing)

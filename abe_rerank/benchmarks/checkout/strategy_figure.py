@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from PIL import Image, ImageDraw, ImageFont
 
 from abe_rerank.files import write_png
 
-if TYPE_CHECKING:
-    from abe_rerank.benchmarks.checkout.strategy_gains import Row
-
 WIDTH, HEIGHT, LEFT, BELOW, ABOVE, RIGHT = 640, 400, 60, 50, 40, 20
 """Of a panel and of its margins, in pixels."""
 COLOURS = ("#b3402e", "#2c7a4b", "#7a4fa3", "#a37a1c")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A strategy on some prompts: right picks with their interval, gain over a random picture of the 16, seconds of a
+    prompt, and the parts of best-of-16's gain and seconds that these are."""
+
+    strategy: str
+    right: str
+    gain: float
+    seconds: float
+    of_gain: float | None
+    of_seconds: float
 
 
 def write_figure(path: Path, panels: Sequence[tuple[str, Sequence[Row]]]) -> None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from abe_rerank.benchmarks.checkout.faults import FAULTS, Pairs, faulty
-from abe_rerank.benchmarks.checkout.strategy_figure import write_figure
+from abe_rerank.benchmarks.checkout.strategy_figure import Row, write_figure
 from abe_rerank.benchmarks.verdicts import said
 from abe_rerank.drawing.sampling import AT_ONCE, Sampling, batches, settle
 from abe_rerank.drawing.strategies import Strategy, make_strategy
@@ -196,19 +196,6 @@ class Pool:
         ranking = ranking_of(parse(self.prompt), done.candidates, Settings(self.scorer.stamp))
         best = ranking.candidates[0]
         return Outcome(best.score.value is not None and self.right[best.recipe], self.seconds)
-
-
-@dataclass(frozen=True)
-class Row:
-    """A strategy on some prompts: right picks with their interval, gain over a random picture of the 16, seconds of a
-    prompt, and the parts of best-of-16's gain and seconds that these are."""
-
-    strategy: str
-    right: str
-    gain: float
-    seconds: float
-    of_gain: float | None
-    of_seconds: float
 
 
 def pools(pipeline: Pipeline, scorer: Scorer, task: Task, costs: Costs, prompts: int, split: int) -> list[Pool]:

@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from abe_rerank.report.pages import fill
 from abe_rerank.report.pictures import Frame, Overlay, frames_of, missing, overlays_of
-from abe_rerank.report.sentences import sentence
+from abe_rerank.report.sentences import called, sentence
 from abe_rerank.runs.generated import CandidateRecord, Report
 
 
@@ -54,7 +54,7 @@ class View:
     @property
     def alt(self) -> str:
         """What stands for the picture where it cannot be seen."""
-        return f"{self.prompt}, seed {self.candidate.seed}, rank {self.candidate.rank}"
+        return f"{self.prompt}, {called(self.candidate)}, rank {self.candidate.rank}"
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from math import comb
 from markupsafe import Markup
 
 from abe_rerank.report.sections import Page, section
-from abe_rerank.report.sentences import in_place
+from abe_rerank.report.sentences import called, in_place
 from abe_rerank.runs.generated import CandidateRecord
 
 
@@ -87,7 +87,7 @@ def gain_of(candidates: Sequence[CandidateRecord]) -> Gain | None:
         if first is None
         else Standing(f"first (seed {min(seeds)})", values[first], None if placed is None else placed[first]),
         random=best_of(1, "random (mean of all)"),
-        picked=best_of(len(values), f"picked (seed {scored[0][0].seed})"),
+        picked=best_of(len(values), f"picked ({called(scored[0][0])})"),
         pairs=pairs,
         best_of=tuple(best_of(k, f"best of {k}") for k in range(1, len(values) + 1)),
     )

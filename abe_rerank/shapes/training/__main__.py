@@ -1,4 +1,4 @@
-"""``python -m abe_rerank.shapes.training NAME``: trains one of the built-in models, or the oracle, from nothing."""
+"""``python -m abe_rerank.shapes.training NAME``: trains one of the built-in models, or the oracle, or measures one."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ MODULES = {
     "clip": "clip",
     "vae": "vae",
     "text-to-image": "text_to_image",
+    "second-course": "second_course",
+    "drawn-right": "drawn_right",
     "oracle": "oracle_training",
     "proving": "proving",
 }

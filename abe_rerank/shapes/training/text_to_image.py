@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,6 +19,7 @@ import torch
 import typer
 from diffusers import DDPMScheduler, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
@@ -87,9 +89,9 @@ def new_networks(channels: tuple[int, int, int, int] = (16, 48, 96, 128), groups
     return Networks(unet, text, tokenizer)
 
 
-def captions_of(indices: list[int], rng: np.random.Generator) -> list[str]:
+def captions_of(indices: list[int], rng: np.random.Generator, dropped: float = DROPPED) -> list[str]:
     """A fresh wording for each scene; some are empty, for guidance."""
-    return ["" if rng.random() < DROPPED else placed_caption(k, rng) for k in indices]
+    return ["" if rng.random() < dropped else placed_caption(k, rng) for k in indices]
 
 
 def tokens_of(tokenizer: PreTrainedTokenizerFast, texts: list[str]) -> Tensor:
@@ -106,25 +108,41 @@ def predict(networks: Networks, noisy: Tensor, times: Tensor, ids: Tensor) -> Te
     return out
 
 
+Examples = Callable[[np.random.Generator, int, float], tuple[Tensor, Tensor]]
+"""(generator, how many, share of empty captions) to latents float32 [n, 3, h, w] and token ids [n, TOKENS]."""
+
+
+def placed_examples(latents: NDArray[np.float16], tokenizer: PreTrainedTokenizerFast) -> Examples:
+    """Of the first course: scenes by lot out of ``latents``, each with a fresh wording."""
+
+    def examples(rng: np.random.Generator, size: int, dropped: float) -> tuple[Tensor, Tensor]:
+        chosen = np.sort(rng.integers(len(latents), size=size))
+        ids = tokens_of(tokenizer, captions_of(chosen.tolist(), rng, dropped))
+        return torch.from_numpy(latents[chosen].astype(np.float32)), ids
+
+    return examples
+
+
 class Training:
     """Everything that changes from step to step, and how a step changes it."""
 
-    def __init__(
-        self, networks: Networks, latents: np.ndarray[Any, np.dtype[np.float16]], steps: int, peak: float, seed: int
-    ) -> None:
-        self.networks, self.latents, self.steps, self.peak, self.seed = networks, latents, steps, peak, seed
+    def __init__(self, networks: Networks, examples: Examples, steps: int, peak: float, seed: int) -> None:
+        self.networks, self.examples, self.steps, self.peak, self.seed = networks, examples, steps, peak, seed
         self.device = networks.unet.device
         self.average = copy.deepcopy(networks)
         self.noise = DDPMScheduler(**NOISE)
         self.optimizers = muon_and_adam(networks.modules, peak)
         self.step = 0
 
-    def advance(self, batch: int, run: Any, half: bool) -> Tensor:
-        """One step on ``batch`` scenes; ``run`` is :func:`predict`, maybe compiled. Returns the loss."""
+    def advance(self, batch: int, run: Any, half: bool, rate: float | None = None) -> Tensor:
+        """One step on ``batch`` scenes; ``run`` is :func:`predict`, maybe compiled. Returns the loss.
+
+        ``rate`` is the learning rate, by default a half cosine's.
+        """
         rng = np.random.default_rng((self.seed, self.step))
-        chosen = np.sort(rng.integers(len(self.latents), size=batch))
-        clean = torch.from_numpy(self.latents[chosen].astype(np.float32)).to(self.device)
-        ids = tokens_of(self.networks.tokenizer, captions_of(chosen.tolist(), rng)).to(self.device)
+        clean, ids = (part.to(self.device) for part in self.examples(rng, batch, DROPPED))
+        if rate is None:
+            rate = learning_rate(self.step, self.steps, self.peak, warmup=min(150, self.steps // 4))
         noise = torch.from_numpy(rng.standard_normal(clean.shape, np.float32)).to(self.device)
         # Stratified over the batch: every step sees the whole range of noise.
         shares = ((rng.permutation(batch) + rng.random(batch)) / batch) ** LATE
@@ -135,7 +153,7 @@ class Training:
         loss = F.mse_loss(out.float(), self.noise.get_velocity(clean, noise, times))
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = learning_rate(self.step, self.steps, self.peak, warmup=min(150, self.steps // 4))
+                group["lr"] = rate
             optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self.networks.modules.parameters(), 1.0)
@@ -195,7 +213,8 @@ def main(
     if state is None:
         texts = captions_of(list(range(min(scenes, 4000))), np.random.default_rng(1))
         start_as_prefix_sums(networks.text, tokens_of(networks.tokenizer, texts), networks.tokenizer.get_vocab())
-    training, pace = Training(networks, latents, steps, peak, seed=0), Pace(every=60)
+    examples = placed_examples(latents, networks.tokenizer)
+    training, pace = Training(networks, examples, steps, peak, seed=0), Pace(every=60)
     if state:
         training.restore(state)
         pace.spent = state["seconds"]

@@ -1,0 +1,276 @@
+"""Tables of any size: every row comes out once, with the scores that the reranker gives, or with a reason."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import tarfile
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+daft = pytest.importorskip("daft", reason="tables are scored by Daft: pip install 'abe-rerank[scale]'")
+pa = pytest.importorskip("pyarrow")
+pq = pytest.importorskip("pyarrow.parquet")
+
+from abe_rerank import Reranker  # noqa: E402
+from abe_rerank.cli.app import main  # noqa: E402
+from abe_rerank.errors import AbeRerankError, UsageError  # noqa: E402
+from abe_rerank.integrations.daft import shards  # noqa: E402
+from abe_rerank.integrations.daft.columns import scored  # noqa: E402
+from abe_rerank.integrations.daft.engines import Engine  # noqa: E402
+from abe_rerank.integrations.daft.scored_table import best_of, job_of, score_table  # noqa: E402
+from abe_rerank.integrations.daft.shards import Job, Lane, do_lane, shards_of  # noqa: E402
+from abe_rerank.integrations.daft.sources import Table, open_table  # noqa: E402
+
+COLOURS = ("red", "blue", "green", "yellow")
+PROMPTS = [f"a {COLOURS[k % 4]} square and a {COLOURS[(k + 1) % 4]} circle" for k in range(20)]
+
+
+def png(k: int) -> bytes:
+    picture = Image.new("RGB", (64, 64), "gainsboro")
+    picture.paste(COLOURS[k % 4], (4 + k, 8, 28, 32))
+    picture.paste(COLOURS[(k + 1) % 4], (36, 30, 58, 40 + k))
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    return file.getvalue()
+
+
+PICTURES = [png(k) for k in range(20)]
+
+
+@pytest.fixture(scope="module")
+def reranker() -> Reranker:
+    return Reranker.from_pretrained()
+
+
+@pytest.fixture(scope="module")
+def values(reranker: Reranker) -> list[float]:
+    """What the reranker says of each picture and its own prompt."""
+    pictures = [Image.open(io.BytesIO(content)) for content in PICTURES]
+    return [float(reranker.score([picture], [prompt])[0, 0]) for picture, prompt in zip(pictures, PROMPTS, strict=True)]
+
+
+def as_parquet(folder: Path) -> Path:
+    table = pa.table({"image": PICTURES, "prompt": PROMPTS, "id": list(range(20))})
+    pq.write_table(table, folder / "table.parquet", row_group_size=7)
+    return folder / "table.parquet"
+
+
+def as_files(folder: Path) -> list[str]:
+    for k, content in enumerate(PICTURES):
+        (folder / f"{k}.png").write_bytes(content)
+    return [f"{k}.png" for k in range(20)]
+
+
+def as_csv(folder: Path) -> Path:
+    with (folder / "table.csv").open("w", newline="") as file:
+        csv.writer(file, delimiter=";").writerows([("image", "prompt"), *zip(as_files(folder), PROMPTS, strict=True)])
+    return folder / "table.csv"
+
+
+def as_jsonl(folder: Path) -> Path:
+    rows = [{"image": i, "prompt": p, "n": 1} for i, p in zip(as_files(folder), PROMPTS, strict=True)]
+    (folder / "table.jsonl").write_text("\n\n".join(map(json.dumps, rows)))
+    return folder / "table.jsonl"
+
+
+def as_tar(folder: Path) -> Path:
+    with tarfile.open(folder / "table.tar", "w") as tar:
+        for k in range(20):
+            for name, content in ((f"{k:03}.png", PICTURES[k]), (f"{k:03}.prompt", PROMPTS[k].encode())):
+                member = tarfile.TarInfo(name)
+                member.size = len(content)
+                tar.addfile(member, io.BytesIO(content))
+    return folder / "table.tar"
+
+
+def as_folder(folder: Path) -> Path:
+    table = pa.table({"image": PICTURES, "prompt": PROMPTS})
+    (folder / "table").mkdir()
+    pq.write_table(table.slice(0, 9), folder / "table" / "a.parquet")
+    pq.write_table(table.slice(9), folder / "table" / "b.parquet")
+    return folder / "table"
+
+
+def job(path: Path, out: Path, **how: object) -> tuple[Table, Job]:
+    table = open_table(str(path))
+    return table, job_of(table, str(path), "image", "prompt", out, **({"shard_rows": 8, "batch_size": 3} | how))
+
+
+def do_all(reranker: Reranker, table: Table, asked: Job) -> list[dict[str, object]]:
+    for part in table.parts:
+        do_lane(reranker, asked, Lane(part, tuple(shards_of(part, asked.shard_rows))))
+    return rows_in(asked.out)
+
+
+def rows_in(out: Path) -> list[dict[str, object]]:
+    return [row for file in sorted((out / "rows").glob("*.parquet")) for row in pq.read_table(file).to_pylist()]
+
+
+@pytest.mark.parametrize("made", [as_parquet, as_csv, as_jsonl, as_tar, as_folder])
+def test_every_kind_of_table_has_the_scores_of_the_reranker(made, tmp_path, reranker, values):
+    rows = do_all(reranker, *job(made(tmp_path), tmp_path / "out"))
+    assert [row["row"] for row in rows] == list(range(20))
+    assert [row["prompt"] for row in rows] == PROMPTS
+    assert [row["score"] for row in rows] == pytest.approx(values, abs=1e-5)
+    assert {row["status"] for row in rows} == {"scored"}
+
+
+def test_pairs_are_those_of_an_explanation(tmp_path, reranker):
+    rows = do_all(reranker, *job(as_parquet(tmp_path), tmp_path / "out"))
+    score = reranker.explain(Image.open(io.BytesIO(PICTURES[3])), PROMPTS[3])
+    for cell, pair in zip(rows[3]["pairs"], score.pairs, strict=True):
+        assert (cell["attribute"], cell["object"], cell["verdict"]) == (
+            pair.attribute.text,
+            pair.object.text,
+            pair.verdict,
+        )
+        assert cell["probability"] == pytest.approx(pair.probability, abs=1e-6)
+        assert cell["box"] == pytest.approx(pair.region.box, abs=1e-6)
+    chances = [pair.probability for pair in score.pairs]
+    assert rows[3]["all_bound"] == pytest.approx(chances[0] * chances[1], abs=1e-6)
+
+
+def test_what_cannot_be_scored_stays_with_its_reason(tmp_path, reranker, values):
+    images: list[bytes | None] = list(PICTURES)
+    prompts: list[str | None] = list(PROMPTS)
+    images[2], images[5], prompts[7], prompts[11] = b"junk", None, None, "  "
+    images[13], prompts[13] = images[12], prompts[12]
+    pq.write_table(pa.table({"image": images, "prompt": prompts}), tmp_path / "table.parquet")
+    rows = do_all(reranker, *job(tmp_path / "table.parquet", tmp_path / "out"))
+    assert [row["row"] for row in rows] == list(range(20))
+    reasons = {row["row"]: row["reason"] for row in rows if row["status"] == "unscored"}
+    assert reasons == {
+        2: "the image is not an image that Pillow can read",
+        5: "no image: the cell is empty",
+        7: "no prompt: the cell is empty",
+        11: "no prompt: the cell is empty",
+    }
+    assert all(row["score"] is None and row["pairs"] == [] for row in rows if row["row"] in reasons)
+    assert rows[13]["score"] == rows[12]["score"] == pytest.approx(values[12], abs=1e-5)
+
+
+def test_a_broken_line_of_text_is_a_row_with_a_reason(tmp_path, reranker):
+    as_files(tmp_path)
+    lines = ['{"image": "0.png", "prompt": "a red square"}', '{"image": "1.png",', "[1]", '{"prompt": "a red square"}']
+    (tmp_path / "table.jsonl").write_text("\n".join(lines))
+    rows = do_all(reranker, *job(tmp_path / "table.jsonl", tmp_path / "out"))
+    assert [row["status"] for row in rows] == ["scored", "unscored", "unscored", "unscored"]
+    assert "line 2" in rows[1]["reason"]
+    assert rows[2]["reason"] == "line 3: not an object"
+    assert rows[3]["reason"] == "no image: the cell is empty"
+    (tmp_path / "table.csv").write_bytes(b"image,prompt\n0.png,a red square\n1.png\n2.png,a \xff square\n")
+    rows = do_all(reranker, *job(tmp_path / "table.csv", tmp_path / "other"))
+    assert [row["reason"] for row in rows] == [
+        None,
+        "row 2 has 1 cells for 2 columns",
+        "the column 'prompt' holds bytes that are no UTF-8 text",
+    ]
+
+
+def test_a_shard_that_is_there_is_left_and_one_that_lacks_is_the_same_again(tmp_path, reranker):
+    table, asked = job(as_parquet(tmp_path), tmp_path / "out")
+    do_all(reranker, table, asked)
+    files = sorted((tmp_path / "out" / "rows").iterdir())
+    assert [file.name for file in files] == [
+        "rows-000000000000-000000000008.parquet",
+        "rows-000000000008-000000000016.parquet",
+        "rows-000000000016-000000000020.parquet",
+    ]
+    contents = [file.read_bytes() for file in files]
+    files[1].unlink()
+    do_lane(reranker, asked, Lane(table.parts[0], (shards_of(table.parts[0], 8)[1],)))
+    assert [file.read_bytes() for file in files] == contents
+
+
+def test_a_write_that_fails_leaves_no_half_shard(tmp_path, reranker, monkeypatch):
+    table, asked = job(as_parquet(tmp_path), tmp_path / "out")
+    write = shards.write_whole
+    written: list[Path] = []
+
+    def full(path: Path, content: bytes) -> None:
+        if written:
+            raise AbeRerankError(f"cannot write {path}: No space left on device")
+        written.append(path)
+        write(path, content)
+
+    monkeypatch.setattr(shards, "write_whole", full)
+    with pytest.raises(AbeRerankError, match="No space left"):
+        do_all(reranker, table, asked)
+    assert len(rows_in(asked.out)) == 8
+    monkeypatch.undo()
+    assert len(do_all(reranker, table, asked)) == 20
+
+
+def test_the_command_scores_goes_on_and_takes_the_best(tmp_path, reranker, values, capsys):
+    path, out = as_parquet(tmp_path), tmp_path / "out"
+    words = ["score", str(path), "--out", str(out), "--workers", "1", "--shard-rows", "8", "--top-k", "2"]
+    with pytest.raises(SystemExit, match="0"):
+        main(words)
+    assert "scored    20" in capsys.readouterr().out
+    rows = rows_in(out)
+    assert [row["score"] for row in rows] == pytest.approx(values, abs=1e-5)
+    (out / "rows" / "rows-000000000008-000000000016.parquet").unlink()
+    with pytest.raises(SystemExit, match="0"):
+        main(words)
+    assert "12 rows were there already" in capsys.readouterr().out
+    assert rows_in(out) == rows
+    best = pq.read_table(out / "best.parquet").to_pylist()
+    for prompt in sorted(set(PROMPTS)):
+        naive = sorted((k for k in range(20) if PROMPTS[k] == prompt), key=lambda k: (-rows[k]["score"], k))[:2]
+        assert [row["row"] for row in best if row["prompt"] == prompt] == naive
+    assert Counter(row["rank"] for row in best) == {1: 4, 2: 4}
+    with pytest.raises(SystemExit, match="2"):
+        main([*words, "--scorer", "clip"])
+    assert "another reranker" in capsys.readouterr().err
+
+
+def test_a_dataframe_gets_a_column(reranker, values):
+    frame = daft.from_pydict({"image": [*PICTURES[:3], None], "prompt": [*PROMPTS[:3], "a cube"]})
+    cells = scored(frame).to_pydict()["binding"]
+    assert [cell["score"] for cell in cells[:3]] == pytest.approx(values[:3], abs=1e-5)
+    assert cells[3]["reason"] == "no image: the cell is empty"
+    with pytest.raises(UsageError, match="no column 'picture'"):
+        scored(frame, image="picture")
+
+
+def test_tables_that_cannot_be_used_are_named(tmp_path):
+    path = as_parquet(tmp_path)
+    table = open_table(str(path))
+    for wrong, message in (
+        (("picture", "prompt"), "no column 'picture'; it has image, prompt, id"),
+        (("image", "id"), "'id' of .* holds int64, not text"),
+        (("id", "prompt"), "'id' of .* holds int64, no paths"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            job_of(table, str(path), *wrong, tmp_path / "out")
+    pq.write_table(pa.table({"image": ["a"], "prompt": ["b"], "score": [1.0]}), tmp_path / "taken.parquet")
+    with pytest.raises(UsageError, match="'score' already"):
+        job(tmp_path / "taken.parquet", tmp_path / "out")
+    assert job(tmp_path / "taken.parquet", tmp_path / "out", prefix="abe_")[1].schema.names[-1] == "abe_pairs"
+    pq.write_table(pa.table({"image": ["a"], "prompt": ["b"]}).slice(1), tmp_path / "empty.parquet")
+    with pytest.raises(UsageError, match="has no rows"):
+        score_table(*job(tmp_path / "empty.parquet", tmp_path / "out"), Engine())
+    (tmp_path / "broken.parquet").write_bytes(b"PAR1 no more")
+    with pytest.raises(AbeRerankError, match=r"broken.parquet cannot be read"):
+        open_table(str(tmp_path / "broken.parquet"))
+    with pytest.raises(UsageError, match="no such table"):
+        open_table(str(tmp_path / "none.parquet"))
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(UsageError, match="is no table"):
+        open_table(str(tmp_path / "folder"))
+    (tmp_path / "out" / "rows").mkdir(parents=True)
+    pq.write_table(pa.table({"row": [0], "score": [1.0]}), tmp_path / "out" / "rows" / "rows-0-1.parquet")
+    with pytest.raises(UsageError, match="no column 'seed'"):
+        best_of(tmp_path / "out", 1, "seed")
+
+
+def test_a_table_that_has_grown_since_is_not_mixed(tmp_path, reranker):
+    table, asked = job(as_parquet(tmp_path), tmp_path / "out")
+    pq.write_table(pa.table({"image": PICTURES[:5], "prompt": PROMPTS[:5], "id": [0] * 5}), tmp_path / "table.parquet")
+    with pytest.raises(AbeRerankError, match="has 5 rows now, and had 20 before"):
+        do_lane(reranker, asked, Lane(table.parts[0], tuple(shards_of(table.parts[0], 8))))
