@@ -141,6 +141,12 @@ def tiny_backbone(path: Path, seed: int = 0) -> None:
     SiglipImageProcessor(size={"height": 16, "width": 16}).save_pretrained(path)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_data_of_the_user(tmp_path_factory) -> None:
+    """What the user's own tuning keeps is neither used nor changed, in child processes either."""
+    os.environ["XDG_DATA_HOME"] = str(tmp_path_factory.mktemp("data"))
+
+
 @pytest.fixture(scope="session")
 def pipeline_folder(tmp_path_factory) -> Path:
     """A folder with a tiny random StableDiffusionPipeline."""

@@ -44,8 +44,8 @@ def the_line(err):
 
 def test_the_commands_that_load_a_model_have_a_device():
     assert [
-        *(("generate",), ("score",), ("evaluate",), ("calibrate",)),
-        *(("benchmark", name) for name in ("binding", "backbone", "verdicts", "faults")),
+        *(("generate",), ("score",), ("evaluate",), ("calibrate",), ("tune",)),
+        *(("benchmark", name) for name in ("binding", "backbone", "backbones", "verdicts", "faults", "speed")),
     ] == WITH_DEVICE
 
 

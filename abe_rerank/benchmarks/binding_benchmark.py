@@ -64,9 +64,8 @@ class BindingReport:
 def variants(backbone: Backbone, settings: AbeSettings | None = None, ablate: bool = True) -> dict[str, Scorer]:
     """The baselines, ABE, and ABE with each part taken away or exchanged."""
     from abe_rerank.scoring.abe import AbeScorer
-    from abe_rerank.scoring.terms import settings_for
 
-    base = settings or settings_for(backbone.folder)
+    base = settings or AbeScorer(backbone).settings
     found: dict[str, Scorer] = {title(name): make_scorer(name, backbone) for name in names() if name != "abe"}
     found[ABE] = AbeScorer(backbone, base)
     if not ablate:

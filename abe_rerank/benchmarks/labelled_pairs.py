@@ -173,7 +173,7 @@ def calibrate_on_rows(scorer: AbeScorer, rows: Sequence[LabelledRow]) -> Calibra
     """
     features, labels, found, mix = [], [], [], Counter[str]()
     for row in rows:
-        for numbers in _pairs(scorer, row):
+        for numbers in row_numbers(scorer, row):
             features.append(numbers)
             labels.append(row.bound)
             found.append(row.kind != MISSING)
@@ -181,7 +181,7 @@ def calibrate_on_rows(scorer: AbeScorer, rows: Sequence[LabelledRow]) -> Calibra
     return fit(np.array(features), np.array(labels), scorer.calibration_key, mix, np.array(found))
 
 
-def _pairs(scorer: AbeScorer, row: LabelledRow) -> Iterator[np.ndarray]:
+def row_numbers(scorer: AbeScorer, row: LabelledRow) -> Iterator[np.ndarray]:
     """The (margin, evidence, noun) rows [3] of the pairs that the label is about."""
     spec = parse(row.prompt)
     if spec.nothing_to_bind:

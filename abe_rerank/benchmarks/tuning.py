@@ -1,37 +1,38 @@
-"""Which settings of the ABE scorer suit a backbone: a search on the shapes world's choosing split.
+"""Which settings of the ABE scorer suit a backbone: a search on scenes of the choosing split.
 
-``abe-rerank tune --backbone FOLDER`` prints the best settings; the scorer's defaults are those found for the built-in
-backbone. Pictures are encoded once for each patch readout, regions once for each setting of them, and the weights of
-the terms are then searched on the terms alone.
+Pictures are encoded once for each readout, regions once for each setting of them, and the weights of the terms are then
+searched on the terms alone. :mod:`abe_rerank.benchmarks.tune` is the whole of ``abe-rerank tune``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from abe_rerank.backbones.features import read_plan
 from abe_rerank.benchmarks.binding_scenes import TASKS, twins
 from abe_rerank.benchmarks.cases import Case
+from abe_rerank.benchmarks.preferences import blocks
 from abe_rerank.parsing import parse
 from abe_rerank.scoring.abe import AbeScorer
-from abe_rerank.scoring.terms import AbeSettings, write_settings
+from abe_rerank.scoring.terms import AbeSettings
 
 if TYPE_CHECKING:
     from abe_rerank.backbones import Backbone, ImageFeatures
+    from abe_rerank.benchmarks.scene_sources import Draw
     from abe_rerank.types import Spec
 
 REGIONS = (("soft", 1.0), ("top", 0.04), ("top", 0.1))
 SOFTNESSES = (1.0, 2.0)
 SMOOTHINGS = (0.0, 0.1875)
-COMPETITIONS = (1.0, 2.0, 4.0)
-QUERIES = ("object", "any", "phrase")
-LAMBDAS = (0.0, 0.5, 1.0, 2.0)
-MUS = (0.0, 0.5, 1.0, 1.5, 2.0, 4.0)
-BLOCK = 8
+COMPETITIONS = (1.0, 2.0)
+QUERIES = ("any", "phrase")
+LAMBDAS = (0.0, 0.5, 1.0, 2.5, 4.0)
+MUS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
 
 
 @dataclass(frozen=True)
@@ -60,11 +61,21 @@ class _Encoded:
     blocks: list[tuple[list[Case], ImageFeatures]]
 
 
-def search(backbone: Backbone, scenes: int, readouts: Sequence[str], base: AbeSettings | None = None) -> list[Trial]:
-    """All trials, the best first; ties keep the order in which they were tried."""
+def search(
+    backbone: Backbone,
+    scenes: int,
+    readouts: Sequence[str],
+    base: AbeSettings | None = None,
+    others: Mapping[str, Draw] | None = None,
+) -> list[Trial]:
+    """All trials, the best first; ties keep the order in which they were tried.
+
+    ``scenes`` for each of TASKS, and a third as many of the tasks of ``others``.
+    """
     base = base or AbeSettings()
     trials: list[Trial] = []
     cases = [[pair.case() for pair in twins(task, "choose", scenes)] for task in TASKS]
+    cases += [list(draw("choose", max(1, scenes // 3))) for draw in (others or {}).values()]
     for readout in readouts:
         tasks = [_encode(backbone, found, readout) for found in cases]
         for settings in _region_settings(replace(base, patch_readout=readout)):
@@ -76,17 +87,19 @@ def search(backbone: Backbone, scenes: int, readouts: Sequence[str], base: AbeSe
 
 
 def _region_settings(base: AbeSettings) -> Iterator[AbeSettings]:
+    """Windows overlap and are few: their regions are soft, and have no neighbours."""
     names = ("region", "region_share", "softness", "smoothing", "competition", "region_query")
-    for region, *values in product(REGIONS, SOFTNESSES, SMOOTHINGS, COMPETITIONS, QUERIES):
-        yield replace(base, **dict(zip(names, (*region, *values), strict=True)))  # type: ignore[arg-type]
+    of_patches = read_plan(base.patch_readout or "") is None
+    regions, smoothings = (REGIONS, SMOOTHINGS) if of_patches else (REGIONS[:1], SMOOTHINGS[:1])
+    for region, *values in product(regions, SOFTNESSES, smoothings, COMPETITIONS, QUERIES):
+        yield replace(base, **dict(zip(names, (*region, *values), strict=True)))
 
 
 def _encode(backbone: Backbone, cases: list[Case], readout: str) -> _Encoded:
-    blocks = []
-    for start in range(0, len(cases), BLOCK):
-        block = cases[start : start + BLOCK]
-        blocks.append((block, backbone.encode_images([i for case in block for i in case.images], readout)))  # type: ignore[misc]
-    return _Encoded(blocks)
+    found: list[tuple[list[Case], Any]] = [
+        (block, [i for case in block for i in case.images]) for block in blocks(cases)
+    ]
+    return _Encoded([(block, backbone.encode_images(pictures, readout)) for block, pictures in found])
 
 
 def _terms(scorer: AbeScorer, task: _Encoded) -> tuple[np.ndarray, float | None]:
@@ -124,52 +137,7 @@ def _weigh(settings: AbeSettings, tasks: list[np.ndarray], signs: float) -> Iter
         accuracy = []
         for found in tasks:
             value = np.einsum("w,wcit->cit", weights, found)
-            accuracy.append(float(np.mean([_captions_right(value), _pictures_right(value)])))
+            right = [value[:, 0, 0] > value[:, 0, 1], value[:, 1, 1] > value[:, 1, 0]]
+            picked = [value[:, 0, 0] > value[:, 1, 0], value[:, 1, 1] > value[:, 0, 1]]
+            accuracy.append(float(np.mean([np.mean(right), np.mean(picked)])))
         yield Trial(replace(settings, lambda_=lambda_, mu=mu), tuple(accuracy), signs)
-
-
-def _captions_right(value: np.ndarray) -> float:
-    """How often a picture prefers its own caption; ``value`` is [cases, pictures, captions]."""
-    return float(np.mean([value[:, 0, 0] > value[:, 0, 1], value[:, 1, 1] > value[:, 1, 0]]))
-
-
-def _pictures_right(value: np.ndarray) -> float:
-    """How often a caption prefers its own picture, as in picking among candidates."""
-    return float(np.mean([value[:, 0, 0] > value[:, 1, 0], value[:, 1, 1] > value[:, 0, 1]]))
-
-
-def as_text(trials: Sequence[Trial], count: int = 15) -> str:
-    """The best trials as a table, with the best one at mu = 0 and lambda = 0 (the global score) below."""
-    from abe_rerank.files import table
-
-    plain = next(t for t in trials if t.settings.lambda_ == 0 and t.settings.mu == 0)
-    searched = ["readout", "region", "share", "softness", "smoothing", "competition", "query", "lambda", "mu"]
-    header = [*searched, "mean", "signs", *(t.name for t in TASKS)]
-    rows = []
-    for trial in (*trials[:count], plain):
-        s = trial.settings
-        regions = (s.patch_readout, s.region, s.region_share, s.softness, s.smoothing, s.competition, s.region_query)
-        rows.append(
-            [
-                *map(str, (*regions, s.lambda_, s.mu)),
-                f"{trial.mean:.4f}",
-                *(f"{a:.3f}" for a in (trial.signs, *trial.accuracy)),
-            ]
-        )
-    return table(header, rows)
-
-
-def main(
-    backbone: str | None, scenes: int, readouts: Sequence[str] | None, write: bool, allow_pickle: bool = False
-) -> str:
-    """Search the settings of a backbone (None: the built-in one); returns the best as a table.
-
-    ``readouts``: the patch readouts to try, None the backbone's default. With ``write`` the best settings are kept
-    beside the backbone. Raises UsageError for an unknown backbone.
-    """
-    from abe_rerank.backbones import load_backbone
-
-    loaded = load_backbone(backbone, allow_pickle=allow_pickle)
-    trials = search(loaded, scenes, readouts or loaded.readouts[:1])
-    found = as_text(trials)
-    return f"{found}\nkept the first in {write_settings(loaded.folder, trials[0].settings)}" if write else found

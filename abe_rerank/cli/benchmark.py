@@ -121,6 +121,34 @@ def backbone_benchmark(
     (say_json if as_json else say)(found)
 
 
+@checkout_command("backbones")
+def backbones(
+    backbone: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A folder or hub id; can be repeated.", show_default="the built-in one", rich_help_panel=MEASURE
+        ),
+    ] = None,
+    scenes: Annotated[int, typer.Option(help="How many scenes of each task.", min=2, rich_help_panel=MEASURE)] = 100,
+    device: Device = None,
+    allow_pickle: AllowPickle = False,
+    as_json: AsJson = False,
+) -> None:
+    """What the scorers are worth on each of several backbones, tuned and untuned."""
+    quiet_libraries()
+    from abe_rerank.backbones import load_backbone
+    from abe_rerank.benchmarks.checkout import backbones_compared
+
+    names: list[str | None] = [*backbone] if backbone else [None]
+    found = [
+        backbones_compared.compare(load_backbone(name, device, allow_pickle=allow_pickle), scenes) for name in names
+    ]
+    if as_json:
+        say_json(backbones_compared.as_json(found))
+    else:
+        say(backbones_compared.as_text(found))
+
+
 @app.command("verdicts", cls=GroupedCommand)
 @spread
 def verdicts(

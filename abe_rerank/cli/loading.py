@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from abe_rerank.cli.asked import BackboneOptions, DrawOptions
-from abe_rerank.cli.terminal import quiet_libraries, step
+from abe_rerank.cli.terminal import note, quiet_libraries, step
 
 if TYPE_CHECKING:
     from abe_rerank.drawing.pipelines import Pipeline
@@ -41,5 +41,9 @@ def load_reranker(backbone: BackboneOptions, scorer: str) -> Reranker:
     quiet_libraries()
     from abe_rerank.reranker import Reranker
     from abe_rerank.scoring import make_scorer
+    from abe_rerank.scoring.tuned import tuning_line
 
-    return Reranker(make_scorer(scorer, backbone.load()))
+    made = make_scorer(scorer, backbone.load())
+    if scorer == "abe" and (line := tuning_line(made.backbone)) is not None:
+        note(line)
+    return Reranker(made)

@@ -18,11 +18,12 @@ from torch import Tensor
 
 from abe_rerank.backbones import Backbone, ImageFeatures
 from abe_rerank.backbones.features import REGIONS
-from abe_rerank.scoring.calibration import Calibration, read_calibration
+from abe_rerank.scoring.calibration import Calibration
 from abe_rerank.scoring.phrase_table import PhraseReader, PromptTable, tabulate
 from abe_rerank.scoring.readings import PromptPlan, plan
 from abe_rerank.scoring.stream import FeatureScorer
 from abe_rerank.scoring.terms import AbeSettings, Explained, Terms, explain_pairs, settings_for, terms
+from abe_rerank.scoring.tuned import calibration_of, home_of
 from abe_rerank.scoring.units import InUnits, Units, in_units, units_of
 from abe_rerank.types import Score, Spec
 
@@ -34,7 +35,7 @@ class AbeScorer(FeatureScorer):
     settings_type = AbeSettings
 
     def __init__(self, backbone: Backbone, settings: AbeSettings | None = None) -> None:
-        self.backbone, self.settings = backbone, settings or settings_for(backbone.folder)
+        self.backbone, self.settings = backbone, settings or settings_for(home_of(backbone))
         self._reader = PhraseReader(backbone, self.settings.text_readout, self.settings.alpha)
 
     @property
@@ -49,9 +50,8 @@ class AbeScorer(FeatureScorer):
 
     @cached_property
     def calibration(self) -> Calibration | None:
-        """The calibration beside the backbone that was made for these weights and settings, if there is one."""
-        folder = self.backbone.folder
-        return None if folder is None else read_calibration(folder, self.calibration_key)
+        """The calibration that was made for these weights and settings, beside the backbone or kept for it, if any."""
+        return calibration_of(self.backbone, self.calibration_key)
 
     @cached_property
     def units(self) -> Units:

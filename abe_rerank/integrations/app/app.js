@@ -5,7 +5,10 @@
   const NOTHING = "Pictures appear here as they are drawn, the best-bound one first.";
   let seen = null;
 
-  window.abeFollow = () => { choose(""); };
+  window.abeFollow = () => {
+    choose("");
+    if (matchMedia("(max-width: 48rem)").matches) id("abe-main").scrollIntoView({ behavior: "smooth" });
+  };
 
   // Asking the server.
   async function post(path, body) {

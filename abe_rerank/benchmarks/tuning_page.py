@@ -1,0 +1,67 @@
+"""The page of a tuning: what was measured, how probabilities agree with the truth, and scenes as they were asked."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Iterator
+from io import BytesIO
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from abe_rerank.benchmarks.preferences import preferences, tasks
+from abe_rerank.benchmarks.tune import GLOBAL, PAGE, TUNED, Outcome, sentences
+from abe_rerank.files import write_whole
+from abe_rerank.parsing import parse
+from abe_rerank.report.pages import render_page
+from abe_rerank.scoring.abe import AbeScorer
+from abe_rerank.scoring.clip import ClipScorer
+
+if TYPE_CHECKING:
+    from abe_rerank.backbones import DualEncoder
+
+_EXAMPLES = 6
+
+
+def write_page(backbone: DualEncoder, outcome: Outcome) -> None:
+    """Write the page beside what is kept. Raises AbeRerankError if it cannot be written."""
+    context = {
+        "backbone": backbone.name,
+        "tuned": outcome.tuned,
+        "sentences": sentences(outcome),
+        "rows": outcome.rows,
+        "settings": dict(vars(outcome.settings)),
+        "scorers": list(next(iter(outcome.right.values()))),
+        "tasks": [(task, preferences(task, found)) for task, found in outcome.right.items()],
+        "bins": bins(outcome.probabilities, outcome.bound),
+        "examples": list(_examples(backbone, outcome)),
+    }
+    page = render_page("tuned.html.jinja", ["base.css"], context, linked=False)
+    write_whole(outcome.folder / PAGE, page.encode())
+
+
+def bins(probabilities: np.ndarray, bound: np.ndarray, count: int = 10) -> list[tuple[float, float, int]]:
+    """(mean probability, share bound, pairs) of each bin of equal width that holds a pair."""
+    place = np.minimum((probabilities * count).astype(int), count - 1)
+    held = [place == k for k in range(count) if (place == k).any()]
+    return [(float(probabilities[m].mean()), float(bound[m].mean()), int(m.sum())) for m in held]
+
+
+def _examples(backbone: DualEncoder, outcome: Outcome) -> Iterator[dict[str, Any]]:
+    """A scene of each of some tasks, with its caption and the other one, and what two scorers prefer."""
+    scorers = {TUNED: AbeScorer(backbone, outcome.settings), GLOBAL: ClipScorer(backbone)}
+    for task, draw in islice(tasks().items(), _EXAMPLES):
+        case = next(draw("report", 1))
+        picture: Any = case.images[0]
+        file = BytesIO()
+        picture.convert("RGB").resize((160, 160)).save(file, format="PNG")
+        specs = [parse(caption) for caption in case.captions]
+        values = {name: scorer.score([picture], specs)[0] for name, scorer in scorers.items()}
+        yield {
+            "task": task,
+            "picture": "data:image/png;base64," + b64encode(file.getvalue()).decode("ascii"),
+            "right": case.captions[0],
+            "wrong": case.captions[1],
+            "prefers": {name: bool(value[0] > value[1]) for name, value in values.items()},
+        }

@@ -1,0 +1,219 @@
+"""Tuning a backbone: what is kept for it, who uses it, and what is said; on a tiny backbone with a small search."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tiny_models import images, save_tiny
+
+from abe_rerank.backbones import DualEncoder, load_backbone
+from abe_rerank.benchmarks import tune as tuning_run
+from abe_rerank.benchmarks import tuning
+from abe_rerank.benchmarks.binding_scenes import TASKS, twins
+from abe_rerank.benchmarks.preferences import gain, judge_both_ways
+from abe_rerank.benchmarks.tune import Amount, Notes, advice, choose
+from abe_rerank.benchmarks.tuning_page import bins
+from abe_rerank.errors import UsageError
+from abe_rerank.parsing import parse
+from abe_rerank.scoring.abe import AbeScorer
+from abe_rerank.scoring.clip import ClipScorer
+from abe_rerank.scoring.terms import AbeSettings, write_settings
+from abe_rerank.scoring.tuned import export, home_of, kept_in, read_tuned, take_over, tuning_line
+
+Cli = Callable[..., tuple[int, str, str]]
+SPEC = parse("a red cube and a blue sphere")
+
+
+def small_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, few in (("LAMBDAS", (1.0,)), ("MUS", (1.0, 7.0)), ("COMPETITIONS", (1.0,))):
+        monkeypatch.setattr(tuning, name, few)
+
+
+@pytest.fixture(scope="module")
+def once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, tuning_run.Outcome]:
+    """A folder with the model and the data that tuning it left, and what was found."""
+    folder = tmp_path_factory.mktemp("tuned")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("XDG_DATA_HOME", str(folder / "data"))
+        small_search(monkeypatch)
+        backbone = load_backbone(save_tiny("SiglipModel", folder / "model"), device="cpu")
+        return folder, tuning_run.tune(backbone, Amount(1, ("regions",)))
+
+
+@pytest.fixture
+def backbone(once: tuple[Path, tuning_run.Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DualEncoder:
+    """The model, with a data folder that is empty."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    small_search(monkeypatch)
+    shutil.copytree(once[0] / "model", tmp_path / "model")
+    return load_backbone(tmp_path / "model", device="cpu")
+
+
+@pytest.fixture
+def found(once: tuple[Path, tuning_run.Outcome], backbone: DualEncoder, tmp_path: Path) -> tuning_run.Outcome:
+    """What was found for the model, and is kept."""
+    shutil.copytree(once[0] / "data", tmp_path / "data")
+    return once[1]
+
+
+def test_what_was_tuned_is_kept_and_used_with_its_probabilities(
+    backbone: DualEncoder, found: tuning_run.Outcome, tmp_path: Path
+) -> None:
+    assert kept_in(backbone).is_relative_to(tmp_path / "data")
+    assert {path.name for path in (tmp_path / "model").iterdir()}.isdisjoint({"abe.json", "calibration.json"})
+    scorer = AbeScorer(load_backbone(backbone.folder, device="cpu"))
+    assert scorer.settings == found.settings
+    assert scorer.explain(images(1), SPEC)[0].pairs[0].probability is not None
+    assert f"tuned for this backbone on {found.tuned.created[:10]}, calibration error" in str(tuning_line(backbone))
+    assert found.tuned.advice in str(tuning_line(backbone))
+
+
+def test_other_weights_another_size_and_other_settings_get_no_probability(
+    backbone: DualEncoder, found: tuning_run.Outcome, tmp_path: Path
+) -> None:
+    other = load_backbone(save_tiny("CLIPModel", tmp_path / "other"), device="cpu")
+    larger = load_backbone(backbone.folder, device="cpu", image_size=48)
+    for one in (other, larger):
+        assert AbeScorer(one).settings == AbeSettings()
+        assert AbeScorer(one).explain(images(1), SPEC)[0].pairs[0].probability is None
+        assert (
+            f"was not tuned for this backbone, and gives no probabilities: abe-rerank tune --backbone {one.name}"
+            in str(tuning_line(one))
+        )
+    changed = AbeScorer(backbone, AbeSettings(mu=9.0))
+    assert changed.explain(images(1), SPEC)[0].pairs[0].probability is None
+
+
+def test_a_folder_that_brings_its_own_settings_wins(backbone: DualEncoder, found: tuning_run.Outcome) -> None:
+    assert found.settings != AbeSettings(mu=5.0)
+    write_settings(backbone.folder, AbeSettings(mu=5.0))
+    assert home_of(backbone) == backbone.folder
+    assert AbeScorer(backbone).settings == AbeSettings(mu=5.0)
+    assert "brings its own settings" in str(tuning_line(backbone))
+
+
+def test_what_is_kept_travels_in_a_file_to_the_same_weights_alone(
+    backbone: DualEncoder, found: tuning_run.Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export(backbone, tmp_path / "tuned.json")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "elsewhere"))
+    assert home_of(backbone) is None
+    with pytest.raises(UsageError, match="nothing is kept for"):
+        export(backbone, tmp_path / "again.json")
+    assert take_over(backbone, tmp_path / "tuned.json") == found.tuned == read_tuned(kept_in(backbone))
+    assert AbeScorer(backbone).settings == found.settings
+    assert AbeScorer(backbone).calibration == found.calibration
+    other = load_backbone(save_tiny("CLIPModel", tmp_path / "other"), device="cpu")
+    with pytest.raises(UsageError, match="made for other weights"):
+        take_over(other, tmp_path / "tuned.json")
+    (tmp_path / "tuned.json").write_text("{}")
+    with pytest.raises(UsageError, match="is not what abe-rerank tune --export writes"):
+        take_over(backbone, tmp_path / "tuned.json")
+
+
+def test_a_stopped_tuning_goes_on_where_it_was(tmp_path: Path) -> None:
+    made: list[str] = []
+
+    def step(notes: Notes, name: str) -> Any:
+        return notes.step(name, lambda: made.append(name) or [len(made)])
+
+    first = Notes(tmp_path / "notes.json", "ten scenes", lambda _: None)
+    assert [step(first, "a"), step(first, "b")] == [[1], [2]]
+    again = Notes(tmp_path / "notes.json", "ten scenes", lambda _: None)
+    assert [step(again, "a"), step(again, "b"), step(again, "c")] == [[1], [2], [3]]
+    assert made == ["a", "b", "c"]
+    step(Notes(tmp_path / "notes.json", "twenty scenes", lambda _: None), "a")
+    assert made == ["a", "b", "c", "a"]
+
+
+def test_preferences_are_what_single_scores_say(backbone: DualEncoder) -> None:
+    scorers = {"abe": AbeScorer(backbone), "clip": ClipScorer(backbone)}
+    cases = [pair.case() for pair in twins(TASKS[0], "choose", 3)]
+    right = judge_both_ways(backbone, scorers, iter(cases))
+    for name, scorer in scorers.items():
+        for k, case in enumerate(cases):
+            (a, b), (c, d) = scorer.score(list(case.images), [parse(caption) for caption in case.captions])
+            assert right[name][0][k] == ((a > b) + (d > c)) / 2
+            assert right[name][1][k] == ((a > c) + (d > b)) / 2
+    expected = np.mean([right["abe"][0], right["abe"][1]]) - np.mean([right["clip"][0], right["clip"][1]])
+    assert gain({"task": right}, "abe", "clip").mean == pytest.approx(expected)
+
+
+def test_settings_that_are_hardly_better_than_the_defaults_are_not_taken() -> None:
+    plain = tuning.Trial(AbeSettings(patch_readout="regions"), (0.9, 0.9), 0.9)
+    near = tuning.Trial(AbeSettings(patch_readout="value", mu=9.0), (0.903, 0.903), 0.903)
+    far = tuning.Trial(AbeSettings(patch_readout="value", mu=8.0), (0.93, 0.93), 0.93)
+    assert choose([plain, near]) == plain.settings
+    assert choose([plain, near, far]) == far.settings
+
+
+def test_whether_to_use_the_scorer_is_said_in_words() -> None:
+    half, sure = [0.5] * 20, [1.0] * 20
+
+    def right(tuned: list[float], plain: list[float]) -> dict[str, tuple[list[float], list[float]]]:
+        return {tuning_run.TUNED: (tuned, tuned), tuning_run.GLOBAL: (plain, plain)}
+
+    assert advice({"colours swapped": right(sure, half), "shape replaced": right(sure, sure)}).startswith("use it: ")
+    assert advice({"colours swapped": right(half, half), "shape replaced": right(sure, sure)}).startswith("do not use")
+    worse = advice({"colours swapped": right(sure, half), "shape replaced": right(half, sure)})
+    assert worse.startswith("use it for binding alone")
+    assert "-0.50 where one is replaced" in worse
+
+
+def test_bins_hold_each_pair_once() -> None:
+    found = bins(np.array([0.05, 0.07, 0.55, 1.0]), np.array([False, True, True, True]))
+    assert [pairs for _, _, pairs in found] == [2, 1, 1]
+    assert found[0][:2] == (pytest.approx(0.06), 0.5)
+
+
+def test_the_command_tells_in_words_writes_a_page_and_is_told_of_later(
+    cli: Cli, backbone: DualEncoder, tmp_path: Path
+) -> None:
+    options = ["--backbone", backbone.folder, "--device", "cpu"]
+    images(1)[0].save(tmp_path / "picture.png")
+    (tmp_path / "rows.csv").write_text("image,prompt,bound\npicture.png,a red cube,yes\n")
+    score = ["score", tmp_path / "picture.png", "--prompt", SPEC.prompt, *options]
+    assert "was not tuned for this backbone" in cli(*score)[2]
+    code, text, err = cli("tune", *options, "--scenes", "1", "--quick", "--rows", tmp_path / "rows.csv")
+    assert code == 0, err
+    assert "Where two attributes are swapped, the right caption and picture are preferred: ABE, tuned in" in text
+    assert "your own 1 pictures, 1 pairs" in text
+    page = (kept_in(backbone) / "tuned.html").read_text()
+    for words in ("colours swapped, 2", "Calibration error", "data:image/png", "<circle", "your own 1 pictures"):
+        assert words in page
+    assert "was tuned for this backbone on" in cli(*score)[2]
+    assert cli("tune", *options, "--export", tmp_path / "kept.json")[0] == 0
+    assert set(json.loads((tmp_path / "kept.json").read_text())) == {"abe.json", "calibration.json", "tuned.json"}
+    shutil.rmtree(kept_in(backbone))
+    assert cli("tune", *options, "--tuned", tmp_path / "kept.json")[0] == 0
+    assert "was tuned for this backbone on" in cli(*score)[2]
+    code, _, err = cli("tune", *options, "--tuned", tmp_path / "kept.json", "--quick")
+    assert (code, "stand alone" in err) == (2, True)
+
+
+@pytest.mark.slow
+def test_backbones_are_compared_by_one_command(cli: Cli, backbone: DualEncoder, found: tuning_run.Outcome) -> None:
+    words = ["benchmark", "backbones", "--backbone", backbone.folder, "--scenes", "2", "--device", "cpu"]
+    code, text, err = cli(*words)
+    assert code == 0, err
+    for expected in (
+        "ABE, tuned",
+        "ABE, untuned",
+        "global score",
+        "FILIP",
+        "colours swapped, 3",
+        "pointing",
+        "times the",
+    ):
+        assert expected in text
+    code, text, err = cli(*words, "--json")
+    assert code == 0, err
+    (one,) = json.loads(text)["backbones"]
+    assert one["readings"]["ABE, tuned"]["calibration_error"] is not None
+    assert one["readings"]["ABE, untuned"]["calibration_error"] is None
