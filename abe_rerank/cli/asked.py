@@ -24,11 +24,14 @@ from abe_rerank.cli.options import (
     Lora,
     Model,
     NegativePrompt,
+    Offload,
     Part,
     Revision,
     Scheduler,
+    ScoreOn,
     Seed,
     Set,
+    Slice,
     Steps,
     Variant,
     Width,
@@ -86,6 +89,9 @@ class DrawOptions:
     lora: Lora = None
     variant: Variant = None
     revision: Revision = None
+    offload: Offload = "none"
+    slices: Slice = None
+    score_on: ScoreOn = None
 
     @property
     def name(self) -> str:
@@ -109,7 +115,9 @@ class DrawOptions:
         """What is chosen of the model."""
         from abe_rerank.drawing.pipelines import ModelChoices
 
-        return ModelChoices(self.variant, self.revision, self.scheduler, tuple(self.lora or ()))
+        return ModelChoices(
+            self.variant, self.revision, self.scheduler, tuple(self.lora or ()), tuple(self.slices or ())
+        )
 
 
 def _parts(record: Any) -> list[Part]:
@@ -117,7 +125,7 @@ def _parts(record: Any) -> list[Part]:
     found: list[Part] = []
     for field in fields(record):
         value = getattr(record, field.name)
-        name = "--set" if field.name == "arguments" else f"--{field.name.replace('_', '-')}"
+        name = {"arguments": "--set", "slices": "--slice"}.get(field.name, f"--{field.name.replace('_', '-')}")
         if isinstance(value, (list, tuple)):
             found += [(name, one) for one in value]
         elif value != field.default:

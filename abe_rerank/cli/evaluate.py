@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,9 +12,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from abe_rerank.cli.asked import BackboneOptions, DrawOptions, spread
+from abe_rerank.cli.config_file import Config
 from abe_rerank.cli.evaluate_request import SUITE, EvaluateRequest
+from abe_rerank.cli.launching import run_in
 from abe_rerank.cli.loading import load_models, load_reranker
-from abe_rerank.cli.options import DRAW, OUTPUT, SCORE, Config, Scorer
+from abe_rerank.cli.options import DRAW, OUTPUT, SCORE, Processes, Scorer
 from abe_rerank.cli.stopping import Stop, finishing_first
 from abe_rerank.errors import UsageError
 from abe_rerank.evaluation import layouts
@@ -53,6 +56,7 @@ def evaluate(
         typer.Option(
             "--n",
             "-n",
+            "--count",
             min=1,
             help="How many images of each prompt.",
             show_default="4, or all that --images has",
@@ -85,15 +89,26 @@ def evaluate(
             rich_help_panel=OUTPUT,
         ),
     ] = None,
+    processes: Processes = 1,
     config: Config = None,
 ) -> None:
     """Measure how well a text-to-image model binds attributes: draw N images for each prompt of a suite, or take images
     that exist already, and score them.
 
-    Each result is on the disk as soon as it is there: after a kill, the same command continues where it was. On several
-    GPUs or machines with a shared folder: accelerate launch -m abe_rerank evaluate ...
+    Each result is on the disk as soon as it is there: after a kill, the same command continues where it was.
+
+    \b
+    Several processes share the batches, with the same images and scores as one
+    (scores to some 3e-5 where their numbers of threads differ):
+      two on the CPU:     abe-rerank evaluate ... --processes 2 --device cpu
+      a machine's GPUs:   abe-rerank evaluate ... --processes 8
+      several machines, with a folder that all have, the same on each:
+        torchrun --nnodes 2 --nproc-per-node 8 --rdzv-backend c10d \\
+          --rdzv-endpoint HOST:29500 -m abe_rerank evaluate ... --count 4 --out /shared/RUN
+    (torchrun takes --n for its own: write --count, or -n.)
     """
-    run(EvaluateRequest(draw, backbone, suite, images, limit, scorer, judge, oracle, out, n))
+    request = EvaluateRequest(draw, backbone, suite, images, limit, scorer, judge, oracle, out, n)
+    run_in(processes, request.command, lambda: run(request))
 
 
 def run(request: EvaluateRequest) -> None:
@@ -110,9 +125,9 @@ def run(request: EvaluateRequest) -> None:
     listing = _listing(request)
     plan = _plan(request, listing)
     world = World.join(request.backbone.device)
-    with finishing_first(world.is_first) as stop:
+    with finishing_first(world) as stop:
         missing = _complete(request, listing, plan, world, stop)
-    world.leave()
+    world.leave(stop.asked())
     if world.is_first and len({index for index, _ in missing}) < len(plan.prompts):
         conclude(request.folder, complete=not missing)
     if missing:
@@ -121,7 +136,9 @@ def run(request: EvaluateRequest) -> None:
 
 def _complete(request: EvaluateRequest, listing: Listing, plan: Plan, world: World, stop: Stop) -> list[Key]:
     """Do what is not done until it is asked to stop; gives the results that are missing then."""
+    from abe_rerank.backbones.devices import pick_device
     from abe_rerank.cli.evaluate_notes import TimedSource, greet, warn_of_prompts
+    from abe_rerank.drawing.placement import offload
     from abe_rerank.evaluation.work import Asked, begin, finish, missing_of, prompts_file, record_of, work
     from abe_rerank.evaluation.workload import Drawn
     from abe_rerank.runs.journal import batch_size_of
@@ -134,7 +151,9 @@ def _complete(request: EvaluateRequest, listing: Listing, plan: Plan, world: Wor
     measure = _measure(request, reranker, world)
     names = (request.suite_name, request.draw.name, request.backbone.name)
     asked = Asked(*names, request.command, request.draw.choices.settings)
-    record = record_of(asked, plan, source, measure)
+    record = record_of(asked, plan, source, measure, world.processes)
+    if isinstance(source, Drawn):
+        offload(source.pipeline, request.draw.offload, world.device or pick_device(None))
     state = world.by_first(lambda: begin(out, record, prompts_file(plan), plan))
     if world.is_first:
         greet(out, plan, state, record, listing)
@@ -145,10 +164,15 @@ def _complete(request: EvaluateRequest, listing: Listing, plan: Plan, world: Wor
         work(out, plan, timed_source, measure, state, world, stop.asked)
         if world.is_first:
             timed_source.note_seconds()
-        world.wait()
-        if missing := world.by_first(lambda: missing_of(out, plan) if stop.asked() else []):
+        world.wait(stop.asked())
+        if not stop.asked():
+            world.by_first(lambda: finish(out, plan))
+        elif not world.is_first:
+            sys.exit(stop.code)
+        elif missing := missing_of(out, plan):
             return missing
-        world.by_first(lambda: finish(out, plan))
+        else:
+            finish(out, plan)
     return []
 
 

@@ -30,7 +30,7 @@ def greet(out: Path, plan: Plan, state: State, record: RunRecord, listing: Listi
     elif state.done:
         note(f"continuing the run in {out}: {len(state.done)} of {total} results are there")
     else:
-        note(f"{total} images of {len(plan.prompts)} prompts into {out}")
+        note(f"{total} images of {len(plan.prompts)} prompts into {out}; processes: {record.processes}")
     changed = [name for name, version in record.versions.items() if state.begun.versions.get(name) != version]
     if changed and not state.complete:
         was = ", ".join(f"{name} {state.begun.versions.get(name)}" for name in changed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
@@ -11,9 +12,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from abe_rerank.cli.asked import BackboneOptions, DrawOptions, spread
+from abe_rerank.cli.config_file import Config
+from abe_rerank.cli.evaluate import run as run_many
+from abe_rerank.cli.evaluate_request import EvaluateRequest
 from abe_rerank.cli.generate_request import GenerateRequest
 from abe_rerank.cli.generate_run import DrawnRun, draw_run
-from abe_rerank.cli.options import OUTPUT, Assets, Config, Count, Prompt, Scorer
+from abe_rerank.cli.launching import run_in
+from abe_rerank.cli.options import DRAW, OUTPUT, Assets, Count, Processes, Scorer
 from abe_rerank.cli.stopping import finishing_first
 from abe_rerank.cli.strategy_options import StrategyOptions
 from abe_rerank.cli.terminal import cosine, say, warn
@@ -29,8 +34,18 @@ if TYPE_CHECKING:
 
 @spread
 def generate(
-    prompt: Prompt,
+    prompt: Annotated[
+        str | None, typer.Argument(metavar="PROMPT", help="What the image should show.", show_default=False)
+    ] = None,
     *,
+    prompts: Annotated[
+        str | None,
+        typer.Option(
+            help="A file of prompts, or a suite, in place of PROMPT: a run as that of evaluate.",
+            show_default="none",
+            rich_help_panel=DRAW,
+        ),
+    ] = None,
     n: Count = 8,
     draw: DrawOptions,
     backbone: BackboneOptions,
@@ -43,15 +58,32 @@ def generate(
         ),
     ] = None,
     assets: Assets = False,
+    processes: Processes = 1,
     config: Config = None,
 ) -> None:
     """Draw N images of PROMPT, score each attribute on its object, pick the best-bound image and say why.
 
     Each image is on the disk as soon as it is drawn: after a kill, the same command goes on where it was. Ctrl-C (or
+<<<<<<< HEAD
     SIGTERM) finishes what is at hand and reports what is there; once more stops at once. A run with --draft-steps or
     --until-bound is written when it ends, and begins anew after a kill.
     """
     run(GenerateRequest(prompt, draw, backbone, n, scorer, out, assets, strategy))
+=======
+    SIGTERM) finishes what is at hand and reports what is there; once more stops at once. --processes 2 shares the work;
+    for GPUs and several machines see abe-rerank evaluate --help, whose commands hold here too.
+    """
+    if (prompt is None) == (prompts is None):
+        raise UsageError('give a PROMPT, as in "a yellow cylinder and a red cube", or a file of --prompts')
+    if prompt is not None:
+        one = GenerateRequest(prompt, draw, backbone, n, scorer, out, assets)
+        run_in(processes, one.whole_command, lambda: run(one))
+    elif assets:
+        raise UsageError("--assets is for a single PROMPT; leave it out with --prompts")
+    else:
+        many = EvaluateRequest(draw, backbone, suite=prompts, scorer=scorer, oracle=False, out=out, n=n)
+        run_in(processes, many.command, lambda: run_many(many))
+>>>>>>> main
 
 
 def run(request: GenerateRequest) -> None:
@@ -71,16 +103,20 @@ def run(request: GenerateRequest) -> None:
     if request.out is not None:
         check_out(request.out)
     world = World.join(request.backbone.device)
+<<<<<<< HEAD
     if strategy is not None:
         if world.processes > 1:
             raise UsageError("--draft-steps and --until-bound run in one process; start one, or leave them out")
         _follow(request, spec, sampling, strategy)
         return
     with finishing_first(world.is_first) as stop:
+=======
+    with finishing_first(world) as stop:
+>>>>>>> main
         drawn = draw_run(request, spec, sampling, world, stop)
-    world.leave()
+    world.leave(stop.asked())
     if not world.is_first:
-        return
+        sys.exit(stop.code if stop.asked() else 0)
     if not drawn.results:
         raise stop.error("nothing was drawn yet")
     report, out = _write(request, spec, drawn)
@@ -140,6 +176,7 @@ def _write(request: GenerateRequest, spec: Spec, drawn: DrawnRun) -> tuple[Repor
         allow_pickle=request.backbone.allow_pickle,
         seconds=drawn.seconds,
         peak_mb=peak_mb(drawn.backbone.device),
+        processes=drawn.processes,
         interrupted=interrupted,
         warnings=(*drawn.warnings, *([close] if close else []), *([missing] if interrupted else [])),
     )

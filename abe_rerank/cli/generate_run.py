@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from abe_rerank.cli.generate_request import GenerateRequest
+from abe_rerank.cli.launching import is_launched
 from abe_rerank.cli.loading import load_models
 from abe_rerank.cli.terminal import note, timed, warn
 
@@ -36,6 +38,7 @@ class DrawnRun:
     backbone: Backbone
     warnings: tuple[str, ...]
     seconds: Mapping[str, float]
+    processes: int
 
 
 def draw_run(request: GenerateRequest, spec: Spec, sampling: Sampling, world: World, stop: Stop) -> DrawnRun:
@@ -43,7 +46,10 @@ def draw_run(request: GenerateRequest, spec: Spec, sampling: Sampling, world: Wo
 
     Raises as :func:`abe_rerank.cli.loading.load_models` and :func:`abe_rerank.evaluation.work.work` do.
     """
+    from abe_rerank.backbones.devices import pick_device
+    from abe_rerank.drawing.placement import offload
     from abe_rerank.drawing.prompt_fit import prompt_warnings
+    from abe_rerank.drawing.sampling import settle
     from abe_rerank.evaluation.work import Asked, record_of
     from abe_rerank.evaluation.workload import Drawn, Judges, Plan
     from abe_rerank.runs.workplace import key_of, workplace
@@ -54,18 +60,23 @@ def draw_run(request: GenerateRequest, spec: Spec, sampling: Sampling, world: Wo
         backbone = replace(request.backbone, device=world.device)
         pipeline, reranker = load_models(request.draw, backbone, request.scorer, shown=world.is_first)
     measure = Judges(reranker, contrast=True)
-    source = Drawn(pipeline, sampling, Path(), alone=True)
+    share = replace(sampling, n=math.ceil(sampling.n / world.processes))
+    size = settle(pipeline, share).batch_size  # such that there is a batch for each process
+    source = Drawn(pipeline, replace(sampling, batch_size=size), Path(), alone=True)
     plan = Plan((SuitePrompt("0", spec.prompt),), (sampling.n,), source.drawing.batch_size)
     asked = Asked("", request.draw.name, backbone.name, request.command, request.draw.choices.settings)
     record = record_of(asked, plan, source, measure)
+    offload(pipeline, request.draw.offload, world.device or pick_device(None))
     place = workplace(request.out, key_of(record, sampling.batch_size))
     warnings = prompt_warnings([spec.prompt], reranker.scorer.backbone, pipeline, source.drawing)
     for line in warnings if world.is_first else ():
         warn(line)
+    if world.is_first and (is_launched() or world.processes > 1):
+        note(f"processes: {world.processes}")
     with _kept_if_begun(place), timed(seconds, "sampling and scoring"):
         drawn = _all_drawn(replace(source, folder=place), plan, measure, record, world, stop)
         results = _results(place)
-    return DrawnRun(results, place, *drawn, reranker.scorer.backbone, tuple(warnings), seconds)
+    return DrawnRun(results, place, *drawn, reranker.scorer.backbone, tuple(warnings), seconds, world.processes)
 
 
 def _all_drawn(
@@ -92,7 +103,7 @@ def _all_drawn(
             shutil.rmtree(source.folder)
             source = source.at(error.fits)
         else:
-            world.wait()
+            world.wait(stop.asked())
             return state.begun, source.drawing
 
 

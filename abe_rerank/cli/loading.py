@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from abe_rerank.cli.asked import BackboneOptions, DrawOptions
@@ -15,23 +16,29 @@ if TYPE_CHECKING:
 def load_models(
     draw: DrawOptions, backbone: BackboneOptions, scorer: str, *, shown: bool = True
 ) -> tuple[Pipeline, Reranker]:
-    """The text-to-image pipeline and the reranker, on one device and with one dtype.
+    """The text-to-image pipeline and the reranker, on one device and with one dtype unless it is asked for otherwise.
 
-    A progress bar stands on stderr if it is to be ``shown``. Raises as
-    :func:`abe_rerank.drawing.pipelines.load_pipeline` and :func:`load_reranker` do.
+    A pipeline that is to be offloaded is on the CPU, for :func:`offloaded`. A progress bar stands on stderr if it is to
+    be ``shown``. Raises as :func:`abe_rerank.drawing.pipelines.load_pipeline` and :func:`load_reranker` do.
     """
     from tqdm import tqdm
 
     form = "{desc}: {n_fmt}/{total_fmt} [{elapsed}]"
     with tqdm(total=3, desc="loading libraries", bar_format=form, leave=False, disable=not shown) as bar:
         quiet_libraries()
+        from abe_rerank.backbones.devices import choose
         from abe_rerank.drawing.pipelines import load_pipeline
+        from abe_rerank.drawing.placement import check_offload
 
         step(bar, "loading the backbone")
-        reranker = load_reranker(backbone, scorer)
+        place = choose(backbone.device, backbone.dtype)
+        if draw.offload != "none":
+            check_offload(draw.offload, place.device)
+        reranker = load_reranker(replace(backbone, device=draw.score_on or backbone.device), scorer)
         step(bar, "loading the text-to-image model")
-        place, chosen = reranker.scorer.backbone, vars(draw.choices)
-        pipeline = load_pipeline(draw.model, place.device, place.dtype, allow_pickle=backbone.allow_pickle, **chosen)
+        start = place.device if draw.offload == "none" else "cpu"
+        chosen = vars(draw.choices) | {"allow_pickle": backbone.allow_pickle}
+        pipeline = load_pipeline(draw.model, start, place.dtype, **chosen)
         bar.update()
     return pipeline, reranker
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import shlex
-import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,7 +11,7 @@ import typer
 from typer.core import TyperCommand
 
 from abe_rerank import scoring
-from abe_rerank.errors import UsageError, first_line
+from abe_rerank.errors import UsageError
 
 DRAW, MODELS, SCORE, OUTPUT = "What to draw", "Which models", "How to score", "Where results go"
 """The groups of options in a help text."""
@@ -21,7 +19,7 @@ DRAW, MODELS, SCORE, OUTPUT = "What to draw", "Which models", "How to score", "W
 Prompt = Annotated[str, typer.Argument(metavar="PROMPT", help="What the image should show.")]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")]
 
-Count = Annotated[int, typer.Option("--n", "-n", help="How many images to draw.", rich_help_panel=DRAW)]
+Count = Annotated[int, typer.Option("--n", "-n", "--count", help="How many images to draw.", rich_help_panel=DRAW)]
 Seed = Annotated[int, typer.Option(help="Seed of image 0; image k has seed + k.", rich_help_panel=DRAW)]
 Steps = Annotated[
     int | None, typer.Option(help="Denoising steps.", show_default="the model's own", rich_help_panel=DRAW)
@@ -150,6 +148,38 @@ Assets = Annotated[
         "--assets", help="Link images from report.html instead of embedding them in it.", rich_help_panel=OUTPUT
     ),
 ]
+Offload = Annotated[
+    str,
+    typer.Option(
+        metavar="HOW",
+        help="Let the networks that draw wait on the CPU: none, model (each as a whole), sequential (layer by layer).",
+        rich_help_panel=MODELS,
+    ),
+]
+Slice = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--slice",
+        metavar="WHAT",
+        help="Take less at a time: vae (a picture), tiles (of a picture), attention; may be given several times.",
+        show_default="none",
+        rich_help_panel=MODELS,
+    ),
+]
+ScoreOn = Annotated[
+    str | None,
+    typer.Option(
+        help="Another device for the model that scores, as cpu where the GPU is full.",
+        show_default="that of --device",
+        rich_help_panel=MODELS,
+    ),
+]
+Processes = Annotated[
+    int,
+    typer.Option(
+        min=1, help="How many processes share the run, each on a GPU of its own, or on the CPU.", rich_help_panel=MODELS
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.", rich_help_panel=OUTPUT)]
 Format = Annotated[
     str | None,
@@ -171,53 +201,6 @@ def read_settings(texts: Iterable[str] | None) -> dict[str, str]:
     if wrong := ["".join(pair) for pair in pairs if not pair[0].strip() or not pair[1]]:
         raise UsageError(f"--set {wrong[0]}: give NAME=VALUE, as in --set eta=0.5")
     return {name.strip(): value for name, _, value in pairs}
-
-
-def _take_from_file(context: typer.Context, file: Path | None) -> Path | None:
-    """Make what a TOML file says the defaults of the command's options, so that the command line wins.
-
-    Raises UsageError for a file that cannot be read, and for names that the command does not have, listing its own.
-    """
-    if file is None:
-        return None
-    try:
-        entries = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"--config {file} cannot be read as TOML: {first_line(error)}") from None
-    options = {
-        opt[2:]: p for p in context.command.params for opt in p.opts if opt.startswith("--") and opt != "--config"
-    }
-    given = {name.replace("_", "-"): value for name, value in entries.items()}
-    if unknown := sorted(set(given) - set(options)):
-        raise UsageError(f"--config {file}: there is no {unknown[0]}; there are {', '.join(sorted(options))}")
-    context.default_map = {str(options[name].name): _default(file, name, value) for name, value in given.items()}
-    return file
-
-
-def _default(file: Path, name: str, value: Any) -> Any:
-    """The value of an entry as the option takes it; [set] is a table of arguments, lora a text or a list of texts."""
-    if name == "set" and isinstance(value, dict):
-        return [f"{key}={one if isinstance(one, str) else json.dumps(one)}" for key, one in value.items()]
-    if name == "lora":
-        value = [value] if isinstance(value, str) else value
-        if isinstance(value, list) and all(isinstance(one, str) for one in value):
-            return value
-    elif name != "set" and isinstance(value, (str, int, float)):
-        return value
-    kind = {"set": "a table, [set]", "lora": "a text or a list of texts"}.get(name, "one text, number, true or false")
-    raise UsageError(f"--config {file}: {name} must be {kind}")
-
-
-Config = Annotated[
-    Path | None,
-    typer.Option(
-        is_eager=True,
-        callback=_take_from_file,
-        help="TOML file with any of these options by name (batch-size = 4), and a table [set]; the command line wins.",
-        show_default="none",
-        rich_help_panel=OUTPUT,
-    ),
-]
 
 
 class GroupedCommand(TyperCommand):

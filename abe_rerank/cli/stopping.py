@@ -9,8 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from abe_rerank.errors import AbeRerankError
+
+if TYPE_CHECKING:
+    from abe_rerank.evaluation.processes import World
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -33,15 +37,21 @@ class Stop:
         """Whether it was."""
         return self.signal is not None
 
+    @property
+    def code(self) -> int:
+        """The exit code of the signal."""
+        return 128 + (self.signal or signal.SIGINT)
+
     def error(self, text: str) -> InterruptedRunError:
         """What ends the command, with the exit code of the signal."""
-        return InterruptedRunError(text, 128 + (self.signal or signal.SIGINT))
+        return InterruptedRunError(text, self.code)
 
 
 @contextmanager
-def finishing_first(said: bool = True) -> Iterator[Stop]:
-    """Within the block the first SIGINT or SIGTERM asks to stop, which is ``said`` on stderr; the next stops at once.
-    In another thread than the main one signals are left alone."""
+def finishing_first(world: World) -> Iterator[Stop]:
+    """Within the block the first SIGINT or SIGTERM asks to stop, and the next stops at once: not where there are
+    several processes, as these get one from the terminal and another from their launcher, which kills what takes too
+    long. In another thread than the main one signals are left alone."""
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():
         yield stop
@@ -50,9 +60,9 @@ def finishing_first(said: bool = True) -> Iterator[Stop]:
 
     def first(number: int, _: FrameType | None) -> None:
         stop.signal = number
-        for each, handler in before.items():
+        for each, handler in before.items() if world.processes == 1 else ():
             signal.signal(each, handler)
-        if said:
+        if world.is_first:
             os.write(2, b"\nstopping when what is at hand is done; once more to stop at once\n")  # safe in a handler
 
     for number in SIGNALS:

@@ -24,6 +24,7 @@ from abe_rerank.drawing.components import (
     load_networks,
     lora_file,
 )
+from abe_rerank.drawing.placement import take_in_parts
 from abe_rerank.errors import AbeRerankError, UsageError
 
 if TYPE_CHECKING:
@@ -55,11 +56,13 @@ class ModelChoices:
     revision: str | None = None
     scheduler: str | None = None
     lora: tuple[str, ...] = ()
+    slices: tuple[str, ...] = ()
 
     @property
     def settings(self) -> dict[str, Any]:
         """Those that were made, as a run keeps them; a scheduler is part of how images are drawn."""
-        found = {"variant": self.variant, "revision": self.revision, "lora": list(self.lora) or None}
+        lists = {"lora": list(self.lora) or None, "slices": list(self.slices) or None}
+        found = {"variant": self.variant, "revision": self.revision, **lists}
         return {name: value for name, value in found.items() if value is not None}
 
 
@@ -72,15 +75,17 @@ def load_pipeline(
     revision: str | None = None,
     scheduler: str | None = None,
     lora: Sequence[str] = (),
+    slices: Sequence[str] = (),
     allow_pickle: bool = False,
 ) -> Pipeline:
     """A text-to-image pipeline from a diffusers folder or a hub id (``owner/name@revision``); None is the built-in one.
 
     ``device`` and ``dtype`` are what :func:`abe_rerank.backbones.devices.choose` takes; ``variant`` names the weight
-    files ("fp16"), None the plain ones or the only ones; ``scheduler`` and ``lora`` are what
-    :func:`exchange_scheduler` and :func:`add_loras` take. Pickle files are read only with ``allow_pickle``; code of the
-    model's own never is. Raises UsageError for a model that is not there, does not draw from text alone, or whose files
-    do not fit together (tensors missing, unexpected, misshapen, not finite), AbeRerankError if it cannot be loaded.
+    files ("fp16"), None the plain ones or the only ones; ``scheduler``, ``lora`` and ``slices`` are what
+    :func:`exchange_scheduler`, :func:`add_loras` and :func:`take_in_parts` take. Pickle files are read only with
+    ``allow_pickle``; code of the model's own never is. Raises UsageError for a model that is not there, does not draw
+    from text alone, or whose files do not fit together (tensors missing, unexpected, misshapen, not finite),
+    AbeRerankError if it cannot be loaded.
     """
     import diffusers
 
@@ -114,6 +119,7 @@ def load_pipeline(
     check_text_to_image(pipeline)
     if scheduler is not None:
         exchange_scheduler(pipeline, scheduler)
+    take_in_parts(pipeline, slices)
     with hushed():
         add_loras(pipeline, lora)
     for name, network in modules(pipeline).items():

@@ -29,6 +29,7 @@ from abe_rerank.drawing.pipelines import (
     read_arguments,
     settable,
 )
+from abe_rerank.drawing.placement import execution_device
 from abe_rerank.errors import AbeRerankError, UsageError, first_line
 from abe_rerank.recipes import Drawing, Recipe
 from abe_rerank.types import Sample, Samples
@@ -103,7 +104,7 @@ def settle(pipeline: Pipeline, sampling: Sampling) -> Drawing:
         seed=sampling.seed,
         batch_size=fitting_batch(pipeline, sampling.n, arguments) if size == "auto" else size,
         arguments=arguments,
-        device=str(pipeline.device),
+        device=str(execution_device(pipeline)),
         dtype=str(pipeline.dtype).removeprefix("torch."),
         scheduler=type(pipeline.components["scheduler"]).__name__ if pipeline.components.get("scheduler") else None,
     )
@@ -117,7 +118,7 @@ def fitting_batch(pipeline: Pipeline, n: int, arguments: Mapping[str, Any]) -> i
     is not known before they are drawn, it is taken for 1024 x 1024.
     """
     pixels = image_pixels(pipeline, arguments) or 1024**2
-    if pipeline.device.type == "cpu":
+    if execution_device(pipeline).type == "cpu":
         most = AT_ONCE if pixels <= 256**2 else 1
     else:
         most = max(1, min(AT_ONCE, AT_ONCE * 512**2 // pixels))
@@ -226,7 +227,9 @@ def _draw(pipeline: Pipeline, prompt: str, recipes: Sequence[Recipe], drawing: D
     except torch.OutOfMemoryError:
         raise
     except getattr(torch, "AcceleratorError", torch.OutOfMemoryError) as error:  # from torch 2.8 on
-        raise DeviceError(f"the device {pipeline.device} failed: {first_line(error)}; start again") from error
+        raise DeviceError(
+            f"the device {execution_device(pipeline)} failed: {first_line(error)}; start again"
+        ) from error
     except (ValueError, TypeError, RuntimeError, AttributeError) as error:
         raise AbeRerankError(f"{type(pipeline).__name__} failed to draw: {first_line(error)}") from error
     blanked = getattr(output, "nsfw_content_detected", None) or [False] * batch_size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -13,6 +14,10 @@ T = TypeVar("T")
 
 _PATIENCE = timedelta(days=30)
 """How long processes wait for the slowest; the launcher stops all of them when one dies, so that none waits for it."""
+
+
+_GRACE = timedelta(seconds=20)
+"""How long stopped processes wait for each other; the launcher of torch kills them after 30 seconds."""
 
 
 @dataclass(frozen=True)
@@ -64,16 +69,24 @@ class World:
         result: T = box[0]
         return result
 
-    def wait(self) -> None:
-        """Return when all processes have come here."""
-        if self.processes > 1:
+    def wait(self, stopped: bool = False) -> None:
+        """Return when all processes have come here; where they are ``stopped``, perhaps by a launcher that lost one of
+        them, after some seconds in any case."""
+        if self.processes == 1:
+            return
+        if not stopped:
             from accelerate import PartialState
 
             PartialState().wait_for_everyone()
+            return
+        from torch import distributed
 
-    def leave(self) -> None:
-        """Close the connection between the processes."""
-        if self.processes > 1:
+        with suppress(RuntimeError):  # one of them is gone, or they are on GPUs, which have no such barrier
+            distributed.monitored_barrier(timeout=_GRACE)
+
+    def leave(self, stopped: bool = False) -> None:
+        """Close the connection between the processes; where they are ``stopped``, it ends with them."""
+        if self.processes > 1 and not stopped:
             from accelerate import PartialState
 
             PartialState().destroy_process_group()

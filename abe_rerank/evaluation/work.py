@@ -154,8 +154,10 @@ def prompts_file(plan: Plan) -> bytes:
     return "".join(as_line(prompt) + "\n" for prompt in plan.prompts).encode()
 
 
-def record_of(asked: Asked, plan: Plan, source: Drawn | Found, measure: Judges) -> RunRecord:
-    """The record of a run that begins now."""
+def record_of(
+    asked: Asked, plan: Plan, source: Drawn | Found, measure: Judges, processes: int | None = None
+) -> RunRecord:
+    """The record of a run that begins now, in so many processes."""
     scorer, judge = measure.reranker.scorer, measure.judge
     reader = scorer.backbone
     origin = _drawing(source) if isinstance(source, Drawn) else _listing(source)
@@ -173,6 +175,7 @@ def record_of(asked: Asked, plan: Plan, source: Drawn | Found, measure: Judges) 
         settings={**origin, **asked.choices, "batch_size": plan.batch_size, "device": reader.device.type},
         versions=versions(),
         command=readable(asked.command),
+        processes=processes,
     )
 
 

@@ -118,10 +118,11 @@ class Drawn:
     def batch_that_fits(self, prompt: str) -> int:
         """How many images are drawn at once where nobody says; elsewhere than on a CPU, a batch is drawn to see whether
         it fits into memory. Raises as :func:`abe_rerank.drawing.sampling.draw` does."""
+        from abe_rerank.drawing.placement import execution_device
         from abe_rerank.drawing.sampling import draw
 
         size = self.drawing.batch_size
-        if size == 1 or self.pipeline.device.type == "cpu":
+        if size == 1 or execution_device(self.pipeline).type == "cpu":
             return size
         return draw(self.pipeline, prompt, replace(self.drawing, n=size)).drawing.batch_size
 

@@ -81,20 +81,24 @@ def render_html(report: Report, images: Sequence[Image.Image], *, linked: bool =
 PANEL, GAP, MARGIN = 288, 16, 24
 """Width of a picture, room between pictures and around all, in pixels."""
 
+ON_SHEET = 64
+"""The most candidates that a contact sheet shows."""
+
 _COLOURS = {"good": "#12683a", "doubt": "#7c5208", "bad": "#a81f18"}
 TONES: dict[Verdict, str] = {name: _COLOURS[meaning.tone] for name, meaning in VERDICTS.items()}
 ACCENT = "#1f5fbf"
 
 
 def contact_sheet(report: Report, images: Sequence[Image.Image], columns: int = 4) -> Image.Image:
-    """All candidates, best first, ``columns`` to a row, each with its score and verdicts; what failed is framed.
+    """The candidates, best first, ``columns`` to a row, each with its score and verdicts; what failed is framed.
 
-    ``images`` are those of ``report.candidates``, in order.
+    ``images`` are those of ``report.candidates``, in order; the best :data:`ON_SHEET` are shown.
     """
     columns = min(columns, len(images))
     width = 2 * MARGIN + columns * PANEL + (columns - 1) * GAP
-    title = [Line(report.prompt, 24), Line(_summary(report), 16, SOFT)]
-    cells = [_cell(report, c, image) for c, image in zip(report.candidates, images, strict=True)]
+    more = f" (the best {ON_SHEET} are shown)" if len(images) > ON_SHEET else ""
+    title = [Line(report.prompt, 24), Line(_summary(report) + more, 16, SOFT)]
+    cells = [_cell(report, report.candidates[k], images[k]) for k in range(min(len(images), ON_SHEET))]
     rows = [cells[k : k + columns] for k in range(0, len(cells), columns)]
     heights = [max(cell.height for cell in row) for row in rows]
     top = MARGIN + height_of(title, width - 2 * MARGIN) + GAP

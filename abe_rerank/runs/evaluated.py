@@ -82,7 +82,7 @@ def terms_of(score: Score, contrast: bool = False) -> dict[str, object]:
 
 
 class RunRecord(Record):
-    """``run.json``: everything that results depend on, and what made them.
+    """``run.json``: everything that results depend on, and what made them; ``processes`` is how many began the run.
 
     ``identity`` holds what must be equal for a run to be resumed; ``text_to_image`` is null where images existed
     before. ``prompts_sha256`` is that of ``prompts.jsonl``. ``seal`` is a SHA-256 over all the rest, so that a file
@@ -103,13 +103,14 @@ class RunRecord(Record):
     settings: dict[str, JsonValue]
     versions: dict[str, str]
     command: str
+    processes: int | None = None
     seal: str | None = None
 
     @property
     def identity(self) -> dict[str, JsonValue]:
         """What a resumed run must agree on: all but the time, the versions and the command."""
         kept = self.model_dump(mode="json")
-        for name in ("schema_version", "created", "versions", "command", "seal"):
+        for name in ("schema_version", "created", "versions", "command", "processes", "seal"):
             del kept[name]
         return kept
 
@@ -120,7 +121,8 @@ class RunRecord(Record):
     @property
     def expected_seal(self) -> str:
         """The seal of what the record holds."""
-        kept = json.dumps(self.model_dump(mode="json", exclude={"seal"}), sort_keys=True)
+        left_out = {"seal"} if self.processes else {"seal", "processes"}  # of a version that did not say it
+        kept = json.dumps(self.model_dump(mode="json", exclude=left_out), sort_keys=True)
         return hashlib.sha256(kept.encode()).hexdigest()
 
     def text(self) -> bytes:

@@ -82,6 +82,7 @@ class Report(Record):
     versions: dict[str, str]
     seconds: dict[str, Number]
     peak_mb: dict[str, Number] = Field(default_factory=dict)
+    processes: int = 1
     interrupted: bool = False
     warnings: tuple[str, ...]
     commands: Commands
@@ -90,7 +91,7 @@ class Report(Record):
 @dataclass(frozen=True)
 class RunFacts:
     """What a ranking does not know of itself: models, what was chosen of them (variant, revision, LoRAs) and whether
-    pickled weights were allowed, commands, times in seconds, memory, whether it was interrupted, warnings."""
+    pickled weights were allowed, commands, seconds, memory, processes, whether it was interrupted, warnings."""
 
     text_to_image: ModelRecord
     backbone: ModelRecord
@@ -100,6 +101,7 @@ class RunFacts:
     allow_pickle: bool = False
     seconds: Mapping[str, float] = field(default_factory=dict)
     peak_mb: Mapping[str, float] = field(default_factory=dict)
+    processes: int = 1
     interrupted: bool = False
     warnings: tuple[str, ...] = ()
 
@@ -127,6 +129,7 @@ def report_of(
         versions=versions(),
         seconds={name: round(value, 3) for name, value in facts.seconds.items()},
         peak_mb={name: round(value, 1) for name, value in facts.peak_mb.items()},
+        processes=facts.processes,
         interrupted=facts.interrupted,
         warnings=facts.warnings,
         commands=facts.commands,
