@@ -28,6 +28,7 @@ from abe_rerank.files import table
 if TYPE_CHECKING:
     from abe_rerank.drawing.sampling import Sampling
     from abe_rerank.drawing.strategies import Strategy
+    from abe_rerank.evaluation.processes import World
     from abe_rerank.runs.generated import Report
     from abe_rerank.types import Spec
 
@@ -64,26 +65,22 @@ def generate(
     """Draw N images of PROMPT, score each attribute on its object, pick the best-bound image and say why.
 
     Each image is on the disk as soon as it is drawn: after a kill, the same command goes on where it was. Ctrl-C (or
-<<<<<<< HEAD
-    SIGTERM) finishes what is at hand and reports what is there; once more stops at once. A run with --draft-steps or
-    --until-bound is written when it ends, and begins anew after a kill.
-    """
-    run(GenerateRequest(prompt, draw, backbone, n, scorer, out, assets, strategy))
-=======
     SIGTERM) finishes what is at hand and reports what is there; once more stops at once. --processes 2 shares the work;
-    for GPUs and several machines see abe-rerank evaluate --help, whose commands hold here too.
+    for GPUs and several machines see abe-rerank evaluate --help, whose commands hold here too. A run with --draft-steps
+    or --until-bound is of one process, written when it ends, and begins anew after a kill.
     """
     if (prompt is None) == (prompts is None):
         raise UsageError('give a PROMPT, as in "a yellow cylinder and a red cube", or a file of --prompts')
+    if strategy.parts and (prompt is None or processes > 1):
+        raise UsageError("--draft-steps and --until-bound are for a single PROMPT in one process; leave them out")
     if prompt is not None:
-        one = GenerateRequest(prompt, draw, backbone, n, scorer, out, assets)
+        one = GenerateRequest(prompt, draw, backbone, n, scorer, out, assets, strategy)
         run_in(processes, one.whole_command, lambda: run(one))
     elif assets:
         raise UsageError("--assets is for a single PROMPT; leave it out with --prompts")
     else:
         many = EvaluateRequest(draw, backbone, suite=prompts, scorer=scorer, oracle=False, out=out, n=n)
         run_in(processes, many.command, lambda: run_many(many))
->>>>>>> main
 
 
 def run(request: GenerateRequest) -> None:
@@ -103,16 +100,12 @@ def run(request: GenerateRequest) -> None:
     if request.out is not None:
         check_out(request.out)
     world = World.join(request.backbone.device)
-<<<<<<< HEAD
     if strategy is not None:
         if world.processes > 1:
             raise UsageError("--draft-steps and --until-bound run in one process; start one, or leave them out")
-        _follow(request, spec, sampling, strategy)
+        _follow(request, spec, sampling, strategy, world)
         return
-    with finishing_first(world.is_first) as stop:
-=======
     with finishing_first(world) as stop:
->>>>>>> main
         drawn = draw_run(request, spec, sampling, world, stop)
     world.leave(stop.asked())
     if not world.is_first:
@@ -126,14 +119,14 @@ def run(request: GenerateRequest) -> None:
     _check_picked(report, out)
 
 
-def _follow(request: GenerateRequest, spec: Spec, sampling: Sampling, strategy: Strategy) -> None:
+def _follow(request: GenerateRequest, spec: Spec, sampling: Sampling, strategy: Strategy, world: World) -> None:
     """A run that follows a strategy; raises as :func:`run` does."""
     from abe_rerank.cli.generate_strategy import said_of, strategy_run
     from abe_rerank.runs.folders import check_free
 
     if request.out is not None:
         check_free(request.out)
-    with finishing_first() as stop:
+    with finishing_first(world) as stop:
         report, out = strategy_run(request, spec, sampling, strategy, stop)
     say("\n".join([report_table(report), *_picked(report, out), said_of(report)]))
     if stop.asked():

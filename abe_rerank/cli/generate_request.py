@@ -34,17 +34,14 @@ class GenerateRequest:
         """The command that was run, but for the folder."""
         return self._drawing(self.n, self.draw, self.strategy.parts)
 
-<<<<<<< HEAD
-    def commands(self, best: CandidateRecord | Candidate, batch_size: int, out: Path) -> Commands:
-=======
     @property
     def whole_command(self) -> str:
         """The command that was run, with the folder."""
         out = [("--out", None if self.out is None else str(self.out)), ("--assets", self.assets or None)]
-        return command_line("generate", [*self._parts(self.n, self.draw), *out, self.prompt], joined=False)
+        parts = [*self._parts(self.n, self.draw), *self.strategy.parts, *out, self.prompt]
+        return command_line("generate", parts, joined=False)
 
-    def commands(self, best: CandidateRecord, batch_size: int, out: Path) -> Commands:
->>>>>>> main
+    def commands(self, best: CandidateRecord | Candidate, batch_size: int, out: Path) -> Commands:
         """The command that was run, the one that draws the winner again (at the same batch size, to the bit), and one
         that scores the images again."""
         from abe_rerank.runs.generated import Commands
@@ -55,17 +52,11 @@ class GenerateRequest:
         rescore = [str(out / "candidates"), ("--prompt", self.prompt), *self._scoring]
         return Commands(run=self.command, redraw=redraw, rescore=command_line("score", rescore))
 
-<<<<<<< HEAD
     def _drawing(self, n: int, draw: DrawOptions, strategy: Sequence[Part] = ()) -> str:
-        parts: list[Part] = [("--n", n), ("--seed", draw.seed), *replace(draw, seed=0).parts, *strategy]
-        return command_line("generate", [*parts, *self._scoring, self.prompt], joined=False)
-=======
-    def _drawing(self, n: int, draw: DrawOptions) -> str:
-        return command_line("generate", [*self._parts(n, draw), self.prompt], joined=False)
+        return command_line("generate", [*self._parts(n, draw), *strategy, self.prompt], joined=False)
 
     def _parts(self, n: int, draw: DrawOptions) -> list[Part]:
         return [("--n", n), ("--seed", draw.seed), *replace(draw, seed=0).parts, *self._scoring]
->>>>>>> main
 
     @property
     def _scoring(self) -> list[Part]:
