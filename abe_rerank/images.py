@@ -96,6 +96,8 @@ def read(path: str) -> Image.Image:
         if not stat.S_ISREG(os.stat(path).st_mode):
             kind = "a folder" if os.path.isdir(path) else "a pipe or a device"
             raise UsageError(f"{path} is {kind}, not an image file")
+    except UsageError:
+        raise
     except FileNotFoundError:
         raise UsageError(f"no such image file: {path}") from None
     except (OSError, ValueError) as error:

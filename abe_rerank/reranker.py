@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from abe_rerank.errors import UsageError
 from abe_rerank.images import as_list, to_pil_list
-from abe_rerank.types import Candidate, Ranking, Score, Settings, Spec
+from abe_rerank.types import Candidate, NoPicture, Ranking, Score, Settings, Spec
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from abe_rerank.drawing.strategies import Strategy
     from abe_rerank.images import ImageLike
     from abe_rerank.scoring import Scorer
+    from abe_rerank.scoring.boxes import Boxes
 
 
 @dataclass(frozen=True)
@@ -90,16 +91,28 @@ class Reranker:
         pictures = as_list(images.detach().cpu() if isinstance(images, torch.Tensor) else images)
         if len(listed) != len(pictures):
             raise UsageError(f"{len(pictures)} images and {len(listed)} prompts: give one prompt for each image")
+        if self.scorer.relative:
+            raise UsageError(f"{self.scorer.name}: a score is one among candidates of a prompt; use rank")
         if wrong := [prompt for prompt in listed if not isinstance(prompt, str)]:
             raise UsageError(f"a prompt is a {type(wrong[0]).__name__}; prompts are texts")
         specs = {prompt: parse(prompt) for prompt in dict.fromkeys(listed)}
         return list(score_stream(self.scorer, zip(pictures, map(specs.__getitem__, listed), strict=True)))
 
-    def explain(self, image: ImageLike, prompt: str | Spec) -> Score:
-        """The score of one image with its terms, and evidence, margin, region and verdict of each pair."""
+    def explain(self, image: ImageLike, prompt: str | Spec, *, boxes: Boxes | None = None) -> Score:
+        """The score of one image with its terms, and evidence, margin, region and verdict of each pair.
+
+        ``boxes`` says where objects of the prompt are, {phrase: (left, top, right, bottom)} as fractions of the image,
+        for a scorer that takes them (comclip). Raises UsageError for one that does not, and for boxes that cannot be.
+        """
+        from abe_rerank.scoring.boxes import with_boxes
         from abe_rerank.scoring.stream import scores_of
 
-        return scores_of(self.scorer, as_spec(prompt), [image])[0]
+        spec = as_spec(prompt)
+        if boxes is not None:
+            if self.scorer.name != "comclip":
+                raise UsageError(f"the scorer {self.scorer.name} takes no boxes; use comclip")
+            spec = with_boxes(spec, boxes)
+        return scores_of(self.scorer, spec, [image])[0]
 
     def rank(self, prompt: str | Spec, images: ImageLike | Iterable[ImageLike], *, progress: bool = False) -> Ranking:
         """The images as candidates, best first. Raises like :meth:`score`."""
@@ -148,6 +161,7 @@ class Reranker:
         from abe_rerank.drawing.prompt_fit import prompt_warnings
         from abe_rerank.drawing.sampling import Sampling, settle
         from abe_rerank.drawing.strategies import make_strategy
+        from abe_rerank.scoring.stream import ranking_of
 
         plain, backbone = strategy is None, self.scorer.backbone
         if strategy is None or isinstance(strategy, str):
@@ -160,7 +174,19 @@ class Reranker:
         for warning in prompt_warnings([spec.prompt], backbone, pipeline, settle(pipeline, sampling)):
             warnings.warn(warning, UserWarning, stacklevel=2)
         ranking = follow(strategy, self.scorer, pipeline, spec, sampling, progress=progress, on_candidate=on_candidate)
+        if self.scorer.relative:
+            drawn = sorted(ranking.candidates, key=lambda candidate: candidate.seed or 0)
+            ranking = ranking_of(spec, self._among_all(spec, drawn), ranking.settings)
         return replace(ranking, settings=replace(ranking.settings, course=None)) if plain else ranking
+
+    def _among_all(self, spec: Spec, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """Candidates that were scored batch by batch, scored again among each other."""
+        from abe_rerank.scoring.stream import scores_of
+
+        pictures = [
+            NoPicture(c.score.reason or "it has no score") if c.score.value is None else c.image for c in candidates
+        ]
+        return [replace(c, score=s) for c, s in zip(candidates, scores_of(self.scorer, spec, pictures), strict=True)]
 
 
 def follow(
@@ -175,13 +201,18 @@ def follow(
 ) -> Ranking:
     """Draw what a strategy asks for, as ``sampling`` says but for its seeds, score it, and rank what may be picked.
 
-    Raises and calls as :meth:`Reranker.generate` does.
+    Raises and calls as :meth:`Reranker.generate` does; UsageError for a scorer that compares all candidates, which no
+    strategy can follow.
     """
     from abe_rerank.drawing.components import encoding_once
     from abe_rerank.drawing.sampling import batches, settle
     from abe_rerank.drawing.strategies.pursuit import pursue
     from abe_rerank.scoring.stream import candidates_of, ranking_of
 
+    if scorer.relative and (on_candidate is not None or strategy.name != "best-of-n"):
+        raise UsageError(
+            f"{scorer.name}: no candidate has a score before all are drawn; use no on_candidate, no strategy"
+        )
     with encoding_once(pipeline):
         done = pursue(
             strategy,

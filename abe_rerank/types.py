@@ -1,8 +1,6 @@
-"""The value objects that travel from prompt to report.
-
-Everything here is frozen and free of torch: a ``Spec`` is what a prompt asks for, a ``Score`` what was found in one
-image, a ``Ranking`` what was picked. *Nothing to bind* and *unscored* are states of their own, never a 0.
-"""
+"""The value objects that travel from prompt to report, frozen and free of torch: a ``Spec`` is what a prompt asks for,
+a ``Score`` what a scorer found in one image, a ``Ranking`` what was picked. *Nothing to bind* and *unscored* are
+states of their own, never a 0."""
 
 from __future__ import annotations
 
@@ -29,7 +27,6 @@ Kind = Literal["colour", "shape", "size", "material", "texture", "other"]
 Verdict = Literal["bound", "swapped", "wrong", "not found", "unsure"]
 
 Status = Literal["scored", "nothing to bind", "unscored"]
-
 
 PAINTED_OVER = "painted over by the model's safety checker"
 """Why such an image is unscored."""
@@ -60,11 +57,8 @@ class Count:
 
 @dataclass(frozen=True)
 class ObjectPhrase:
-    """One object of the scene.
-
-    ``text`` and ``span`` are those of its head noun or compound ("fire hydrant");
-    ``phrase_span`` covers the whole noun phrase with the attributes that stand before the head.
-    """
+    """One object of the scene. ``text`` and ``span`` are those of its head noun or compound ("fire hydrant");
+    ``phrase_span`` covers the whole noun phrase with the attributes that stand before the head."""
 
     text: str
     span: Span
@@ -95,7 +89,7 @@ class Ignored:
 
 @dataclass(frozen=True)
 class Spec:
-    """What a prompt asks for. Made by :func:`abe_rerank.parse`."""
+    """What a prompt asks for, as :func:`abe_rerank.parse` reads it."""
 
     prompt: str
     objects: tuple[ObjectPhrase, ...] = ()
@@ -127,11 +121,8 @@ class Spec:
 
 @dataclass(frozen=True)
 class Region:
-    """Where an object was found.
-
-    ``weights`` is a float array [rows, columns] over the patch grid that sums to 1; ``box`` is the region's and
-    ``window`` the grid's (left, top, right, bottom) as fractions of the image's width and height: some backbones crop.
-    """
+    """Where an object was found: ``weights`` is a float array [rows, columns] over the patch grid that sums to 1;
+    ``box`` is the region's and ``window`` the grid's, as fractions of the image: some backbones crop."""
 
     weights: np.ndarray = field(repr=False)
     box: Box
@@ -140,15 +131,14 @@ class Region:
 
 @dataclass(frozen=True)
 class PairScore:
-    """How well one attribute sits on its object.
+    """How well one attribute sits on its object. ``evidence`` and ``margin`` are cosines (differences of cosines).
 
-    ``evidence`` and ``margin`` are cosines (differences of cosines); ``competitor`` is the strongest other value, ""
-    the bare noun where none competes. ``probability`` that the pair is bound, ``competitor_probability``, the same of
-    the competitor in its place, and ``certainty``, that the verdict holds, are None where the scorer is not calibrated.
-    ``seen`` is the value that the object has where the verdict is "swapped" or "wrong" ("" where none is to be seen),
-    ``seen_of`` the object that a swapped one was asked of. ``contrast`` is a float array [rows, columns] over the
-    region's grid: how much more each patch looks like the asked value than like the competitor; its mean under the
-    region's weights is ``margin``. None where a scorer has no such map.
+    ``competitor`` is the strongest other value, "" the bare noun where none competes. ``probability`` that the pair is
+    bound, ``competitor_probability``, the same of the competitor in its place, and ``certainty``, that the verdict
+    holds, are None where the scorer is not calibrated. ``seen`` is the value that the object has where the verdict is
+    "swapped" or "wrong" ("" where none is to be seen), ``seen_of`` the object that a swapped one was asked of.
+    ``contrast`` is a float array [rows, columns] over the region's grid: how much more each patch looks like the asked
+    value than like the competitor, on average under the region's weights ``margin``; None where there is no such map.
     """
 
     attribute: Attribute
@@ -166,10 +156,25 @@ class PairScore:
     certainty: float | None = None
 
     def __repr__(self) -> str:
-        pair = f"{self.attribute.text} {self.object.text}"
         likely = "" if self.probability is None else f", probability={self.probability:.3f}"
-        numbers = f"margin={self.margin:+.4f}, evidence={self.evidence:.4f}"
-        return f"PairScore({pair!r}, {self.verdict!r}, {numbers}, competitor={self.competitor!r}{likely})"
+        numbers = f"margin={self.margin:+.4f}, evidence={self.evidence:.4f}, competitor={self.competitor!r}{likely}"
+        return f"PairScore({f'{self.attribute.text} {self.object.text}'!r}, {self.verdict!r}, {numbers})"
+
+
+PartKind = Literal["sub-image", "question", "member", "object", "attribute", "count", "relation"]
+ATOMS: tuple[PartKind, ...] = ("object", "attribute", "count", "relation")
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a score is made of, with weight and place where it has them: a sub-image, a question for the whole prompt, a
+    member of an ensemble; or an atom (object, ...), whose ``value`` is the probability that the image shows it."""
+
+    kind: PartKind
+    text: str
+    value: float
+    weight: float | None = None
+    box: Box | None = None
 
 
 @dataclass(frozen=True)
@@ -181,11 +186,8 @@ class NoPicture:
 
 @dataclass(frozen=True)
 class Score:
-    """The score of one image for one prompt, with its terms and each pair's evidence.
-
-    ``value`` is None exactly when ``status`` is "unscored"; ``reason`` then says why. With status "nothing to bind"
-    the value is the global score alone.
-    """
+    """The score of one image for one prompt, with its terms and each pair's evidence. ``value`` is None exactly when
+    ``status`` is "unscored"; ``reason`` then says why. With "nothing to bind" the value is the global score alone."""
 
     value: float | None
     status: Status
@@ -195,6 +197,7 @@ class Score:
     binding_difference: float | None = None
     pairs: tuple[PairScore, ...] = ()
     reason: str | None = None
+    parts: tuple[Part, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -244,11 +247,9 @@ class Samples:
 
 @dataclass(frozen=True)
 class Settings(Mapping[str, object]):
-    """What a ranking rests on: the stamp of its scorer and, where its candidates were drawn, how.
-
-    It reads as one mapping, as reports have it: n, seed, batch_size, scorer, the pipeline's arguments, device, dtype,
-    and ``strategy``, a mapping, where there was one.
-    """
+    """What a ranking rests on: the stamp of its scorer and, where its candidates were drawn, how; one mapping, as
+    reports have it: n, seed, batch_size, scorer, the pipeline's arguments, device, dtype, and ``strategy``, a mapping,
+    where there was one."""
 
     scorer: str
     drawing: Drawing | None = None

@@ -98,7 +98,7 @@ def test_a_long_prompt_is_read_in_parts_and_says_so():
 
 @needs_models
 def test_python_users_see_nothing_of_the_libraries():
-    call = "generate(None, 'a red cube', n=1, num_inference_steps=1)"
-    script = f"from abe_rerank import Reranker\nReranker.from_pretrained().{call}"
+    script = "from abe_rerank import Reranker\n"
+    script += "Reranker.from_pretrained().generate(None, 'a red cube', n=1, num_inference_steps=1)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("", "")

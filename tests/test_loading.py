@@ -487,3 +487,20 @@ def test_every_command_that_loads_a_backbone_can_allow_pickle(cli, backbone_fold
     assert code == 0, err
     code, _, err = cli("benchmark", "backbone", "--scenes", "2", "--backbone", pickled, "--allow-pickle")
     assert code == 0, err
+
+
+def test_the_clip_inside_a_clipseg_checkpoint_is_read_without_its_decoder(tmp_path: Path) -> None:
+    folder = save_tiny("CLIPSegModel", tmp_path / "clip")
+    clip = load_backbone(folder, device="cpu")
+    import transformers
+
+    segmenting = transformers.CLIPSegForImageSegmentation(clip.model.config)
+    segmenting.clip.load_state_dict(clip.model.state_dict())
+    shutil.copytree(folder, tmp_path / "whole")
+    segmenting.save_pretrained(tmp_path / "whole")
+    whole = load_backbone(tmp_path / "whole", device="cpu")
+    torch.testing.assert_close(whole.encode_texts(["a red cube"]), clip.encode_texts(["a red cube"]))
+    state = load_file(tmp_path / "whole" / "model.safetensors")
+    save_file({**state, "adapter.weight": torch.zeros(2)}, tmp_path / "whole" / "model.safetensors", {"format": "pt"})
+    with pytest.raises(UsageError, match=r"adapter\.weight"):
+        load_backbone(tmp_path / "whole", device="cpu")

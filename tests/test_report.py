@@ -6,6 +6,7 @@ import base64
 import hashlib
 import io
 import json
+from dataclasses import replace
 from html.parser import HTMLParser
 from importlib.resources import files
 
@@ -20,7 +21,7 @@ from abe_rerank.report.sentences import brief, claim, headline, mark, pieces, se
 from abe_rerank.report.views import render_html
 from abe_rerank.runs.generated import Report, to_json
 from abe_rerank.runs.records import HeatRecord, PairRecord, ParseRecord, RegionRecord, ScoreRecord
-from abe_rerank.types import Attribute, ObjectPhrase, Score, Spec
+from abe_rerank.types import Attribute, ObjectPhrase, Part, Score, Spec
 
 SCHEMA_COMMAND = """write it again: python -c 'import json; from abe_rerank.runs.generated import Report
 print(json.dumps(Report.model_json_schema(), indent=1))' > abe_rerank/runs/report.schema.json"""
@@ -309,3 +310,13 @@ def test_why_counts_the_images_with_everything_in_place():
     assert why(report_of(ranking_of("a red cube", values=(0.5,)))) == "Its score, +0.500, is the highest of 1."
     with pytest.raises(ValueError, match="no image"):
         why(report_of(ranking_of("a red cube", values=(None,))))
+
+
+def test_what_a_score_is_made_of_stands_on_the_page():
+    ranking = ranking_of("a red cube")
+    parts = (Part("sub-image", "<b>red cube", 0.25, 0.75, (0.0, 0.1, 0.5, 1.0)), Part("sub-image", "near", 0.5, 0.25))
+    told = [replace(c, score=replace(c.score, parts=parts if c.score.value else ())) for c in ranking.candidates]
+    page = Page(page_of(replace(ranking, candidates=tuple(told))))
+    for words in ("What each sub-image said", "<b>red cube", "0.00, 0.10, 0.50, 1.00", "0.750"):
+        assert words in page.words
+    assert "What each sub-image said" not in Page(page_of(ranking)).words

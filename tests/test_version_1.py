@@ -44,7 +44,7 @@ def test_summaries_and_comparisons_say_the_same_numbers(old, cli, name, words):
 def _without_new(value):
     """A summary without the numbers that summaries did not have before."""
     new = {
-        *("picked_by_global_score", "picked_minus_global_score"),
+        *("picked_by_global_score", "picked_minus_global_score", "soft_tifa"),
         *(f"{judge}_{name}" for judge in ("judge", "oracle") for name in ("by_global_score", "best")),
     }
     if isinstance(value, dict):

@@ -49,7 +49,15 @@ WORDS = [
     ".",
 ]
 IMAGE_SIZE, PATCH_SIZE, WINDOW = 32, 8, 16
-FAMILIES = ("CLIPModel", "MetaClip2Model", "AltCLIPModel", "ChineseCLIPModel", "SiglipModel", "Siglip2Model")
+FAMILIES = (
+    "CLIPModel",
+    "MetaClip2Model",
+    "AltCLIPModel",
+    "ChineseCLIPModel",
+    "CLIPSegModel",
+    "SiglipModel",
+    "Siglip2Model",
+)
 
 
 def tokenizer() -> transformers.PreTrainedTokenizerFast:

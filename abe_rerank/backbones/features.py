@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,6 +28,7 @@ class ImageFeatures:
     padding (NaFlex only); ``grids`` gives (rows, columns) per image; ``windows`` the part of each image that the grid
     covers as (left, top, right, bottom) fractions (a processor that crops the centre sees less than the whole).
     Where ``plan`` is set, ``patches`` and ``mask`` hold windows in place of patches, laid by it on each image's grid.
+    ``looks`` reads windows of the same images beside the patches, once they are asked for.
     """
 
     global_: Tensor = field(repr=False)
@@ -34,6 +37,7 @@ class ImageFeatures:
     grids: tuple[tuple[int, int], ...]
     windows: tuple[Box, ...]
     plan: RegionPlan | None = None
+    looks: Looks | None = None
 
     def __len__(self) -> int:
         return len(self.grids)
@@ -55,6 +59,7 @@ class ImageFeatures:
             grids=tuple(self.grids[n] for n in images),
             windows=tuple(self.windows[n] for n in images),
             plan=self.plan,
+            looks=None if self.looks is None else self.looks.take(images),
         )
 
     def on_grid(self, n: int, values: Tensor) -> Tensor:
@@ -80,6 +85,25 @@ class ImageFeatures:
             windows=tuple(window for part in parts for window in part.windows),
             plan=parts[0].plan,
         )
+
+
+class Looks:
+    """Windows of some images by several readouts, read when they are first asked for, and then kept."""
+
+    def __init__(self, backbone: Backbone, images: Sequence[Image.Image], readouts: Sequence[str]) -> None:
+        self._read = lru_cache(1)(lambda: tuple(backbone.encode_images(images, readout) for readout in readouts))
+        self._rows: Sequence[int] | None = None
+
+    def take(self, images: Sequence[int]) -> Looks:
+        """The windows of some of the images; what has been read for all serves them, too."""
+        part = copy(self)
+        part._rows = list(images) if self._rows is None else [self._rows[n] for n in images]
+        return part
+
+    def read(self) -> tuple[ImageFeatures, ...]:
+        """The features of the images by each readout."""
+        found = self._read()
+        return found if self._rows is None else tuple(features.take(self._rows) for features in found)
 
 
 @dataclass(frozen=True)

@@ -239,18 +239,25 @@ def judge(
         specs = [parse(caption) for case in chunk for caption in case.captions]
         features: dict[str, ImageFeatures] = {}
         for name, scorer in scorers.items():
-            readout = scorer.patch_readout or backbone.readouts[0]
-            if readout not in features:
-                features[readout] = backbone.encode_images(pictures, readout)
-            matrix = scorer.score_features(features[readout], scorer.prepare(specs)).cpu().numpy()
+            matrix = scorer.score_features(_seen(backbone, scorer, pictures, features), scorer.prepare(specs))
             row = column = 0
             for case in chunk:
                 n, t = len(case.images), len(case.captions)
-                right, group = verdicts(matrix[row : row + n, column : column + t])
+                right, group = verdicts(matrix[row : row + n, column : column + t].cpu().numpy())
                 results[name].right.append(right)
                 results[name].group.append(group)
                 row, column = row + n, column + t
     return results
+
+
+def _seen(backbone: Backbone, scorer: Scorer, pictures: list[Image.Image], shared: dict[str, ImageFeatures]) -> Any:
+    """What a scorer sees of the pictures, encoded once for all that share it."""
+    if not scorer.shares_features:
+        return scorer.encode(pictures)
+    readout = scorer.patch_readout or backbone.readouts[0]
+    if readout not in shared:
+        shared[readout] = backbone.encode_images(pictures, readout)
+    return shared[readout]
 
 
 def verdicts(matrix: np.ndarray) -> tuple[float, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import tee
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from abe_rerank.benchmarks.binding_scenes import (
     swap_colours,
 )
 from abe_rerank.benchmarks.cases import Seen
+from abe_rerank.benchmarks.verdicts import SOURCES, fitted
 from abe_rerank.errors import UsageError
 from abe_rerank.images import to_pil
 from abe_rerank.parsing import parse
@@ -111,9 +112,10 @@ def verdict_counts(scorer: AbeScorer, split: Split, count: int) -> dict[str, dic
 
 
 def calibrate_on_shapes(scorer: AbeScorer, count: int = 150) -> Calibration:
-    """A calibration for ``scorer`` from the choosing split."""
+    """A calibration for ``scorer`` from the choosing split, with what gives verdicts."""
     pairs = labelled_pairs(scorer, "choose", count)
-    return fit(pairs.features, pairs.bound, scorer.calibration_key, pairs.mix, pairs.found)
+    found = fit(pairs.features, pairs.bound, scorer.calibration_key, pairs.mix, pairs.found)
+    return replace(found, decision=fitted(scorer, max(20, count // 2), SOURCES))
 
 
 def calibration_error(scorer: AbeScorer, calibration: Calibration, count: int = 100) -> tuple[float, dict[str, int]]:

@@ -19,12 +19,16 @@ from abe_rerank.benchmarks.binding_scenes import IMAGE_SIZE, picture, scenes
 from abe_rerank.files import table
 from abe_rerank.parsing import parse
 from abe_rerank.scoring.abe import AbeScorer
+from abe_rerank.scoring.decision import Decision, Labelled, fit_decision
+from abe_rerank.scoring.second_look import choices
 from abe_rerank.scoring.stream import score_stream
 from abe_rerank.shapes.world import COLOURS, SHAPES, ReportSplit
 from abe_rerank.types import PairScore, Verdict
 
 Truth = Literal["in place", "swapped", "colour replaced", "object missing", "nothing there"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+NAMED: Mapping[str, Verdict] = {"swapped": "swapped", "colour replaced": "wrong"}
+"""The verdicts that name a value, by the truth that they should be given to."""
 _NOTHING: tuple[Truth, str] = ("nothing there", "")
 
 
@@ -49,8 +53,8 @@ class Vocabulary:
 
 @dataclass(frozen=True)
 class Row:
-    """How many ``pairs`` of which ``truth`` holds got each verdict; ``named_right`` counts those called swapped whose
-    named value is what the object shows.
+    """How many ``pairs`` of which ``truth`` holds got each verdict; ``named_right`` counts those that got the verdict
+    that is right, and whose named value is what the object shows.
     """
 
     truth: Truth
@@ -154,7 +158,7 @@ def judged(scorer: AbeScorer, questions: Iterator[Question]) -> list[Row]:
     right: Counter[str] = Counter()
     for truth, colour, pair in answers(scorer, questions):
         counts[truth][pair.verdict] += 1
-        right[truth] += pair.verdict == "swapped" and pair.competitor == colour
+        right[truth] += pair.verdict == NAMED.get(truth) and pair.seen == colour
     order = [truth for truth in get_args(Truth) if truth in counts]
     return [Row(truth, counts[truth].total(), dict(counts[truth]), right[truth]) for truth in order]
 
@@ -166,6 +170,25 @@ def answers(scorer: AbeScorer, questions: Iterator[Question]) -> Iterator[tuple[
     for question, score in zip(mine, scores, strict=True):
         for pair in score.pairs:
             yield (*question.truths[pair.object.text], pair)
+
+
+def labelled_looks(scorer: AbeScorer, questions: Iterator[Question], source: str) -> Iterator[Labelled]:
+    """What is seen of every pair of the questions, with what is true of it; a picture's questions come together."""
+    image, features = None, None
+    for question in questions:
+        if features is None or question.image is not image:
+            image, features = question.image, scorer.encode([question.image])
+        plans, _ = scorer.table([parse(question.prompt)])
+        for pair, look in zip(plans[0].pairs, scorer.second_look.looks(features, plans[0])[0], strict=True):
+            truth, colour = question.truths[plans[0].objects[pair.object].text]
+            asked = choices(plans[0], pair)
+            yield Labelled(look, asked, asked.values.index(colour) if colour else None, f"{truth}, {source}")
+
+
+def fitted(scorer: AbeScorer, scenes: int, sources: Mapping[str, Questions]) -> Decision:
+    """The decision for a scorer from the sources' choosing split."""
+    rows = (labelled_looks(scorer, draw("choose", scenes), name) for name, draw in sources.items())
+    return fit_decision([row for part in rows for row in part])
 
 
 def main(scorer: AbeScorer, scenes: int, sources: Mapping[str, Questions], json_output: bool = False) -> str:
@@ -180,10 +203,10 @@ def main(scorer: AbeScorer, scenes: int, sources: Mapping[str, Questions], json_
 
 
 def as_table(rows: Sequence[Row]) -> str:
-    """The rows as text: shares of each verdict, and of those called swapped how many name the right colour."""
+    """The rows as text: shares of each verdict, and how many of those with the right one name the right colour."""
     lines = []
     for row in rows:
-        named = row.verdicts.get("swapped", 0)
-        right = f"{row.named_right / named:.3f}" if named and row.truth in ("swapped", "colour replaced") else "-"
+        named = row.verdicts.get(NAMED.get(row.truth, ""), 0)
+        right = f"{row.named_right / named:.3f}" if named else "-"
         lines.append([row.truth, str(row.pairs), *(f"{row.share(v):.3f}" for v in VERDICTS), right])
     return table(["what is true", "pairs", *VERDICTS, "named right"], lines)

@@ -219,11 +219,14 @@ def _measure(request: EvaluateRequest, reranker: Reranker, world: World) -> Judg
     """The scorer with the judge and the oracle that are asked for. Raises UsageError for a judge that is the scorer."""
     from abe_rerank.evaluation.workload import Judges
     from abe_rerank.scoring import make_scorer
+    from abe_rerank.scoring.registry import takes
 
     judge, oracle = None, None
     if request.judge is not None:
         name, _, backbone = request.judge.partition(":")
-        if backbone in ("", request.backbone.backbone):
+        if takes(name):  # what stands behind the colon is the scorer's own
+            judge = replace(reranker, scorer=make_scorer(request.judge, reranker.scorer.backbone))
+        elif backbone in ("", request.backbone.backbone):
             judge = replace(reranker, scorer=make_scorer(name, reranker.scorer.backbone))
         else:
             other = replace(request.backbone, backbone=backbone, device=world.device, image_size=None)

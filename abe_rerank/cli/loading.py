@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from abe_rerank.cli.asked import BackboneOptions, DrawOptions
-from abe_rerank.cli.terminal import note, quiet_libraries, step
+from abe_rerank.cli.terminal import note, quiet_libraries, step, warn
 
 if TYPE_CHECKING:
     from abe_rerank.drawing.pipelines import Pipeline
@@ -51,6 +51,8 @@ def load_reranker(backbone: BackboneOptions, scorer: str) -> Reranker:
     from abe_rerank.scoring.tuned import tuning_line
 
     made = make_scorer(scorer, backbone.load())
+    if made.relative:
+        warn(f"{made.stamp.partition(' | ')[0]}: it says nothing of an image alone")
     if scorer == "abe" and (line := tuning_line(made.backbone)) is not None:
         note(line)
     return Reranker(made)

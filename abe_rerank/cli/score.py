@@ -56,6 +56,7 @@ def score(
         score_table(images[0], table.out, table, backbone, scorer, top_k)
         return
     rows = rows_of([Path(name) for name in images or []], prompt, manifest)
+    _check_boxes(rows, scorer)
     run(load_reranker(backbone, scorer), rows, top_k, as_json)
 
 
@@ -103,20 +104,38 @@ def _check_there(rows: Sequence[Row]) -> None:
     warn(f"{len(missing)} of {len(files)} image files are missing, the first: {missing[0]}")
 
 
+def _check_boxes(rows: Sequence[Row], scorer: str) -> None:
+    """Raises UsageError, before any model is loaded, for boxes that cannot be; says if the scorer takes none."""
+    from abe_rerank.parsing import parse
+    from abe_rerank.scoring.boxes import with_boxes
+
+    boxed = [row for row in rows if row.boxes is not None]
+    for row in boxed:
+        try:
+            with_boxes(parse(row.prompt), row.boxes or {})
+        except UsageError as error:
+            raise UsageError(f"{row.image}: {error}") from None
+    if boxed and scorer != "comclip":
+        warn(f"the scorer {scorer} takes no boxes: those of {len(boxed)} rows are not used (comclip uses them)")
+
+
 def score_rows(reranker: Reranker, rows: Iterable[Row], chunk: int | None = None) -> Iterator[Scored]:
     """Score rows in their order, a chunk at a time; an image that cannot be read is unscored.
 
     An image is read and encoded once for all the rows of a chunk that name it, whatever their prompts.
     """
     from abe_rerank.parsing import parse
+    from abe_rerank.scoring.boxes import with_boxes
     from abe_rerank.scoring.stream import CHUNK, score_stream
 
     taken: deque[Row] = deque()
+    boxed = reranker.scorer.name == "comclip"
 
     def items() -> Iterator[Item]:
         for row in rows:
             taken.append(row)
-            yield row.image, parse(row.prompt)
+            spec = parse(row.prompt)
+            yield row.image, spec if row.boxes is None or not boxed else with_boxes(spec, row.boxes)
 
     for score in score_stream(reranker.scorer, items(), skip_unreadable=True, chunk=chunk or CHUNK):
         yield Scored(taken.popleft(), score)

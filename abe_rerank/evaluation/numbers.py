@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from abe_rerank.runs.evaluated import Result
 from abe_rerank.runs.reading import RunFolder, damaged, lines
-from abe_rerank.types import Status
+from abe_rerank.types import ATOMS, Status
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -46,7 +46,9 @@ class Images:
     ``prompt`` is the place in :attr:`RunNumbers.prompts`; ``value``, ``global_score``, ``judge`` and ``right`` (1 or 0)
     are nan where there is none; ``status`` is a place in :data:`STATUSES`; of the image's ``pairs``, ``bound`` are
     bound, and ``probability`` sums the probabilities of the ``calibrated`` ones. The judge's value counts only where
-    the judge found something to bind. ``file``, ``offset`` and ``line`` say where the result stands.
+    the judge found something to bind. ``file``, ``offset`` and ``line`` say where the result stands. ``atoms`` have a
+    probability, the judge's where ``by_judge``; ``soft_mean`` and ``soft_product`` are their arithmetic and geometric
+    mean, ``kinds`` [images, 8] the sums of those of each kind of :data:`abe_rerank.types.ATOMS`, then their numbers.
     """
 
     prompt: Ints
@@ -60,9 +62,14 @@ class Images:
     probability: Floats
     judge: Floats
     right: Floats
+    atoms: Ints
+    by_judge: Ints
+    soft_mean: Floats
+    soft_product: Floats
     file: Ints
     offset: Ints
     line: Ints
+    kinds: Floats
 
     def __len__(self) -> int:
         return len(self.prompt)
@@ -89,7 +96,7 @@ class RunNumbers:
 
 @dataclass
 class _Columns:
-    """The rows while they are read: typed arrays, 112 bytes for each image."""
+    """The rows while they are read: typed arrays, 155 bytes for each image."""
 
     prompt: array[int] = field(default_factory=lambda: array("q"))
     candidate: array[int] = field(default_factory=lambda: array("q"))
@@ -102,9 +109,14 @@ class _Columns:
     probability: array[float] = field(default_factory=lambda: array("d"))
     judge: array[float] = field(default_factory=lambda: array("d"))
     right: array[float] = field(default_factory=lambda: array("d"))
+    atoms: array[int] = field(default_factory=lambda: array("h"))
+    by_judge: array[int] = field(default_factory=lambda: array("b"))
+    soft_mean: array[float] = field(default_factory=lambda: array("f"))
+    soft_product: array[float] = field(default_factory=lambda: array("f"))
     file: array[int] = field(default_factory=lambda: array("q"))
     offset: array[int] = field(default_factory=lambda: array("q"))
     line: array[int] = field(default_factory=lambda: array("q"))
+    kinds: array[float] = field(default_factory=lambda: array("f"))
 
 
 def read_numbers(run: RunFolder) -> RunNumbers:
@@ -116,7 +128,7 @@ def read_numbers(run: RunFolder) -> RunNumbers:
     columns, prompts, unscored = _Columns(), dict[int, Prompt](), list[Unscored]()
     gone: list[str] = []
     drawn = run.record.text_to_image is not None
-    appends = [getattr(columns, name).append for name in _NAMES]
+    appends = [getattr(columns, name).append for name in _NAMES if name != "kinds"]
     for file, line in lines(run):
         result = line.result
         assert result is not None
@@ -127,6 +139,7 @@ def read_numbers(run: RunFolder) -> RunNumbers:
         row = (result.index, result.candidate, *_numbers(result), file, line.start, line.number)
         for append, number in zip(appends, row, strict=True):
             append(number)
+        columns.kinds.extend(_kinds(result))
         if result.status == "unscored" and len(unscored) < EXAMPLES:
             unscored.append(Unscored(prompts[result.index], result.candidate, str(result.reason)))
         if drawn and result.image is not None and not run.image_file(result.image).is_file():
@@ -138,7 +151,8 @@ _NAMES = tuple(f.name for f in fields(Images))
 
 
 def _numbers(result: Result) -> tuple[float, ...]:
-    """Of a result: status, value, global_score, pairs, bound, calibrated, probability, judge, right."""
+    """Of a result: status, value, global_score, pairs, bound, calibrated, probability, judge, right, atoms, by_judge,
+    soft_mean, soft_product."""
     likely = [pair.probability for pair in result.pairs if pair.probability is not None]
     judged = result.judge is not None and result.judge.status == "scored"
     right = None if result.oracle is None else result.oracle.right
@@ -152,11 +166,42 @@ def _numbers(result: Result) -> tuple[float, ...]:
         sum(likely),
         _nan(result.judge.value if judged and result.judge is not None else None),
         _nan(right),
+        *_soft(result),
     )
+
+
+def _atoms(result: Result) -> Sequence[tuple[str, float]]:
+    """(kind, probability) of each atom: the judge's, else the scorer's own, else its calibrated pairs."""
+    judged = () if result.judge is None else result.judge.parts
+    for parts in (judged, result.parts):
+        if found := [(part.kind, part.value) for part in parts if part.kind in ATOMS]:
+            return found
+    return [("attribute", pair.probability) for pair in result.pairs if pair.probability is not None]
+
+
+def _soft(result: Result) -> tuple[float, ...]:
+    values = np.array([value for _, value in _atoms(result)])
+    by_judge = result.judge is not None and any(part.kind in ATOMS for part in result.judge.parts)
+    if not len(values):
+        return 0, by_judge, float("nan"), float("nan")
+    likely = np.clip(values, 0.0, 1.0)
+    product = float(np.exp(np.log(likely).mean())) if likely.all() else 0.0
+    return min(len(values), 32_767), by_judge, float(values.mean()), product
+
+
+def _kinds(result: Result) -> list[float]:
+    atoms = _atoms(result)
+    sums = [sum(value for kind, value in atoms if kind == k) for k in ATOMS]
+    return [*sums, *(sum(kind == k for kind, _ in atoms) for k in ATOMS)]
 
 
 def _nan(value: float | None) -> float:
     return float("nan") if value is None else float(value)
+
+
+def _shared(column: array[Any]) -> NDArray[Any]:
+    """A column as an array of the same memory."""
+    return np.frombuffer(column, dtype=column.typecode) if column else np.array(column, dtype=column.typecode)
 
 
 def _whole(
@@ -167,7 +212,8 @@ def _whole(
     gone: tuple[str, ...],
 ) -> RunNumbers:
     """The rows of prompts that are all there, sorted, with prompts renumbered in their order."""
-    images = Images(**{name: np.array(getattr(columns, name)) for name in _NAMES})
+    arrays = {name: _shared(getattr(columns, name)) for name in _NAMES}
+    images = Images(**arrays | {"kinds": arrays["kinds"].reshape(-1, 2 * len(ATOMS))})
     images = images.where(np.lexsort((images.candidate, images.prompt)))
     _refuse_contradictions(run, images)
     indices, starts, counts = np.unique(images.prompt, return_index=True, return_counts=True)
@@ -176,7 +222,7 @@ def _whole(
     if run.record.text_to_image is not None:
         whole &= counts >= run.record.n
     places = np.repeat(np.cumsum(whole) - 1, counts)
-    kept = images.where(np.repeat(whole, counts))
+    kept = images if whole.all() else images.where(np.repeat(whole, counts))  # no second copy where all is there
     kept.prompt[:] = places[np.repeat(whole, counts)]
     there = tuple(prompts[int(index)] for index in indices[whole])
     return RunNumbers(run, there, kept, max(run.record.prompts, len(indices)) - len(there), tuple(unscored), gone)
@@ -186,11 +232,12 @@ def _refuse_contradictions(run: RunFolder, images: Images) -> None:
     """Raises AbeRerankError if an image stands twice, two of a prompt differ in pairs, or some pairs of the run alone
     have probabilities; ``images`` are sorted.
     """
-    asked = images.where((images.status == SCORED) & (images.pairs > 0))
-    some = asked.calibrated != (asked.pairs if len(asked) and asked.calibrated[0] else 0)
+    asked = np.flatnonzero((images.status == SCORED) & (images.pairs > 0))
+    pairs, calibrated = images.pairs[asked], images.calibrated[asked]
+    some = calibrated != (pairs if len(asked) and calibrated[0] else 0)
     if some.any():
-        k = int(np.argmax(some))
-        raise damaged(run.files[asked.file[k]], int(asked.line[k]), "some pairs of the run alone have probabilities")
+        k = int(asked[np.argmax(some)])
+        raise damaged(run.files[images.file[k]], int(images.line[k]), "some pairs of the run alone have probabilities")
     together = np.diff(images.prompt) == 0
     again = together & (np.diff(images.candidate) == 0)
     scored = images.status == SCORED

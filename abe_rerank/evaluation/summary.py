@@ -10,6 +10,7 @@ import numpy as np
 from abe_rerank.errors import UsageError
 from abe_rerank.evaluation.measures import CURVE, Mask, Measure, curve_of, measures_of
 from abe_rerank.evaluation.numbers import NOTHING, SCORED, UNSCORED, RunNumbers, read_numbers
+from abe_rerank.evaluation.soft_tifa import soft_tifa
 from abe_rerank.evaluation.statistics import bootstrap_ratios, draws_for
 from abe_rerank.evaluation.summary_schema import (
     Choices,
@@ -74,6 +75,7 @@ def summary_of(numbers: RunNumbers) -> RunSummary:
             )
             for prompt, candidate, reason in numbers.unscored
         ),
+        soft_tifa=soft_tifa(numbers, LEVEL, SEED),
     )
 
 

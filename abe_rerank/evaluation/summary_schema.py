@@ -115,13 +115,51 @@ class RunInfo(_Record):
     unfinished: int
 
 
+class SoftMeans(_Record):
+    """A mean of atoms' probabilities, of the first image, of all (mean), and of the picked one."""
+
+    first: Estimate
+    mean: Estimate
+    picked: Estimate
+
+
+class AtomKind(_Record):
+    """The mean probability of the atoms of one kind in the picked images; each atom counts once."""
+
+    kind: Literal["object", "attribute", "count", "relation"]
+    atoms: int = Field(ge=1)
+    mean: Estimate
+
+
+class AtomCount(_Record):
+    """The prompts with so many atoms: both means of the picked image."""
+
+    atoms: int = Field(ge=1)
+    arithmetic: Estimate
+    geometric: Estimate
+
+
+class SoftTifa(_Record):
+    """Soft-TIFA (arXiv 2512.16853): soft judgments of atoms by the judge or the scorer, joined by the arithmetic mean
+    (atoms) and the geometric mean (prompts); by kind of atom, and by the number of atoms of a prompt."""
+
+    asked_by: Literal["judge", "scorer"]
+    prompts: int = Field(ge=1)
+    arithmetic: SoftMeans
+    geometric: SoftMeans
+    kinds: tuple[AtomKind, ...]
+    by_count: tuple[AtomCount, ...]
+
+
 class RunSummary(_Record):
-    """One run: over all prompts, by category, and the first few images without a score."""
+    """One run: over all prompts, by category, the first few images without a score, and what is said of single atoms,
+    null where nothing gives probabilities of them."""
 
     run: RunInfo
     all: Group
     categories: tuple[Group, ...]
     unscored: tuple[UnscoredImage, ...]
+    soft_tifa: SoftTifa | None = None
 
 
 class Summary(_Record):

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 
 from abe_rerank.evaluation.measures import CURVE
+from abe_rerank.evaluation.soft_tifa import shown as _shown
+from abe_rerank.evaluation.soft_tifa import soft_blocks, soft_rows
 from abe_rerank.evaluation.summary_schema import (
     Choices,
     ComparedGroup,
@@ -61,6 +63,8 @@ def _summary_rows(run: RunSummary) -> Iterable[tuple[str | int | float | None, .
             for name in CURVE:
                 if (estimate := getattr(point, name)) is not None:
                     yield (*start, f"best_of.{name}", point.images, *_numbers(estimate))
+    for name, estimate in soft_rows(run.soft_tifa):
+        yield (run.run.folder, EVERYTHING, None, name, None, *_numbers(estimate))
 
 
 def _numbers(estimate: Estimate) -> tuple[int, float, float, float]:
@@ -80,6 +84,7 @@ def _summary_blocks(run: RunSummary) -> list[Block]:
         _choices(groups, "judge", "By the judge, who does not pick", _JUDGED),
         _choices(groups, "oracle", "Share right by the oracle, who does not pick", _JUDGED),
         _curve(run.all),
+        *soft_blocks(run.soft_tifa),
     ]
     return [*(block for block in blocks if block.rows or block.notes), *_unscored(run)]
 
@@ -157,12 +162,6 @@ def _unscored(run: RunSummary) -> list[Block]:
 
 def _estimate(choices: Choices | None, key: str) -> Cell:
     return _shown(None if choices is None else getattr(choices, key))
-
-
-def _shown(estimate: Estimate | None) -> Cell:
-    if estimate is None:
-        return "-"
-    return Number(f"{estimate.mean:.3f}", (f"{estimate.low:.3f}", f"{estimate.high:.3f}"))
 
 
 NAMED = 5

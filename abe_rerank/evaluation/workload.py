@@ -17,6 +17,7 @@ from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.files import readable, write_png
 from abe_rerank.runs.evaluated import JudgeResult, Key, OracleResult, Result, terms_of
 from abe_rerank.runs.provenance import pixels_sha256
+from abe_rerank.runs.records import PartRecord
 from abe_rerank.suites import SuitePrompt
 from abe_rerank.types import NoPicture, Score
 
@@ -192,12 +193,21 @@ class Judges:
     oracle: Oracle | None = None
     contrast: bool = False
 
+    def __post_init__(self) -> None:
+        for one in (self.reranker, self.judge):
+            if one is not None and one.scorer.relative:
+                raise UsageError(
+                    f"scores of {one.scorer.name} depend on all candidates of a prompt, and evaluate and generate "
+                    "score them in batches; draw with one of its members, then rank the pictures with score"
+                )
+
     def results(self, block: Block, prompt: SuitePrompt, taken: Sequence[Taken]) -> list[Result]:
         """The result of each image of the block; it depends on the block alone."""
         from abe_rerank.reranker import as_spec
+        from abe_rerank.scoring.questions import with_questions
         from abe_rerank.scoring.stream import score_stream
 
-        spec = as_spec(prompt.prompt)
+        spec = with_questions(as_spec(prompt.prompt), prompt.questions)
         items = [(one.picture, spec) for one in taken]
         scores = list(score_stream(self.reranker.scorer, items))
         judged = [None] * len(taken) if self.judge is None else _judged(score_stream(self.judge.scorer, items))
@@ -224,7 +234,15 @@ class Judges:
 
 
 def _judged(scores: Iterable[Score]) -> list[JudgeResult]:
-    return [JudgeResult(value=score.value, status=score.status, reason=score.reason) for score in scores]
+    return [
+        JudgeResult(
+            value=score.value,
+            status=score.status,
+            reason=score.reason,
+            parts=tuple(map(PartRecord.of, score.parts)),
+        )
+        for score in scores
+    ]
 
 
 def _seen(oracle: Oracle, taken: Sequence[Taken], spec: Spec) -> list[OracleResult]:

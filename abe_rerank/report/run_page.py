@@ -9,8 +9,9 @@ from pathlib import Path
 from abe_rerank.errors import UsageError
 from abe_rerank.evaluation.comparison import compare_numbers
 from abe_rerank.evaluation.numbers import RunNumbers
+from abe_rerank.evaluation.soft_tifa import MEANS
 from abe_rerank.evaluation.summary import load, summary_of
-from abe_rerank.evaluation.summary_schema import Choices, Comparison, Difference, Estimate, Group, RunSummary
+from abe_rerank.evaluation.summary_schema import Choices, Comparison, Difference, Estimate, Group, RunSummary, SoftTifa
 from abe_rerank.files import readable, words_of, write_whole
 from abe_rerank.report.pages import render_page
 from abe_rerank.report.run_data import Data, data_of, maps_fit
@@ -86,6 +87,8 @@ def write_run_page(folder: Path, numbers: RunNumbers, summary: RunSummary) -> Pa
         "names": NAMES,
         "found": found,
         "curve": [point for point in summary.all.curve if point.bound or point.oracle or point.judge],
+        "soft": summary.soft_tifa,
+        "soft_curves": [] if summary.soft_tifa is None else soft_curves(summary.soft_tifa),
     }
     return _write(folder / "report.html", "run.html.jinja", context, data, [numbers])
 
@@ -193,3 +196,57 @@ def _write(
     page = render_page(template, ASSETS, {**context, **shown}, linked=True)
     write_whole(path, page.encode())
     return path
+
+
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 480.0, 200.0, 40.0, 14.0, 12.0, 30.0
+
+
+@dataclass(frozen=True)
+class SoftPoint:
+    """A mean at a number of atoms, with the ends of its interval; pixels from the top left."""
+
+    x: float
+    y: float
+    top: float
+    bottom: float
+    atoms: int
+    label: str
+
+
+@dataclass(frozen=True)
+class SoftCurve:
+    """One of the two means over the numbers of atoms."""
+
+    name: str
+    title: str
+    points: tuple[SoftPoint, ...]
+
+    @property
+    def path(self) -> str:
+        """The line as an SVG ``points`` attribute."""
+        return " ".join(f"{point.x:.1f},{point.y:.1f}" for point in self.points)
+
+
+def soft_curves(soft: SoftTifa) -> list[SoftCurve]:
+    """A curve for each mean; none where all prompts have equally many atoms."""
+    counts = [at.atoms for at in soft.by_count]
+    if len(counts) < 2:
+        return []
+
+    def across(atoms: int) -> float:
+        return LEFT + (WIDTH - LEFT - RIGHT) * (atoms - counts[0]) / (counts[-1] - counts[0])
+
+    def down(value: float) -> float:
+        return TOP + (HEIGHT - TOP - BOTTOM) * (1 - value)
+
+    curves = []
+    for name, title in MEANS.items():
+        points = []
+        for at in soft.by_count:
+            found = getattr(at, name)
+            label = f"{title}, {at.atoms} atoms: {found.mean:.3f}"
+            points.append(
+                SoftPoint(across(at.atoms), down(found.mean), down(found.high), down(found.low), at.atoms, label)
+            )
+        curves.append(SoftCurve(name, title, tuple(points)))
+    return curves

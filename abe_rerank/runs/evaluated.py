@@ -18,7 +18,7 @@ from typing import Literal
 
 from pydantic import Field, JsonValue
 
-from abe_rerank.runs.records import Count, ModelRecord, Number, Record, ScoreRecord
+from abe_rerank.runs.records import Count, ModelRecord, Number, PartRecord, Record, ScoreRecord
 from abe_rerank.types import Score, Status
 
 Key = tuple[int, int]
@@ -26,11 +26,13 @@ Key = tuple[int, int]
 
 
 class JudgeResult(Record):
-    """What another scorer than the selecting one says; ``value`` is null exactly when ``status`` is "unscored"."""
+    """What another scorer than the selecting one says; ``value`` is null exactly when ``status`` is "unscored".
+    ``parts`` is what it is made of, as of a score."""
 
     value: Number | None
     status: Status
     reason: str | None = None
+    parts: tuple[PartRecord, ...] = ()
 
 
 class OracleResult(Record):

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from abe_rerank.types import Kind, PairScore, Region, Score, Spec, Status, Verdict
+from abe_rerank.types import Kind, PairScore, Part, PartKind, Region, Score, Spec, Status, Verdict
 
 Number = Annotated[float, Field(ge=-1e9, le=1e9)]
 """A score, a time or a margin: sums and differences of a million of them are finite."""
@@ -221,6 +221,21 @@ class PairRecord(Record):
         )
 
 
+class PartRecord(Record):
+    """One of the things that a score is made of, see :class:`abe_rerank.types.Part`."""
+
+    kind: PartKind
+    text: str
+    value: Number
+    weight: Number | None = None
+    box: BoxRecord | None = None
+
+    @classmethod
+    def of(cls, part: Part) -> PartRecord:
+        """The record of a part."""
+        return cls(kind=part.kind, text=part.text, value=float(part.value), weight=_float(part.weight), box=part.box)
+
+
 class ScoreRecord(Record):
     """The score of one image with its terms; ``value`` is null exactly when ``status`` is "unscored"."""
 
@@ -231,6 +246,7 @@ class ScoreRecord(Record):
     local: Number | None
     binding_difference: Number | None
     pairs: tuple[PairRecord, ...]
+    parts: tuple[PartRecord, ...] = ()
 
     @classmethod
     def of(cls, score: Score, contrast: bool = True) -> ScoreRecord:
@@ -243,6 +259,7 @@ class ScoreRecord(Record):
             local=_float(score.local),
             binding_difference=_float(score.binding_difference),
             pairs=tuple(PairRecord.of(pair, contrast) for pair in score.pairs),
+            parts=tuple(map(PartRecord.of, score.parts)),
         )
 
     @model_validator(mode="after")

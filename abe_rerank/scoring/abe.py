@@ -9,18 +9,20 @@ section 1 and in the docstrings of :mod:`abe_rerank.scoring.alignment` and :mod:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property
 
 import numpy as np
 import torch
+from PIL.Image import Image
 from torch import Tensor
 
 from abe_rerank.backbones import Backbone, ImageFeatures
-from abe_rerank.backbones.features import REGIONS
+from abe_rerank.backbones.features import REGIONS, Looks
 from abe_rerank.scoring.calibration import Calibration
 from abe_rerank.scoring.phrase_table import PhraseReader, PromptTable, tabulate
 from abe_rerank.scoring.readings import PromptPlan, plan
+from abe_rerank.scoring.second_look import WINDOWS, SecondLook
 from abe_rerank.scoring.stream import FeatureScorer
 from abe_rerank.scoring.terms import AbeSettings, Explained, Terms, explain_pairs, settings_for, terms
 from abe_rerank.scoring.tuned import calibration_of, home_of
@@ -58,6 +60,18 @@ class AbeScorer(FeatureScorer):
         """The units of this backbone, as this scorer reads phrases."""
         return units_of(self._reader, self.settings.template)
 
+    @cached_property
+    def second_look(self) -> SecondLook:
+        """What reads each pair again in windows, for its verdict."""
+        chosen = self.settings
+        return SecondLook(self._reader, chosen.template, self.units, chosen.smoothing, chosen.region_share)
+
+    def encode(self, images: Sequence[Image]) -> ImageFeatures:
+        """See :class:`abe_rerank.scoring.Scorer`; the windows are read when a verdict asks for them."""
+        found = super().encode(images)
+        reads_windows = REGIONS in self.backbone.readouts
+        return replace(found, looks=Looks(self.backbone, images, WINDOWS)) if reads_windows else found
+
     def terms(self, features: ImageFeatures, table: PromptTable) -> Terms:
         """All terms, as cosines, of images encoded with this scorer's patch readout."""
         return terms(features, table, self.settings, self.backbone.logit_scale)
@@ -85,7 +99,10 @@ class AbeScorer(FeatureScorer):
         """One Score per image with its terms, each pair's evidence, margin, region, verdict and probability."""
         plans, table = self.table([spec])
         found = self.terms(features, table)
-        seen = Explained(plans[0], table, features, found, self.in_units(features, table, found), self.calibration)
+        looks = self.second_look.looks(features, plans[0])
+        seen = Explained(
+            plans[0], table, features, found, self.in_units(features, table, found), self.calibration, looks
+        )
         return [self._score(seen, n) for n in range(len(features))]
 
     @torch.no_grad()

@@ -12,11 +12,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.files import write_whole
+from abe_rerank.scoring.decision import Decision
 
 FILE = "calibration.json"
 LOST = 0.05
@@ -29,7 +31,8 @@ _RIDGE = 1e-3
 class Calibration:
     """A fitted map. ``weights`` are for (margin, evidence, noun), ``bias`` is added; ``knots`` are (logit, probability)
     points, joined by lines. ``found_above`` is the noun evidence below which an object counts as not there, None if
-    that could not be fitted. ``mix`` counts the labelled pairs by kind; ``ece`` is on the fitting rows.
+    that could not be fitted. ``decision`` gives verdicts and then the probabilities, too; None where it was not fitted.
+    ``mix`` counts the labelled pairs by kind; ``ece`` is on the fitting rows.
     """
 
     key: str
@@ -37,6 +40,7 @@ class Calibration:
     bias: float
     knots: tuple[tuple[float, float], ...]
     found_above: float | None = None
+    decision: Decision | None = None
     mix: Mapping[str, int] = field(default_factory=dict)
     ece: float = 0.0
 
@@ -182,9 +186,20 @@ def _entries(path: Path) -> Sequence[Calibration]:
         rows = json.loads(path.read_text(encoding="utf-8"))
         return [
             Calibration(
-                **{**row, "weights": tuple(row["weights"]), "knots": tuple((x, y) for x, y in row["knots"])},
+                **{
+                    **row,
+                    "weights": tuple(row["weights"]),
+                    "knots": tuple((x, y) for x, y in row["knots"]),
+                    "decision": _decision(row.get("decision")),
+                },
             )
             for row in rows
         ]
     except (ValueError, TypeError, KeyError) as error:
         raise AbeRerankError(f"{path} is not a calibration file; remove it and run abe-rerank calibrate") from error
+
+
+def _decision(row: Mapping[str, Any] | None) -> Decision | None:
+    if row is None:
+        return None
+    return Decision(**{**row, "fits": tuple(row["fits"]), "presence": tuple(map(tuple, row["presence"]))})

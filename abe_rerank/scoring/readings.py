@@ -99,7 +99,16 @@ class PromptPlan:
     @cached_property
     def kinds(self) -> tuple[str, ...]:
         """What each object is: its noun in the singular."""
-        return tuple(_kind(o.text) for o in self.objects)
+        return tuple(kind_of(o.text) for o in self.objects)
+
+    @cached_property
+    def owners(self) -> Mapping[tuple[Kind, str], Mapping[str, str]]:
+        """For each kind and plain value the objects that it is asked of: what they are, and their nouns."""
+        found: dict[tuple[Kind, str], dict[str, str]] = {}
+        for pair in self.pairs:
+            mine = found.setdefault((pair.attribute.kind, plain(pair.values[0])), {})
+            mine.setdefault(self.kinds[pair.object], self.objects[pair.object].text)
+        return found
 
 
 def plan(spec: Spec, template: str, region_query: RegionQuery) -> PromptPlan:
@@ -120,13 +129,13 @@ def plan(spec: Spec, template: str, region_query: RegionQuery) -> PromptPlan:
         for own in [_own(o)]
         for attribute in o.attributes
     )
-    kinds = Counter(_kind(o.text) for o in objects)
+    kinds = Counter(kind_of(o.text) for o in objects)
     mine: list[list[PairPlan]] = [[] for _ in objects]
     for pair in pairs:
         mine[pair.object].append(pair)
     most = min(MOST_QUERIES, max(12, ALL_QUERIES // max(1, len(objects))))
     queries = tuple(
-        _queries(spec, o, noun, own, kinds[_kind(o.text)] > 1, template, region_query)[:most]
+        _queries(spec, o, noun, own, kinds[kind_of(o.text)] > 1, template, region_query)[:most]
         for o, noun, own in zip(objects, nouns, mine, strict=True)
     )
     return PromptPlan(spec.prompt, objects, nouns, phrases, queries, pairs)
@@ -137,7 +146,7 @@ def values_of(objects: Iterable[ObjectPhrase]) -> dict[Kind, dict[str, str]]:
     found: dict[Kind, dict[str, str]] = {}
     for thing in objects:
         for attribute in thing.attributes:
-            found.setdefault(attribute.kind, {}).setdefault(_plain(attribute.text), attribute.text)
+            found.setdefault(attribute.kind, {}).setdefault(plain(attribute.text), attribute.text)
     return found
 
 
@@ -153,7 +162,7 @@ def competitors(
     others = [text for plain, text in values.get(attribute.kind, {}).items() if plain not in own]
     if len(others) > MOST_VALUES:
         written = list(values[attribute.kind])
-        first = max(0, written.index(_plain(attribute.text)) - MOST_VALUES // 2)
+        first = max(0, written.index(plain(attribute.text)) - MOST_VALUES // 2)
         near = written[first : first + MOST_VALUES + 1]
         others = [values[attribute.kind][plain] for plain in near if plain not in own]
     if others:
@@ -163,18 +172,20 @@ def competitors(
 
 
 def _own(thing: ObjectPhrase) -> frozenset[str]:
-    return frozenset(_plain(a.text) for a in thing.attributes)
+    return frozenset(plain(a.text) for a in thing.attributes)
 
 
 @lru_cache(10_000)
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """The word in lower case, and one of those that mean the same."""
     lowered = " ".join(text.lower().split())
     return _SAME.get(lowered, lowered)
 
 
 @lru_cache(10_000)
-def _kind(text: str) -> str:
-    return lemma(_plain(text))
+def kind_of(text: str) -> str:
+    """What a noun names: itself in the singular."""
+    return lemma(plain(text))
 
 
 def _pair(
@@ -213,6 +224,14 @@ def _queries(
         phrases = [(*wanted[:i], value, *wanted[i + 1 :]) for i, values in enumerate(mine) for value in values]
         return tuple(_reading(spec, thing, phrase, thing.span, template) for phrase in dict.fromkeys(phrases))
     return (noun,)
+
+
+def read_alone(thing: ObjectPhrase, value: str, template: str) -> Reading:
+    """The reading of a value on ``thing``, or of its bare noun for "", that no prompt stands around."""
+    words = " ".join(f"{value} {thing.text}".split())
+    text = " ".join(template.format(article=_article(thing, words), phrase=words).split())
+    span = (text.index(words), text.index(words) + len(words))
+    return Reading(text, span, text, span)
 
 
 def _reading(spec: Spec, thing: ObjectPhrase, values: tuple[str, ...], span: Span, template: str) -> Reading:

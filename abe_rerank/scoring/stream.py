@@ -24,7 +24,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from abe_rerank import __version__
-from abe_rerank.backbones import Backbone, ImageFeatures
+from abe_rerank.backbones import Backbone
 from abe_rerank.backbones.devices import size_words
 from abe_rerank.errors import AbeRerankError
 from abe_rerank.images import to_pil
@@ -54,9 +54,12 @@ def score_stream(
     A picture that several items of a chunk name (the same object or path) is decoded once, equal ones are encoded and
     scored once, so that their scores are equal, and a prompt is read once. An item without a picture, and one with an
     empty prompt, are unscored with the reason, and so is a picture whose scores are not finite. With
-    ``skip_unreadable`` a picture that cannot be read is unscored, too; else
-    it raises what :func:`abe_rerank.images.to_pil` raises.
+    ``skip_unreadable`` a picture that cannot be read is unscored, too; else it raises what
+    :func:`abe_rerank.images.to_pil` raises. A relative scorer takes all items before the first score.
     """
+    if scorer.relative:
+        yield from scorer.score_together(list(items), skip_unreadable, chunk)  # type: ignore[attr-defined]
+        return
     for block in _blocks(items, skip_unreadable, chunk):
         yield from _scores(scorer, block)
 
@@ -68,6 +71,9 @@ def value_matrix(
 
     Raises what :func:`abe_rerank.images.to_pil` raises.
     """
+    if scorer.relative:
+        listed = list(images)
+        return scorer.join([value_matrix(member, listed, specs, chunk=chunk) for member in scorer.members])  # type: ignore[attr-defined, no-any-return]
     empty = Spec("")
     rows = [np.empty((0, len(specs)), dtype=np.float32)]
     with torch.no_grad():
@@ -214,6 +220,8 @@ class FeatureScorer(ABC):
 
     name: ClassVar[str]
     settings_type: ClassVar[type | None] = None
+    relative: ClassVar[bool] = False
+    shares_features: ClassVar[bool] = True
     backbone: Backbone
 
     @property
@@ -239,7 +247,7 @@ class FeatureScorer(ABC):
         chosen = " ".join(f"{key}={value}" for key, value in self.settings_record.items())
         return f"{self.name} | {self.backbone.weights_hash}{size} | {chosen}".rstrip(" |")
 
-    def encode(self, images: Sequence[Image]) -> ImageFeatures:
+    def encode(self, images: Sequence[Image]) -> Any:
         """See :class:`abe_rerank.scoring.Scorer`."""
         return self.backbone.encode_images(images, self.patch_readout)
 
@@ -248,11 +256,11 @@ class FeatureScorer(ABC):
         """See :class:`abe_rerank.scoring.Scorer`."""
 
     @abstractmethod
-    def score_features(self, features: ImageFeatures, prepared: Any) -> Tensor:
+    def score_features(self, features: Any, prepared: Any) -> Tensor:
         """See :class:`abe_rerank.scoring.Scorer`."""
 
     @abstractmethod
-    def explain_features(self, features: ImageFeatures, spec: Spec) -> list[Score]:
+    def explain_features(self, features: Any, spec: Spec) -> list[Score]:
         """See :class:`abe_rerank.scoring.Scorer`."""
 
     def score(self, images: Sequence[Image], specs: Sequence[Spec]) -> np.ndarray:

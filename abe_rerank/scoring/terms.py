@@ -19,10 +19,12 @@ from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.files import write_whole
 from abe_rerank.scoring import alignment
 from abe_rerank.scoring.calibration import Calibration
+from abe_rerank.scoring.decision import STANDARD, decide
 from abe_rerank.scoring.phrase_table import PromptTable, TextReadout
 from abe_rerank.scoring.readings import PairPlan, PromptPlan, RegionQuery
+from abe_rerank.scoring.second_look import Look, choices
 from abe_rerank.scoring.units import InUnits
-from abe_rerank.types import Box, PairScore, Region, Verdict
+from abe_rerank.types import Box, PairScore, Region
 
 RegionKind = Literal["soft", "top", "whole"]
 LocalKind = Literal["somewhere", "regions"]
@@ -187,7 +189,7 @@ class Explained:
     """What the numbers of one prompt (t = 0 of ``table`` and ``found``) on the images of ``features`` stand on.
 
     ``found`` are cosines, as a report has them; ``units`` the same in the backbone's units, for whatever is compared
-    with a threshold or was fitted: these mean the same on every backbone.
+    with a threshold or was fitted: these mean the same on every backbone. ``looks`` [n][j] are what verdicts stand on.
     """
 
     plan: PromptPlan
@@ -196,6 +198,7 @@ class Explained:
     found: Terms
     units: InUnits
     calibration: Calibration | None
+    looks: Sequence[Sequence[Look]]
 
 
 def explain_pairs(seen: Explained, n: int) -> tuple[PairScore, ...]:
@@ -207,11 +210,17 @@ def explain_pairs(seen: Explained, n: int) -> tuple[PairScore, ...]:
 def _pair(seen: Explained, pair: PairPlan, j: int, n: int, region: Region) -> PairScore:
     found, calibration = seen.found, seen.calibration
     evidence, margin = float(found.evidence[n, 0, j, 0]), float(found.margins[n, 0, j])
-    noun, lead = float(seen.units.nouns[n, 0, pair.object]), float(found.lead[n, 0, pair.object])
+    noun = float(seen.units.nouns[n, 0, pair.object])
     strongest = int(found.strongest[n, 0, j])
     values = seen.units.evidence[n, 0, j, : len(pair.values)].tolist()
-    probability = None if calibration is None else _of_value(values, 0, noun, calibration)
-    absent = lead < 0 if calibration is None or calibration.found_above is None else calibration.absent(noun)
+    fitted = None if calibration is None else calibration.decision
+    asked = choices(seen.plan, pair)
+    judged = decide((fitted or STANDARD).probabilities(seen.looks[n][j], asked), asked)
+    probability: float | None = judged.bound
+    other: float | None = judged.other
+    if fitted is None:
+        probability = None if calibration is None else _of_value(values, 0, noun, calibration)
+        other = None if calibration is None else _of_value(values, strongest, noun, calibration)
     return PairScore(
         attribute=pair.attribute,
         object=seen.plan.objects[pair.object],
@@ -219,10 +228,13 @@ def _pair(seen: Explained, pair: PairPlan, j: int, n: int, region: Region) -> Pa
         competitor=pair.values[strongest],
         margin=margin,
         region=region,
-        verdict=verdict(margin, absent, pair.rivals[strongest], probability),
+        verdict=judged.verdict,
         probability=probability,
-        competitor_probability=None if calibration is None else _of_value(values, strongest, noun, calibration),
+        competitor_probability=other,
         contrast=_contrast(seen, j, strongest, n),
+        seen=judged.seen,
+        seen_of=judged.seen_of,
+        certainty=None if fitted is None else judged.certainty,
     )
 
 
@@ -240,24 +252,6 @@ def _contrast(seen: Explained, j: int, strongest: int, n: int) -> np.ndarray:
     phrases = seen.table.candidates[0, j]
     cosines = seen.features.patches[n] @ (phrases[0] - phrases[strongest])
     return np.asarray(seen.features.on_grid(n, cosines).float().cpu().numpy())
-
-
-def verdict(margin: float, absent: bool, rival: bool, probability: float | None) -> Verdict:
-    """What a pair's numbers mean.
-
-    ``not found``: the object's region shows nothing like the object, or, where that is not calibrated, another object
-    of the prompt.
-    ``bound``: the asked value beats every competitor there, and is likelier than not where that is calibrated.
-    ``swapped``: a value that the prompt gives to another object beats it. ``wrong``: another value beats it.
-    ``unsure``: anything else. Ours; see :data:`abe_rerank.runs.meanings.VERDICTS`.
-    """
-    if absent:
-        return "not found"
-    if margin > 0 and (probability is None or probability >= 0.5):
-        return "bound"
-    if margin < 0:
-        return "swapped" if rival else "wrong"
-    return "unsure"
 
 
 def _region(found: Terms, features: ImageFeatures, n: int, k: int) -> Region:

@@ -10,7 +10,7 @@ import csv
 import io
 import json
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -135,18 +135,21 @@ _JSON = (".jsonl", ".json", ".ndjson")
 
 @dataclass(frozen=True)
 class Row:
-    """One image file to score for one prompt; ``id`` and ``category`` are those of the prompt, empty if not said."""
+    """One image file to score for one prompt; ``id`` and ``category`` are those of the prompt, empty if not said.
+    ``boxes`` says where the objects of the prompt are, phrase by phrase; None if nobody said."""
 
     image: Path
     prompt: str
     id: str = ""
     category: str = ""
+    boxes: dict[str, Any] | None = field(default=None, hash=False)
 
 
 def read_manifest(path: Path) -> list[Row]:
     """Rows of a CSV file with the columns image and prompt, or of JSONL with these keys; paths relative to the file.
 
-    Columns id and category are read where they are there. Raises UsageError, naming the line, for what cannot be read.
+    Columns id, category and boxes (JSON: {phrase: [left, top, right, bottom]}, fractions of the image) are read where
+    they are there. Raises UsageError, naming the line, for what cannot be read.
     """
     rows = []
     for number, record in read_records(path):
@@ -156,8 +159,20 @@ def read_manifest(path: Path) -> list[Row]:
                 f"{path}, line {number}: needs an image and a prompt, as columns or keys of these names; "
                 f"found {_found(record)}"
             )
-        rows.append(Row(path.parent / image, prompt, str(record.get("id") or ""), str(record.get("category") or "")))
+        identity, category = (str(record.get(name) or "") for name in ("id", "category"))
+        boxes = _boxes(record.get("boxes"), f"{path}, line {number}")
+        rows.append(Row(path.parent / image, prompt, identity, category, boxes))
     return rows
+
+
+def _boxes(cell: object, where: str) -> dict[str, Any] | None:
+    """The boxes in a cell, an object or the JSON of one; None if it is empty."""
+    if cell is None or cell == "":
+        return None
+    value = json_value(cell, f"{where}, boxes") if isinstance(cell, str) else cell
+    if not isinstance(value, dict):
+        raise UsageError(f'{where}: boxes must be an object, as in {{"a red cube": [0, 0, 0.5, 1]}}')
+    return value or None
 
 
 def read_records(path: Path) -> Iterator[tuple[int, dict[str, object]]]:

@@ -16,11 +16,13 @@ from abe_rerank.errors import UsageError
 class Reader(Protocol):
     """Reads one family of models. ``readouts`` lists the dense readouts of its images, the default one first.
 
-    ``pads_to_window``: the text encoder reads texts that are padded to its whole window.
+    ``pads_to_window``: the text encoder reads texts that are padded to its whole window. ``unread``: how the names of
+    tensors begin that a checkpoint may hold beside the model.
     """
 
     readouts: tuple[str, ...]
     pads_to_window: bool
+    unread: tuple[str, ...]
 
     def read_images(self, model: nn.Module, inputs: Mapping[str, Tensor], readout: str) -> tuple[Tensor, Tensor]:
         """(global [N, D], patches [N, P, D]) in the shared space, not normalised."""

@@ -1,4 +1,4 @@
-"""CLIP-type ViTs pooled at a class token: CLIP, MetaCLIP 2, AltCLIP, Chinese-CLIP."""
+"""CLIP-type ViTs pooled at a class token: CLIP, MetaCLIP 2, AltCLIP, Chinese-CLIP, the CLIP inside CLIPSeg."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ class ClipReader:
 
     readouts: tuple[str, ...] = ("clear", "csa", "value", "last", REGIONS)
     pads_to_window = False
+    unread: tuple[str, ...] = ()
 
     def read_images(self, model: Any, inputs: Mapping[str, Tensor], readout: str) -> tuple[Tensor, Tensor]:
         """See :class:`abe_rerank.backbones.families.Reader`."""
@@ -45,3 +46,10 @@ class ClipReader:
         """See :class:`abe_rerank.backbones.families.Reader`."""
         projected: Tensor = model.text_projection(states)
         return projected
+
+
+@reads("CLIPSegModel")
+class ClipSegReader(ClipReader):
+    """The readouts of CLIP; the decoder of masks, which a CLIPSeg checkpoint has beside its CLIP, is not read."""
+
+    unread = ("decoder.",)

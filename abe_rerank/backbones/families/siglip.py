@@ -26,6 +26,7 @@ class Siglip2Reader:
 
     readouts: tuple[str, ...] = ("value", "csa", "clear", REGIONS)
     pads_to_window = True
+    unread: tuple[str, ...] = ()
 
     def read_images(self, model: Any, inputs: Mapping[str, Tensor], readout: str) -> tuple[Tensor, Tensor]:
         """See :class:`abe_rerank.backbones.families.Reader`."""

@@ -1,4 +1,5 @@
-"""The layouts that ship with the package: GenEval's and T2I-CompBench's folders, manifests, and runs of our own.
+"""The layouts that ship with the package: GenEval's and T2I-CompBench's folders, manifests, runs of our own, and
+GenEval 2's JSON of prompt to image.
 
 GenEval         00000/metadata.jsonl with 00000/samples/0000.png
 T2I-CompBench   [samples/]<prompt>_<number>.png
@@ -10,11 +11,13 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from abe_rerank.errors import UsageError
 from abe_rerank.evaluation.layouts import FoundImage, ImageLayout, KnownPrompts, image_files, register
 from abe_rerank.files import readable
 from abe_rerank.suites import SuitePrompt, read_file
-from abe_rerank.suites.rows import read_manifest
+from abe_rerank.suites.rows import json_value, read_manifest, read_text
 
 
 def _geneval_folders(source: Path) -> list[Path]:
@@ -73,3 +76,31 @@ def _of_manifest(file: Path, _: KnownPrompts) -> Iterator[FoundImage]:
 
 register(ImageLayout("a run", lambda source: (source / "run.json").is_file(), _of_run, _prompts_of_run))
 register(ImageLayout("a CSV or JSONL of image, prompt [, id, category]", Path.is_file, _of_manifest, generality=1))
+
+
+def _value(source: Path) -> Any:
+    return json_value(read_text(source), str(source))
+
+
+def _is_map(source: Path) -> bool:
+    """Whether a file is one JSON object of texts to texts, or to lists of them; a line of a manifest is none."""
+    if source.suffix.lower() != ".json" or not source.is_file():
+        return False
+    try:
+        value = _value(source)
+    except UsageError:
+        return False
+    return isinstance(value, dict) and bool(value) and not {"image", "prompt"} <= value.keys()
+
+
+def _of_map(source: Path, _: KnownPrompts) -> Iterator[FoundImage]:
+    """Paths are relative to the file. Raises UsageError for a prompt whose image is no path."""
+    for prompt, images in _value(source).items():
+        listed = images if isinstance(images, list) else [images]
+        if not prompt.strip() or not listed or not all(isinstance(image, str) and image for image in listed):
+            raise UsageError(f"{source}: the image of the prompt {prompt!r} must be a path, or a list of paths")
+        for number, image in enumerate(listed):
+            yield FoundImage(source.parent / image, SuitePrompt("", prompt), number)
+
+
+register(ImageLayout("a JSON of prompt to image", _is_map, _of_map))

@@ -15,6 +15,7 @@ MODULES = {
     "drawn-right": "drawn_right",
     "oracle": "oracle_training",
     "proving": "proving",
+    "power-clip": "power_clip",
 }
 
 

@@ -190,9 +190,7 @@ class ProvingTraining:
         wanted = torch.from_numpy(ids).long()
         for group in (group for optimizer in self.optimizers for group in optimizer.param_groups):
             group["lr"] = learning_rate(self.step, self.steps, RATE, WARMUP)
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.half):
-            image, text = embed(self.model, pixels, wanted)
-        loss = contrast(self.model, image, text, wanted)
+        loss = self.loss(pixels, wanted)
         self.model.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
@@ -201,6 +199,12 @@ class ProvingTraining:
         with torch.no_grad():
             self.model.logit_scale.clamp_(max=math.log(100.0))
         return loss.item()
+
+    def loss(self, pixels: Tensor, wanted: Tensor) -> Tensor:
+        """The loss of pictures [n, 3, h, w] and the token ids [n, tokens] of their captions."""
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.half):
+            image, text = embed(self.model, pixels, wanted)
+        return contrast(self.model, image, text, wanted)
 
     def _save(self) -> None:
         state = {

@@ -12,13 +12,17 @@ from dataclasses import dataclass
 from functools import cache
 
 from abe_rerank.errors import UsageError
+from abe_rerank.types import PartKind
 
 Pairs = tuple[tuple[str, str], ...]
+AskedQuestion = tuple[PartKind, str, str]
 
 
 @dataclass(frozen=True)
 class SuitePrompt:
-    """One prompt; ``pairs`` is None where nobody has said which are expected."""
+    """One prompt; ``pairs`` is None where nobody has said which are expected. ``questions`` are those that a judge is
+    to ask, each (kind of atom, question, expected answer), and ``atom_count`` is how many atoms the suite counts; None
+    where the suite says neither."""
 
     id: str
     prompt: str
@@ -26,6 +30,8 @@ class SuitePrompt:
     category: str = ""
     source: str = ""
     licence: str = ""
+    questions: tuple[AskedQuestion, ...] | None = None
+    atom_count: int | None = None
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The formats that ship with the package: JSON lines (ours, DPG's, GenEval's metadata), tables, one prompt a line.
+"""The formats that ship with the package: JSON lines (ours, DPG's, GenEval's metadata, GenEval 2's), tables.
 
 Ours: prompt, and if known id, pairs, category, source, licence. DPG's: id, prompt. Tables have a header: PartiPrompts
 (tabs), DrawBench and DPG (commas).
@@ -13,14 +13,16 @@ from functools import partial
 from typing import Any, Literal
 
 from abe_rerank.errors import UsageError
-from abe_rerank.suites.formats import Pairs, PromptFormat, SuitePrompt, first_line, register
+from abe_rerank.suites.formats import AskedQuestion, Pairs, PromptFormat, SuitePrompt, first_line, register
 from abe_rerank.suites.rows import json_lines, table_rows
+from abe_rerank.types import ATOMS, PartKind
 
 
 def as_line(prompt: SuitePrompt) -> str:
     """A prompt as a line of our JSONL."""
     fields = ("id", "prompt", "pairs", "category", "source", "licence")
-    return json.dumps({name: getattr(prompt, name) for name in fields}, ensure_ascii=False)
+    asked = [name for name in ("questions", "atom_count") if getattr(prompt, name) is not None]
+    return json.dumps({name: getattr(prompt, name) for name in (*fields, *asked)}, ensure_ascii=False)
 
 
 def is_json(text: str, name: str) -> bool:
@@ -54,7 +56,25 @@ def prompt_of(record: Mapping[str, Any], where: str, number: int) -> SuitePrompt
     except (TypeError, ValueError):
         raise UsageError(f'{where}: "pairs" must be a list of [attribute, object]') from None
     texts = {field: str(record.get(field, "")) for field in ("category", "source", "licence")}
-    return SuitePrompt(str(record.get("id", number)), record["prompt"], expected, **texts)
+    count = record.get("atom_count")
+    if not (count is None or (isinstance(count, int) and count >= 1)):
+        raise UsageError(f'{where}: "atom_count" must be a number of atoms, 1 or more')
+    asked = _questions(record.get("questions"), where)
+    identity = str(record.get("id", number))
+    return SuitePrompt(identity, record["prompt"], expected, **texts, questions=asked, atom_count=count)
+
+
+def _questions(value: Any, where: str) -> tuple[AskedQuestion, ...] | None:
+    """The questions of a line of ours. Raises UsageError, naming ``where`` they stand, for what is none."""
+    if value is None:
+        return None
+    try:
+        found = tuple((kind, question, answer) for kind, question, answer in value)
+        if not all(kind in ATOMS and isinstance(q, str) and isinstance(a, str) for kind, q, a in found):
+            raise ValueError
+    except (TypeError, ValueError):
+        raise UsageError(f'{where}: "questions" must be a list of [kind of atom, question, answer]') from None
+    return found
 
 
 def _read(text: str, name: str) -> Iterator[SuitePrompt]:
@@ -89,6 +109,56 @@ def _prompt(record: Mapping[str, Any], where: str, place: int) -> SuitePrompt:
 
 
 register(PromptFormat("GenEval", _fits_geneval, _read_geneval))
+
+
+SKILLS: dict[str, PartKind] = {
+    **{"object": "object", "attribute": "attribute", "count": "count"},
+    **{"position": "relation", "verb": "relation", "relation": "relation"},
+}
+"""What kind of atom each skill is about."""
+
+
+def _fits_geneval2(text: str, name: str) -> bool:
+    return '"vqa_list"' in first_line(text) and is_json(text, name)
+
+
+def _read_geneval2(text: str, name: str) -> Iterator[SuitePrompt]:
+    """Lines with atom_count, vqa_list (questions with their answers) and skills, one for each question.
+
+    The benchmark's data is CC BY-NC 4.0: it is read where the user has it, and does not ship.
+    """
+    for number, where, record in records(text, name):
+        count = record.get("atom_count")
+        if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+            raise UsageError(f'{where}: "atom_count" must be a number of atoms, 1 or more')
+        yield SuitePrompt(
+            str(record.get("id", number)),
+            record["prompt"],
+            category=f"{count} atoms" if count != 1 else "1 atom",
+            source="GenEval 2",
+            questions=_asked(record, where),
+            atom_count=count,
+        )
+
+
+def _asked(record: Mapping[str, Any], where: str) -> tuple[tuple[PartKind, str, str], ...]:
+    """(kind, question, expected answer) of each atom. Raises UsageError, naming ``where`` it stands, for others."""
+    asked, skills = record.get("vqa_list"), record.get("skills")
+    if not isinstance(asked, list) or not isinstance(skills, list) or len(asked) != len(skills) or not asked:
+        raise UsageError(
+            f'{where}: "vqa_list" and "skills" must be lists of one length, with a skill for each question'
+        )
+    found = []
+    for pair, skill in zip(asked, skills, strict=True):
+        if not isinstance(pair, list) or len(pair) != 2 or not all(isinstance(x, str) and x.strip() for x in pair):
+            raise UsageError(f'{where}: "vqa_list" must hold pairs of a question and its answer, both texts')
+        if not isinstance(skill, str) or skill not in SKILLS:
+            raise UsageError(f"{where}: unknown skill {skill!r}; known are {', '.join(SKILLS)}")
+        found.append((SKILLS[skill], pair[0], pair[1]))
+    return tuple(found)
+
+
+register(PromptFormat("GenEval 2", _fits_geneval2, _read_geneval2))
 
 
 _PROMPT = ("prompt", "prompts", "text")
