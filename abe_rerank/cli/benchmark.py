@@ -223,6 +223,27 @@ CpuTime = Annotated[
 ]
 
 
+@checkout_command("costs")
+@spread
+def costs(
+    *,
+    scorers: Annotated[
+        list[str] | None,
+        typer.Option("--scorer", help="A scorer; can be repeated.", show_default="all", rich_help_panel=MEASURE),
+    ] = None,
+    backbone: BackboneOptions,
+    as_json: AsJson = False,
+) -> None:
+    """What the scorers cost beside each other, and powerset alignment by its number of regions."""
+    quiet_libraries()
+    from abe_rerank.benchmarks.checkout.scorer_costs import main
+    from abe_rerank.scoring.registry import make_scorer, names
+
+    loaded = backbone.load()
+    found = main({name: make_scorer(name, loaded) for name in scorers or names()}, as_json)
+    (say_json if as_json else say)(found)
+
+
 @app.command("speed", cls=GroupedCommand)
 @spread
 def speed(

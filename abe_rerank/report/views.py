@@ -23,6 +23,7 @@ from abe_rerank.report.pictures import (
     spotlight,
     write,
 )
+from abe_rerank.report.ranked import Ranked
 from abe_rerank.report.sections import Page, View, sections
 from abe_rerank.report.sentences import brief, called, claim, competitor, pieces, status_line
 from abe_rerank.runs.generated import CandidateRecord, Report
@@ -89,7 +90,7 @@ TONES: dict[Verdict, str] = {name: _COLOURS[meaning.tone] for name, meaning in V
 ACCENT = "#1f5fbf"
 
 
-def contact_sheet(report: Report, images: Sequence[Image.Image], columns: int = 4) -> Image.Image:
+def contact_sheet(report: Report | Ranked, images: Sequence[Image.Image], columns: int = 4) -> Image.Image:
     """The candidates, best first, ``columns`` to a row, each with its score and verdicts; what failed is framed.
 
     ``images`` are those of ``report.candidates``, in order; the best :data:`ON_SHEET` are shown.
@@ -137,14 +138,14 @@ def attention_figure(candidate: CandidateRecord, pair: PairRecord, image: Image.
     return figure
 
 
-def _summary(report: Report) -> str:
+def _summary(report: Report | Ranked) -> str:
     if report.picked is None:
         return "no image could be scored"
     picked = report.candidates[report.picked - 1]
     return f"picked {called(picked)} of {len(report.candidates)}: {status_line(picked.score)}"
 
 
-def _cell(report: Report, candidate: CandidateRecord, image: Image.Image) -> Image.Image:
+def _cell(report: Report | Ranked, candidate: CandidateRecord, image: Image.Image) -> Image.Image:
     """One candidate with its caption under it; the picked one has a frame."""
     score = candidate.score
     value = "not scored" if score.value is None else f"{score.value:+.3f}"

@@ -108,7 +108,7 @@ class RunFacts:
 
 def build_report(ranking: Ranking, facts: RunFacts) -> Report:
     """The report of a ranking of generated candidates."""
-    candidates = [_candidate_record(rank, candidate) for rank, candidate in enumerate(ranking.candidates, start=1)]
+    candidates = [candidate_record(rank, candidate) for rank, candidate in enumerate(ranking.candidates, start=1)]
     return report_of(ranking.spec, ranking.settings, candidates, facts)
 
 
@@ -176,15 +176,15 @@ def _spans(report: Report) -> Iterator[tuple[str, SpanRecord]]:
             yield f"candidates.{k}.score.pairs.{j}.object_span", pair.object_span
 
 
-def _candidate_record(rank: int, candidate: Candidate) -> CandidateRecord:
-    image = candidate.image
+def candidate_record(rank: int, candidate: Candidate) -> CandidateRecord:
+    """What is kept of a candidate."""
     return CandidateRecord(
         rank=rank,
         seed=candidate.seed,
         image=candidate_name(rank, candidate.seed),
-        width=image.width,
-        height=image.height,
-        pixels_sha256=pixels_sha256(image),
+        width=candidate.image.width,
+        height=candidate.image.height,
+        pixels_sha256=pixels_sha256(candidate.image),
         score=ScoreRecord.of(candidate.score),
     )
 
