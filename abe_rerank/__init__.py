@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from abe_rerank import types
+
 __version__ = "0.1.0"
 
 _HOME = {
@@ -30,6 +32,17 @@ __all__ = [
     "__version__",
     "parse",
 ]
+
+
+def _repr_html_(value: Any) -> str:
+    """What a notebook shows of a value. It stands here, above all rooms, since values know nothing of pages."""
+    from abe_rerank.report.notebook import html_of
+
+    return html_of(value)
+
+
+for _kind in (types.Ranking, types.Score, types.Spec):
+    _kind._repr_html_ = _repr_html_  # type: ignore[union-attr]
 
 if TYPE_CHECKING:
     from abe_rerank.errors import AbeRerankError, UsageError

@@ -101,7 +101,8 @@ def read(path: str) -> Image.Image:
     except FileNotFoundError:
         raise UsageError(f"no such image file: {path}") from None
     except (OSError, ValueError) as error:
-        raise AbeRerankError(f"{path} cannot be read as an image: {first_line(error)}") from None
+        words = getattr(error, "strerror", None) or first_line(error)
+        raise AbeRerankError(f"{path} cannot be read as an image: {words}") from None
     return decode(path, path)
 
 
@@ -117,6 +118,9 @@ def decode(file: str | BytesIO, name: str) -> Image.Image:
         raise
     except UnidentifiedImageError:
         raise AbeRerankError(f"{name} is not an image that Pillow can read") from None
+    except OSError as error:
+        words = error.strerror or " ".join(str(error).split()) or type(error).__name__
+        raise AbeRerankError(f"{name} cannot be read as an image: {words}") from error
     except Exception as error:  # Pillow's readers raise what their formats suggest
         words = " ".join(str(error).split()) or type(error).__name__
         raise AbeRerankError(f"{name} cannot be read as an image: {words}") from error

@@ -120,16 +120,17 @@ def test_a_stopped_run_goes_on_to_what_it_would_have_been(desk, models):
 
 
 def test_a_strategy_draws_as_it_does_without_the_page(desk, models, reranker, pipeline):
-    for name in ("drafts", "search"):
-        work = finished(desk, desk.draw(Order(PROMPT, models, n=3, steps=4, strategy=name)))
-        assert (work.state, work.error) == ("done", None)
-        ranking = reranker.generate(pipeline, PROMPT, 3, batch_size=1, strategy=name, num_inference_steps=4)
-        report, images = read_generated(desk.root / work.key)
-        assert [image.tobytes() for image in images] == [c.image.tobytes() for c in ranking.candidates]
-        assert report.settings["strategy"]["name"] == name
-        assert f"--strategy {name} " in report.commands.run
-        with pytest.raises(UsageError, match=f"followed the strategy {name}"):
-            desk.go_on(work.key, 2)
+    work = finished(desk, desk.draw(Order(PROMPT, models, n=3, steps=4, strategy="drafts")))
+    assert (work.state, work.error) == ("done", None)
+    ranking = reranker.generate(pipeline, PROMPT, 3, batch_size=1, strategy="drafts", num_inference_steps=4)
+    report, images = read_generated(desk.root / work.key)
+    assert [image.tobytes() for image in images] == [c.image.tobytes() for c in ranking.candidates]
+    assert report.settings["strategy"]["name"] == "drafts"
+    assert " --draft-steps " in report.commands.run
+    assert " --draft-steps " not in report.commands.redraw
+    with pytest.raises(UsageError, match="followed the strategy drafts"):
+        desk.go_on(work.key, 2)
+    assert " --until-bound 0.9 " in Order(PROMPT, models).command(3, 0, "until-bound")
 
 
 def test_a_past_run_goes_on_from_its_folder(tmp_path, desk, models):
@@ -182,6 +183,8 @@ def test_what_goes_wrong_is_a_line(tmp_path, desk, models):
         desk.draw(Order(" ", models))
     with pytest.raises(UsageError, match="n must be at least 1"):
         desk.draw(Order(PROMPT, models, n=0))
+    with pytest.raises(UsageError, match="can be kept"):
+        desk.draw(Order(PROMPT, models, n=1, strategy="drafts"))
     with pytest.raises(UsageError, match="no picture to score"):
         desk.score(PROMPT, [], models)
     (tmp_path / "words.png").write_text("no picture")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -197,3 +198,38 @@ def test_help_shows_options_in_groups(cli, name):
     subject = "What to score:" if name == "score" else "What to draw:"
     arguments = [] if name == "evaluate" else ["Arguments:"]
     assert titles == [*arguments, subject, "Which models:", "How to score:", "Where results go:", "Options:"]
+
+
+def test_what_is_no_picture_is_told_with_its_reason_and_the_batch_goes_on(tmp_path, cli, backbone_folder, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (8, 8), "red").save("a.png")
+    Path("bad.png").write_bytes(b"no picture")
+    Path("broken.png").symlink_to("nowhere.png")
+    Path("loop.png").symlink_to("loop.png")
+    os.mkfifo("pipe.png")
+    Path("circle").symlink_to(".")
+    options = ["--prompt", "a red cube", "--backbone", backbone_folder, "--device", "cpu"]
+    code, out, err = cli("score", ".", *options)
+    assert code == 1
+    assert "1     a.png" in out
+    assert "bad.png     bad.png is not an image" in out.split("not scored")[1]
+    for line in (
+        "broken.png: a broken link",
+        "loop.png: a broken link",
+        "pipe.png: not a",
+        "circle: a link to a folder",
+    ):
+        assert f"warning: left out {line}" in err
+    Path("bad.png").unlink()
+    code, _, err = cli("score", ".", *options)
+    assert code == 1
+    assert "error: 4 files or folders were left out; the first: broken.png" in err
+    code, out, _ = cli("score", "a.png", "pipe.png", "loop.png", "circle/a.png", "/dev/null", *options)
+    assert code == 1
+    for reason in (
+        "pipe.png is a pipe or a device",
+        "loop.png cannot be read as an image: Too many levels",
+        "/dev/null is",
+    ):
+        assert reason in out
+    assert "circle/a.png" in out

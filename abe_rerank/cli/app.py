@@ -6,7 +6,9 @@ interrupted (SIGINT), 143 stopped (SIGTERM); either way what was begun is cleare
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import signal
 import sys
 import threading
@@ -67,6 +69,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         words = [word for word in words[:end] if word != "--debug"] + words[end:]
         logging.basicConfig(level=logging.INFO)
         logging.getLogger("abe_rerank").setLevel(logging.DEBUG)
+    if sys.stderr is None:  # closed by who started this
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - open to the end
     with _stoppable():
         sys.exit(_run(words, debug))
 
@@ -117,6 +121,8 @@ def _described(error: BaseException) -> tuple[str, int]:
         return "interrupted", 130
     if isinstance(error, BrokenPipeError):
         return "", 1
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"error: cannot write: {error.strerror}; check the free space", 1
     if isinstance(error, MemoryError):
         return "error: out of memory; use a smaller --image-size or --batch-size, or fewer images at once", 1
     if hasattr(error, "format_message") and hasattr(error, "exit_code"):  # typer's own, whichever click it is built on

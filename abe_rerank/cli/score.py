@@ -55,9 +55,9 @@ def score(
             raise UsageError("--out takes one table, with its columns: score TABLE --out DIR")
         score_table(images[0], table.out, table, backbone, scorer, top_k)
         return
-    rows = rows_of([Path(name) for name in images or []], prompt, manifest)
-    _check_boxes(rows, scorer)
-    run(load_reranker(backbone, scorer), rows, top_k, as_json)
+    asked = rows_of([Path(name) for name in images or []], prompt, manifest)
+    _check_boxes(asked.rows, scorer)
+    run(load_reranker(backbone, scorer), asked, top_k, as_json)
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,16 @@ class Scored:
     score: Score
 
 
-def rows_of(images: Sequence[Path], prompt: str | None, manifest: Path | None) -> list[Row]:
-    """The rows that the command line asks for. Raises UsageError if there are none, or too much is given."""
+@dataclass(frozen=True)
+class Asked:
+    """The rows that the command line asks for, and what was left out of its folders, each with the reason."""
+
+    rows: list[Row]
+    left_out: tuple[str, ...] = ()
+
+
+def rows_of(images: Sequence[Path], prompt: str | None, manifest: Path | None) -> Asked:
+    """What the command line asks for. Raises UsageError if that is nothing, or too much is given."""
     from abe_rerank.reranker import check_prompt
 
     tables = [path for path in images if path.suffix.lower() in ENDINGS]
@@ -77,6 +85,7 @@ def rows_of(images: Sequence[Path], prompt: str | None, manifest: Path | None) -
         raise UsageError(f"{tables[0]} is a table: say where its scores go with --out, or give it as --manifest")
     if (manifest is None) == (not images):
         raise UsageError("give images with --prompt, or a --manifest, and not both")
+    left_out: list[str] = []
     if manifest is not None:
         if prompt is not None:
             raise UsageError("a manifest has its own prompts; leave --prompt out")
@@ -84,13 +93,14 @@ def rows_of(images: Sequence[Path], prompt: str | None, manifest: Path | None) -
     elif prompt is None or not prompt.strip():
         raise UsageError('say what the images should show: --prompt "a yellow cylinder and a red cube"')
     else:
-        rows = [Row(path, prompt) for path in _files(images)]
+        files, left_out = _files(images)
+        rows = [Row(path, prompt) for path in files]
     if not rows:
         raise UsageError(f"no images in {manifest or ', '.join(map(str, images))}")
     for asked in dict.fromkeys(row.prompt for row in rows):
         check_prompt(asked)
     _check_there(rows)
-    return rows
+    return Asked(rows, tuple(left_out))
 
 
 def _check_there(rows: Sequence[Row]) -> None:
@@ -141,14 +151,15 @@ def score_rows(reranker: Reranker, rows: Iterable[Row], chunk: int | None = None
         yield Scored(taken.popleft(), score)
 
 
-def run(reranker: Reranker, rows: Sequence[Row], top_k: int | None, as_json: bool) -> None:
-    """Score, rank within each prompt and print. Raises AbeRerankError at the end if some row could not be scored."""
+def run(reranker: Reranker, asked: Asked, top_k: int | None, as_json: bool) -> None:
+    """Score, rank within each prompt and print. Raises AbeRerankError at the end if some row could not be scored, or
+    something was left out."""
     from tqdm import tqdm
 
     from abe_rerank.drawing.prompt_fit import prompt_warnings
     from abe_rerank.scoring.stream import rounding_warning
 
-    backbone = reranker.scorer.backbone
+    rows, backbone = asked.rows, reranker.scorer.backbone
     for warning in prompt_warnings([row.prompt for row in rows], backbone):
         warn(warning)
     scored = list(tqdm(score_rows(reranker, rows), total=len(rows), desc="scoring", unit="image", leave=False))
@@ -162,13 +173,15 @@ def run(reranker: Reranker, rows: Sequence[Row], top_k: int | None, as_json: boo
     failed = [result for result in scored if result.score.value is None]
     ranked = {prompt: results[:top_k] for prompt, results in ranked.items()}
     if as_json:
-        say_json(_as_json(ranked, failed, reranker.scorer.stamp))
+        say_json(_as_json(ranked, failed, asked.left_out, reranker.scorer.stamp))
     else:
         say(_as_text(ranked, failed))
     if failed:
         raise AbeRerankError(
             f"{len(failed)} of {len(scored)} images could not be scored; the first: {failed[0].score.reason}"
         )
+    if asked.left_out:
+        raise AbeRerankError(f"{len(asked.left_out)} files or folders were left out; the first: {asked.left_out[0]}")
 
 
 def _ranked(results: Iterable[Scored]) -> list[Scored]:
@@ -196,7 +209,7 @@ def _as_text(ranked: dict[str, list[Scored]], failed: Sequence[Scored]) -> str:
     return "\n\n".join(blocks)
 
 
-def _as_json(ranked: dict[str, list[Scored]], failed: Sequence[Scored], stamp: str) -> str:
+def _as_json(ranked: dict[str, list[Scored]], failed: Sequence[Scored], left_out: Sequence[str], stamp: str) -> str:
     from abe_rerank.runs.records import ScoreRecord
 
     rows: list[dict[str, object]] = []
@@ -205,20 +218,25 @@ def _as_json(ranked: dict[str, list[Scored]], failed: Sequence[Scored], stamp: s
             record = ScoreRecord.of(result.score).model_dump(mode="json")
             rows.append({"image": str(result.row.image), "prompt": prompt, "rank": rank, "score": record})
     failures = [{"image": str(r.row.image), "prompt": r.row.prompt, "reason": r.score.reason} for r in failed]
-    return json.dumps({"schema_version": 2, "scorer": stamp, "rows": rows, "failed": failures}, ensure_ascii=False)
+    return json.dumps(
+        {"schema_version": 2, "scorer": stamp, "rows": rows, "failed": failures, "left_out": left_out},
+        ensure_ascii=False,
+    )
 
 
-def _files(images: Sequence[Path]) -> list[Path]:
-    """The files themselves, and the image files inside folders, by their names; what is left out is said."""
+def _files(images: Sequence[Path]) -> tuple[list[Path], list[str]]:
+    """The files themselves, and the image files inside folders, by their names; and what is left out, which is said."""
     from abe_rerank.images import pictures_in
 
     found: list[Path] = []
+    left_out: list[str] = []
     for path in images:
         if os.path.isdir(path):
-            pictures, left_out = pictures_in(path)
+            pictures, others = pictures_in(path)
             found += pictures
-            for line in left_out:
-                warn(f"left out {line}")
+            left_out += others
         else:
             found.append(path)
-    return found
+    for line in left_out:
+        warn(f"left out {line}")
+    return found, left_out

@@ -7,16 +7,17 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
+from abe_rerank.errors import AbeRerankError
 from abe_rerank.files import printable, readable
 
 
 def say(text: str) -> None:
     """Write a result to stdout; what its encoding lacks becomes an escape such as ``\\xff``, never a ``?``."""
-    encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(readable(text).encode(encoding, errors="backslashreplace").decode(encoding) + "\n")
+    encoding = _encoding()
+    _put(readable(text).encode(encoding, errors="backslashreplace").decode(encoding) + "\n")
 
 
 def say_json(text: str) -> None:
@@ -24,9 +25,30 @@ def say_json(text: str) -> None:
 
     Such characters stand in JSON only within strings, where ``\\u009b`` means the same; line breaks stay.
     """
-    encoding = sys.stdout.encoding or "utf-8"
+    encoding = _encoding()
     escaped = "".join(c if c == "\n" or _is_plain(c, encoding) else _json_escape(c) for c in text)
-    sys.stdout.write(escaped + "\n")
+    _put(escaped + "\n")
+
+
+def _encoding() -> str:
+    return getattr(sys.stdout, "encoding", None) or "utf-8"
+
+
+def _put(text: str) -> None:
+    """Write to stdout, through to where that goes. Raises AbeRerankError where it cannot be written."""
+    if sys.stdout is None:
+        raise AbeRerankError("standard output is closed, so that no result can be written; send it to a file or a pipe")
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        with suppress(OSError):
+            sys.stdout.close()  # what is left in it would fail again at the end
+        raise AbeRerankError(
+            f"cannot write the results: {error.strerror or error}; check where standard output goes, and the free space"
+        ) from None
 
 
 def note(text: str) -> None:

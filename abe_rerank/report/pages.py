@@ -16,24 +16,28 @@ from markupsafe import Markup
 from abe_rerank.report import sentences
 
 
-def render_page(name: str, assets: Sequence[str], context: Mapping[str, object], *, linked: bool) -> str:
-    """The page of the template ``name`` with the style sheets and scripts in ``assets`` put into it.
+def render_page(template: str, assets: Sequence[str], context: Mapping[str, object], *, linked: bool) -> str:
+    """The page of ``template`` with the style sheets and scripts in ``assets`` put into it.
 
     ``linked``: pictures are files beside the page; else they are inside it. Nothing can be fetched from elsewhere.
     """
-    text = {asset: (files("abe_rerank.report") / "templates" / asset).read_text(encoding="utf-8") for asset in assets}
-    script = "".join(text[asset] for asset in assets if asset.endswith(".js"))
+    script = "".join(asset(name) for name in assets if name.endswith(".js"))
     return (
         environment()
-        .get_template(name)
+        .get_template(template)
         .render(
-            css=Markup("".join(text[asset] for asset in assets if asset.endswith(".css"))),
+            css=Markup("".join(asset(name) for name in assets if name.endswith(".css"))),
             script=Markup(script),
             policy=_policy(script, linked),
             linked=linked,
             **context,
         )
     )
+
+
+def asset(name: str) -> str:
+    """The text of a style sheet or script."""
+    return (files("abe_rerank.report") / "templates" / name).read_text(encoding="utf-8")
 
 
 def fill(name: str, context: Mapping[str, object]) -> Markup:

@@ -6,6 +6,7 @@ and removed by the next run in that place.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import time
@@ -21,6 +22,9 @@ from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.files import words_of
 
 LOCK = ".lock"
+
+DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+"""What is no fault of the folder that was named: the disk is full, or fails."""
 PARTIAL, DRAWN = ".partial-", ".drawn-"
 """How the names of temporary folders begin: of one that is being written, and of one with images that are drawn."""
 
@@ -151,9 +155,8 @@ def _naming(out: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UsageError(
-            f"cannot write to {out}: {error.strerror or error}; choose another folder with --out"
-        ) from None
+        kind = AbeRerankError if error.errno in DISK_TROUBLE else UsageError
+        raise kind(f"cannot write to {out}: {error.strerror or error}; choose another folder with --out") from None
 
 
 def _remove_empty(folders: list[Path]) -> None:

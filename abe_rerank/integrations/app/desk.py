@@ -73,6 +73,7 @@ class Desk:
 
         check_prompt(order.prompt)
         order.sampling(order.n, order.seed)
+        order.command(order.n, order.seed, order.strategy)
         with self._changed:
             key = self._new_key(order.prompt)
             self._ask(Work(key, order, order.n), lambda: self._draw(key))

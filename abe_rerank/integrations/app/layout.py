@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.integrations.app import stage
-from abe_rerank.integrations.app.orders import Models, Order
+from abe_rerank.integrations.app.orders import STRATEGIES, Models, Order
 
 if TYPE_CHECKING:
     import gradio
@@ -82,7 +82,6 @@ def page(desk: Desk) -> gradio.Blocks:
     import gradio as gr
 
     from abe_rerank import scoring
-    from abe_rerank.drawing import strategies
 
     built_in: dict[str, Any] = {"placeholder": "built-in", "max_lines": 1}
     own: dict[str, Any] = {"placeholder": "the model's", "max_lines": 1, "min_width": 80}
@@ -101,7 +100,7 @@ def page(desk: Desk) -> gradio.Blocks:
                     model = gr.Textbox(label="Model: a diffusers folder or hub id", elem_id="abe-model", **built_in)
                     backbone = gr.Textbox(label="Backbone: a CLIP-like folder or hub id", **built_in)
                     scorer = gr.Dropdown(scoring.names(), value=desk.models.scorer, label="Scorer")
-                    strategy = gr.Dropdown(strategies.names(), label="Strategy", elem_id="abe-strategy")
+                    strategy = gr.Dropdown(list(STRATEGIES), label="Strategy", elem_id="abe-strategy")
                     with gr.Row():
                         steps = gr.Textbox(label="Steps", elem_id="abe-steps", **own)
                         guidance = gr.Textbox(label="Guidance", elem_id="abe-guidance", **own)
@@ -137,8 +136,6 @@ def _bare(name: str) -> dict[str, Any]:
 
 
 def _drawer(desk: Desk) -> Callable[..., str]:
-    from abe_rerank.drawing import strategies
-
     def draw(*given: Any) -> str:
         prompt, n, seed, model, backbone, scorer, steps, guidance, width, height, negative, strategy = given
         try:
@@ -152,7 +149,7 @@ def _drawer(desk: Desk) -> Callable[..., str]:
                 negative_prompt=negative or None,
                 width=_number("the width", width, int),
                 height=_number("the height", height, int),
-                strategy=None if strategy == strategies.names()[0] else strategy,
+                strategy=None if strategy == STRATEGIES[0] else strategy,
             )
             desk.draw(order)
         except AbeRerankError as error:

@@ -88,7 +88,7 @@ class Order:
         named: dict[str, object] = {"--n": n, "--seed": seed, "--batch-size": self.batch_size}
         for name in ("steps", "guidance", "negative_prompt", "width", "height"):
             named[f"--{name.replace('_', '-')}"] = getattr(self, name)
-        named["--strategy"] = strategy
+        named |= {} if strategy is None else _strategy(strategy, n, seed)
         given = [word for name, value in self.call.items() for word in ("--set", f"{name}={value}")]
         return _command("generate", [*_words(named), *given, *self.models.options], self.prompt)
 
@@ -115,6 +115,20 @@ _ARGUMENTS = {
     "height": "height",
 }
 """What the command line calls the arguments of pipelines that it has options for."""
+
+STRATEGIES = ("best-of-n", "drafts", "until-bound")
+"""The strategies that the command line has options for, the usual one first."""
+
+
+def _strategy(name: str, n: int, seed: int) -> dict[str, object]:
+    """The options that ask for a strategy with its own settings. Raises UsageError where ``n`` is too small for it."""
+    from abe_rerank.drawing.strategies import make_strategy, settings_of
+
+    own = settings_of(make_strategy(name, n, seed))
+    if name == "drafts":
+        return {"--draft-steps": own["draft_steps"], "--keep": own["keep"]}
+    return {"--until-bound": own["probability"]}
+
 
 _OWN = (
     "n",
