@@ -214,12 +214,7 @@ def faults(
 
 
 CpuTime = Annotated[
-    bool,
-    typer.Option(
-        "--cpu-time",
-        help="Count the processors' seconds of this process, where others share the machine.",
-        rich_help_panel=MEASURE,
-    ),
+    bool, typer.Option("--cpu-time", help="Count this process's own processor seconds.", rich_help_panel=MEASURE)
 ]
 
 
