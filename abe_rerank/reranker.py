@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from abe_rerank.backbones.devices import ImageSize
     from abe_rerank.drawing.pipelines import Pipeline
+    from abe_rerank.drawing.sampling import Sampling
     from abe_rerank.drawing.strategies import Strategy
     from abe_rerank.images import ImageLike
     from abe_rerank.scoring import Scorer
@@ -156,13 +157,11 @@ class Reranker:
         nothing. Raises UsageError and AbeRerankError as :func:`abe_rerank.drawing.sampling.settle` and
         :func:`abe_rerank.drawing.sampling.draw` do, and what a strategy raises.
         """
-        from abe_rerank.drawing.components import encoding_once
         from abe_rerank.drawing.pipelines import load_pipeline
         from abe_rerank.drawing.prompt_fit import prompt_warnings
-        from abe_rerank.drawing.sampling import Sampling, batches, settle
+        from abe_rerank.drawing.sampling import Sampling, settle
         from abe_rerank.drawing.strategies import make_strategy
-        from abe_rerank.drawing.strategies.pursuit import pursue
-        from abe_rerank.scoring.stream import candidates_of, ranking_of
+        from abe_rerank.scoring.stream import ranking_of
 
         plain, backbone = strategy is None, self.scorer.backbone
         if strategy is None or isinstance(strategy, str):
@@ -174,21 +173,11 @@ class Reranker:
             pipeline = load_pipeline(pipeline, backbone.device, backbone.dtype)
         for warning in prompt_warnings([spec.prompt], backbone, pipeline, settle(pipeline, sampling)):
             warnings.warn(warning, UserWarning, stacklevel=2)
-        if self.scorer.relative and (on_candidate is not None or not plain):
-            raise UsageError(
-                f"{self.scorer.name}: no candidate has a score before all are drawn; use no on_candidate, no strategy"
-            )
-        with encoding_once(pipeline):
-            done = pursue(
-                strategy,
-                lambda count: replace(settle(pipeline, replace(sampling, n=count)), n=sampling.n),
-                lambda recipes, drawing: batches(pipeline, spec.prompt, drawing, progress, recipes),
-                lambda samples: candidates_of(self.scorer, spec, samples),
-                on_candidate,
-            )
-        found = self._among_all(spec, done.candidates) if self.scorer.relative else done.candidates
-        settings = Settings(self.scorer.stamp, done.drawing, None if plain else done.course)
-        return ranking_of(spec, found, settings)
+        ranking = follow(strategy, self.scorer, pipeline, spec, sampling, progress=progress, on_candidate=on_candidate)
+        if self.scorer.relative:
+            drawn = sorted(ranking.candidates, key=lambda candidate: candidate.seed or 0)
+            ranking = ranking_of(spec, self._among_all(spec, drawn), ranking.settings)
+        return replace(ranking, settings=replace(ranking.settings, course=None)) if plain else ranking
 
     def _among_all(self, spec: Spec, candidates: Sequence[Candidate]) -> list[Candidate]:
         """Candidates that were scored batch by batch, scored again among each other."""
@@ -198,6 +187,41 @@ class Reranker:
             NoPicture(c.score.reason or "it has no score") if c.score.value is None else c.image for c in candidates
         ]
         return [replace(c, score=s) for c, s in zip(candidates, scores_of(self.scorer, spec, pictures), strict=True)]
+
+
+def follow(
+    strategy: Strategy,
+    scorer: Scorer,
+    pipeline: Pipeline,
+    spec: Spec,
+    sampling: Sampling,
+    *,
+    progress: bool = False,
+    on_candidate: Callable[[Candidate], object] | None = None,
+) -> Ranking:
+    """Draw what a strategy asks for, as ``sampling`` says but for its seeds, score it, and rank what may be picked.
+
+    Raises and calls as :meth:`Reranker.generate` does; UsageError for a scorer that compares all candidates, which no
+    strategy can follow.
+    """
+    from abe_rerank.drawing.components import encoding_once
+    from abe_rerank.drawing.sampling import batches, settle
+    from abe_rerank.drawing.strategies.pursuit import pursue
+    from abe_rerank.scoring.stream import candidates_of, ranking_of
+
+    if scorer.relative and (on_candidate is not None or strategy.name != "best-of-n"):
+        raise UsageError(
+            f"{scorer.name}: no candidate has a score before all are drawn; use no on_candidate, no strategy"
+        )
+    with encoding_once(pipeline):
+        done = pursue(
+            strategy,
+            lambda count: replace(settle(pipeline, replace(sampling, n=count)), n=sampling.n),
+            lambda recipes, drawing: batches(pipeline, spec.prompt, drawing, progress, recipes),
+            lambda samples: candidates_of(scorer, spec, samples),
+            on_candidate,
+        )
+    return ranking_of(spec, done.candidates, Settings(scorer.stamp, done.drawing, done.course))
 
 
 def as_spec(prompt: str | Spec) -> Spec:

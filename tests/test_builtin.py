@@ -82,6 +82,12 @@ def test_the_community_pipeline_runs_on_the_built_in_models(tmp_path):
 
 
 @needs_models
+def test_the_default_scorer_on_the_default_backbone_is_calibrated():
+    score = Reranker.from_pretrained().explain(np.zeros((64, 64, 3), dtype=np.uint8), PROMPT)
+    assert all(pair.probability is not None for pair in score.pairs)
+
+
+@needs_models
 def test_a_long_prompt_is_read_in_parts_and_says_so():
     reranker = Reranker.from_pretrained()
     colours = ("red", "blue", "green", "black", "white", "pink", "gray", "cyan")

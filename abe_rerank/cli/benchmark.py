@@ -213,6 +213,11 @@ def faults(
     (say_json if as_json else say)(found)
 
 
+CpuTime = Annotated[
+    bool, typer.Option("--cpu-time", help="Count this process's own processor seconds.", rich_help_panel=MEASURE)
+]
+
+
 @checkout_command("costs")
 @spread
 def costs(
@@ -241,14 +246,7 @@ def speed(
     rounds: Annotated[
         int, typer.Option(help="How many rounds; one more warms up.", min=1, rich_help_panel=MEASURE)
     ] = 5,
-    cpu_time: Annotated[
-        bool,
-        typer.Option(
-            "--cpu-time",
-            help="Count the processors' seconds of this process, where others share the machine.",
-            rich_help_panel=MEASURE,
-        ),
-    ] = False,
+    cpu_time: CpuTime = False,
     model: Model = None,
     backbone: BackboneOptions,
     as_json: AsJson = False,
@@ -265,4 +263,34 @@ def speed(
     pipeline.set_progress_bar_config(disable=True)
     prompts = [prompt.prompt for prompt in load_prompts("shapes:colour-2")[: rounds + 1]]
     found = main(pipeline, {name: make_scorer(name, loaded) for name in names()}, prompts, cpu_time, as_json)
+    (say_json if as_json else say)(found)
+
+
+@checkout_command("strategies")
+@spread
+def strategies(
+    *,
+    prompts: Annotated[
+        int, typer.Option(help="How many prompts of each task to report on.", min=2, rich_help_panel=MEASURE)
+    ] = 40,
+    choosing: Annotated[
+        int,
+        typer.Option(help="How many others of each task to choose settings on.", min=1, rich_help_panel=MEASURE),
+    ] = 20,
+    figure: Annotated[
+        Path | None, typer.Option(help="A PNG file for the curves.", show_default="none", rich_help_panel=MEASURE)
+    ] = None,
+    cpu_time: CpuTime = False,
+    backbone: BackboneOptions,
+    as_json: AsJson = False,
+) -> None:
+    """What a second is worth: right pictures against time for best of N, drafts, until bound and search."""
+    quiet_libraries()
+    from abe_rerank.benchmarks.checkout.strategy_gains import main
+    from abe_rerank.drawing.pipelines import load_pipeline
+    from abe_rerank.scoring.registry import make_scorer
+
+    loaded = backbone.load()
+    pipeline = load_pipeline(None, loaded.device, loaded.dtype)
+    found = main(pipeline, make_scorer("abe", loaded), prompts, choosing, cpu_time, as_json, figure)
     (say_json if as_json else say)(found)

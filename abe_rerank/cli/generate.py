@@ -20,12 +20,15 @@ from abe_rerank.cli.generate_run import DrawnRun, draw_run
 from abe_rerank.cli.launching import run_in
 from abe_rerank.cli.options import DRAW, OUTPUT, Assets, Count, Processes, Scorer
 from abe_rerank.cli.stopping import finishing_first
+from abe_rerank.cli.strategy_options import StrategyOptions
 from abe_rerank.cli.terminal import cosine, say, warn
 from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.files import table
 
 if TYPE_CHECKING:
     from abe_rerank.drawing.sampling import Sampling
+    from abe_rerank.drawing.strategies import Strategy
+    from abe_rerank.evaluation.processes import World
     from abe_rerank.runs.generated import Report
     from abe_rerank.types import Spec
 
@@ -48,6 +51,7 @@ def generate(
     draw: DrawOptions,
     backbone: BackboneOptions,
     scorer: Scorer = "abe",
+    strategy: StrategyOptions,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -62,12 +66,15 @@ def generate(
 
     Each image is on the disk as soon as it is drawn: after a kill, the same command goes on where it was. Ctrl-C (or
     SIGTERM) finishes what is at hand and reports what is there; once more stops at once. --processes 2 shares the work;
-    for GPUs and several machines see abe-rerank evaluate --help, whose commands hold here too.
+    for GPUs and several machines see abe-rerank evaluate --help, whose commands hold here too. A run with --draft-steps
+    or --until-bound is of one process, written when it ends, and begins anew after a kill.
     """
     if (prompt is None) == (prompts is None):
         raise UsageError('give a PROMPT, as in "a yellow cylinder and a red cube", or a file of --prompts')
+    if strategy.parts and (prompt is None or processes > 1):
+        raise UsageError("--draft-steps and --until-bound are for a single PROMPT in one process; leave them out")
     if prompt is not None:
-        one = GenerateRequest(prompt, draw, backbone, n, scorer, out, assets)
+        one = GenerateRequest(prompt, draw, backbone, n, scorer, out, assets, strategy)
         run_in(processes, one.whole_command, lambda: run(one))
     elif assets:
         raise UsageError("--assets is for a single PROMPT; leave it out with --prompts")
@@ -88,10 +95,16 @@ def run(request: GenerateRequest) -> None:
     from abe_rerank.runs.workplace import check_out
 
     sampling, spec = request.draw.sampling(request.n), as_spec(request.prompt)
+    strategy = request.strategy.strategy(sampling.n, sampling.seed)
     _warn_of_waste(sampling)
     if request.out is not None:
         check_out(request.out)
     world = World.join(request.backbone.device)
+    if strategy is not None:
+        if world.processes > 1:
+            raise UsageError("--draft-steps and --until-bound run in one process; start one, or leave them out")
+        _follow(request, spec, sampling, strategy, world)
+        return
     with finishing_first(world) as stop:
         drawn = draw_run(request, spec, sampling, world, stop)
     world.leave(stop.asked())
@@ -103,6 +116,25 @@ def run(request: GenerateRequest) -> None:
     say("\n".join([report_table(report), *_picked(report, out)]))
     if report.interrupted:
         raise stop.error(f"{len(report.candidates)} of {request.n} images are in {out}; the same command goes on")
+    _check_picked(report, out)
+
+
+def _follow(request: GenerateRequest, spec: Spec, sampling: Sampling, strategy: Strategy, world: World) -> None:
+    """A run that follows a strategy; raises as :func:`run` does."""
+    from abe_rerank.cli.generate_strategy import said_of, strategy_run
+    from abe_rerank.runs.folders import check_free
+
+    if request.out is not None:
+        check_free(request.out)
+    with finishing_first(world) as stop:
+        report, out = strategy_run(request, spec, sampling, strategy, stop)
+    say("\n".join([report_table(report), *_picked(report, out), said_of(report)]))
+    if stop.asked():
+        raise stop.error(f"what was drawn until then is in {out}")
+    _check_picked(report, out)
+
+
+def _check_picked(report: Report, out: Path) -> None:
     if report.picked is None:
         reason = report.candidates[0].score.reason
         raise AbeRerankError(f"no image could be scored ({reason}); the images are in {out}")

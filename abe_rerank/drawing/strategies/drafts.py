@@ -22,7 +22,7 @@ class Drafts:
 
     n: int
     seed: int
-    draft_steps: int = 5
+    draft_steps: int = 2
     keep: int = 2
     name: ClassVar[str] = "drafts"
 

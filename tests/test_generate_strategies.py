@@ -1,0 +1,74 @@
+"""``generate`` with a strategy: what it draws, what its report says, and the commands in it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from abe_rerank import builtin
+
+PROMPT = "a yellow cylinder and a red cube"
+
+
+@pytest.fixture
+def generate(cli, pipeline_folder, backbone_folder):
+    """Run the command on the tiny models."""
+    return lambda *words: cli("generate", PROMPT, "--model", pipeline_folder, "--backbone", backbone_folder, *words)
+
+
+def test_drafts_are_drawn_first_and_the_winner_is_drawn_again_to_the_bit(generate, cli, reranker, pipeline, tmp_path):
+    asked = ["--n", 4, "--seed", 3, "--steps", 4, "--draft-steps", 1, "--keep", 2]
+    code, said, _ = generate(*asked, "--out", tmp_path / "run")
+    assert code == 0
+    assert "drafts: 2 images and 4 drafts in" in said
+    report = json.loads((tmp_path / "run/report.json").read_text())
+    told = report["settings"]["strategy"]
+    assert (told["name"], told["draft_steps"], told["keep"]) == ("drafts", 1, 2)
+    assert (told["pictures"], told["drafts"]) == (2, 4)
+    drafts = reranker.generate(pipeline, PROMPT, n=4, seed=3, num_inference_steps=1)
+    assert {c["seed"] for c in report["candidates"]} == {c.seed for c in drafts.candidates[:2]}
+    assert "--draft-steps 1 --keep 2" in report["commands"]["run"]
+    assert "--draft-steps" not in report["commands"]["redraw"]
+    words = shlex.split(report["commands"]["redraw"])
+    assert cli(*words[1:], "--out", tmp_path / "again")[0] == 0
+    first, again = (np.asarray(Image.open(tmp_path / name / "best.png")) for name in ("run", "again"))
+    assert np.array_equal(first, again)
+
+
+def test_until_bound_without_probabilities_is_refused_and_leaves_nothing(generate, tmp_path):
+    code, _, said = generate("--n", 4, "--steps", 1, "--until-bound", 0.5, "--out", tmp_path / "run")
+    assert code == 2
+    assert "calibrate" in said
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--keep", 2], "give --draft-steps, too"),
+        (["--max-seconds", 2], "give that, too"),
+        (["--draft-steps", 2, "--until-bound", 0.5], "give one of them"),
+        (["--draft-steps", 2, "--keep", 9], "at most 4 can be kept, got 9"),
+        (["--until-bound", 2], "above 0 and at most 1"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(generate, tmp_path, options, said):
+    code, _, error = generate("--n", 4, *options, "--out", tmp_path / "run")
+    assert code == 2
+    assert said in error
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not builtin.path("text-to-image").is_dir(), reason="the built-in models are not here")
+def test_drawing_ends_when_a_picture_is_bound(cli, tmp_path):
+    out = tmp_path / "run"
+    code, said, _ = cli("generate", PROMPT, "--n", 12, "--steps", 3, "--until-bound", 0.001, "--out", out)
+    assert code == 0
+    assert "every pair of seed" in said
+    report = json.loads((out / "report.json").read_text())
+    assert len(report["candidates"]) == report["settings"]["n"] == 4
+    assert report["settings"]["strategy"]["probability"] == 0.001
