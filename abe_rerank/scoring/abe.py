@@ -72,7 +72,7 @@ class AbeScorer(FeatureScorer):
 
     def encode(self, images: Sequence[Image]) -> ImageFeatures:
         """See :class:`abe_rerank.scoring.Scorer`; the windows are read when a verdict asks for them."""
-        found = super().encode(images)
+        found: ImageFeatures = super().encode(images)
         reads_windows = REGIONS in self.backbone.readouts
         return replace(found, looks=Looks(self.backbone, images, WINDOWS)) if reads_windows else found
 

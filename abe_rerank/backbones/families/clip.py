@@ -52,4 +52,4 @@ class ClipReader:
 class ClipSegReader(ClipReader):
     """The readouts of CLIP; the decoder of masks, which a CLIPSeg checkpoint has beside its CLIP, is not read."""
 
-    unread = ("decoder.",)
+    unread: tuple[str, ...] = ("decoder.",)

@@ -71,10 +71,10 @@ class LoadBackbone:
         """Raises as :meth:`abe_rerank.Reranker.from_pretrained` does."""
         from abe_rerank.reranker import Reranker
 
-        chosen = {"device": device, "dtype": dtype}
-        given = {name: value for name, value in chosen.items() if value != "auto"}
+        place, kind = (None if value == "auto" else value for value in (device, dtype))
         size = str(image_size) if image_size else None
-        return (Reranker.from_pretrained(backbone.strip() or None, scorer, image_size=size, **given),)
+        name = backbone.strip() or None
+        return (Reranker.from_pretrained(name, scorer, device=place, dtype=kind, image_size=size),)
 
 
 class ScoreImages:
