@@ -55,9 +55,9 @@ class Reranker:
         ``scorer`` is "abe" (ABE-CLIP, arXiv 2512.17178, in our reading) or another name of
         :func:`abe_rerank.scoring.names`. ``image_size`` is a side, or (height, width), in pixels; None is the size the
         model was trained at. Weights are read from pickle files only with ``allow_pickle``, for models whose maker is
-        trusted. ``revision``, ``cache_dir``, ``local_files_only`` and ``token`` are for a hub id, as in transformers and
-        diffusers: see :class:`abe_rerank.backbones.hub.Hub`. Raises UsageError for an unknown scorer or model or a size it cannot take, AbeRerankError
-        if the model cannot be loaded.
+        trusted. ``revision``, ``cache_dir``, ``local_files_only`` and ``token`` are for a hub id, as transformers and
+        diffusers have them: see :class:`abe_rerank.backbones.hub.Hub`. Raises UsageError for an unknown scorer or model
+        or a size it cannot take, AbeRerankError if the model cannot be loaded.
         """
         from abe_rerank.backbones import load_backbone
         from abe_rerank.backbones.hub import Hub

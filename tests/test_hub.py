@@ -10,6 +10,7 @@ import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import diffusers
 import huggingface_hub
@@ -77,7 +78,7 @@ def test_a_revision_of_a_folder_is_refused(backbone_folder):
 class Refusing(BaseHTTPRequestHandler):
     """A hub that knows no model, and keeps what it was asked."""
 
-    asked: list[tuple[str, str | None]] = []
+    asked: ClassVar[list[tuple[str, str | None]]] = []
 
     def do_GET(self):
         self.asked.append((self.path, self.headers.get("authorization")))
@@ -94,7 +95,8 @@ class Refusing(BaseHTTPRequestHandler):
 ASK = """
 import sys
 from abe_rerank import Reranker, UsageError
-for given in ({"token": "hf_secret", "revision": "v1"}, {"token": False}, {"local_files_only": True, "token": "hf_secret"}):
+told = {"token": "hf_secret"}
+for given in (told | {"revision": "v1"}, {"token": False}, told | {"local_files_only": True}):
     try:
         Reranker.from_pretrained("owner/private", cache_dir=sys.argv[1], **given)
     except UsageError as error:

@@ -163,8 +163,8 @@ def run(reranker: Reranker, asked: Asked, top_k: int | None, as_json: bool) -> N
     rows, backbone = asked.rows, reranker.scorer.backbone
     for warning in prompt_warnings([row.prompt for row in rows], backbone):
         warn(warning)
-    bar = {"desc": "scoring", "unit": "image", "leave": False, "disable": not bars_wanted()}
-    scored = list(tqdm(score_rows(reranker, rows), total=len(rows), **bar))
+    hidden = not bars_wanted()
+    scored = list(tqdm(score_rows(reranker, rows), "scoring", len(rows), unit="image", disable=hidden, leave=False))
     by_prompt: dict[str, list[Scored]] = defaultdict(list)
     for result in scored:
         by_prompt[result.row.prompt].append(result)

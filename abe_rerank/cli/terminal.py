@@ -107,8 +107,10 @@ def timed(seconds: dict[str, float], what: str) -> Iterator[None]:
 
 
 def quiet_libraries() -> None:
-    """Silence warnings of diffusers and transformers, unless ``--debug`` asks for them; their bars are left as they are,
-    since a user's switch of these counts (:mod:`abe_rerank.backbones.progress`) and loading hushes them."""
+    """Silence warnings of diffusers and transformers, unless ``--debug`` asks for them.
+
+    Their bars are left as they are: loading hushes them, and a user's switch counts for ours too.
+    """
     if logging.getLogger("abe_rerank").isEnabledFor(logging.DEBUG):
         return
     import diffusers
