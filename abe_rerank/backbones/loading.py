@@ -84,7 +84,7 @@ def load_backbone(
         raise refusal(what, error, weights.pickled) from error
 
 
-def _find(name_or_path: str | Path, variant: str | None, allow_pickle: bool, hub: Hub) -> Path:
+def _find(name_or_path: str | Path, variant: str | None, allow_pickle: bool, hub: Hub | None = None) -> Path:
     """The local folder of a model; a hub name is looked up in the local cache, else on the hub."""
     path = Path(name_or_path)
     if os.path.isfile(path / "config.json"):
@@ -101,12 +101,12 @@ def _find(name_or_path: str | Path, variant: str | None, allow_pickle: bool, hub
             f"no backbone called {str(name_or_path)!r}: no such folder, and no hub name (owner/name, "
             "owner/name@revision); give a folder, a hub name, or nothing for the built-in one"
         )
-    hub = replace(hub, revision=known[1])
+    asked = replace(hub or Hub(), revision=known[1])
     return fetched(
         str(name_or_path),
         "backbone",
-        lambda local: _snapshot(known[0], variant, allow_pickle, replace(hub, local_files_only=local)),
-        hub.local_files_only,
+        lambda local: _snapshot(known[0], variant, allow_pickle, replace(asked, local_files_only=local)),
+        asked.local_files_only,
     )
 
 

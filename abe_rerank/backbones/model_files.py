@@ -133,7 +133,7 @@ _NOT_TO_RELAY = re.compile(
 @contextmanager
 def hushed() -> Iterator[None]:
     """The libraries' bars and reports are off while a model loads: what they say of its weights is checked here."""
-    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars
+    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars
 
     logs = [sys.modules[name].utils.logging for name in ("diffusers", "transformers") if name in sys.modules]
     before = [(log.get_verbosity(), log.is_progress_bar_enabled()) for log in logs]

@@ -71,10 +71,14 @@ class LoadBackbone:
         """Raises as :meth:`abe_rerank.Reranker.from_pretrained` does."""
         from abe_rerank.reranker import Reranker
 
-        chosen = {"device": device, "dtype": dtype}
-        given = {name: value for name, value in chosen.items() if value != "auto"}
-        size = str(image_size) if image_size else None
-        return (Reranker.from_pretrained(backbone.strip() or None, scorer, image_size=size, **given),)
+        loaded = Reranker.from_pretrained(
+            backbone.strip() or None,
+            scorer,
+            device=None if device == "auto" else device,
+            dtype=None if dtype == "auto" else dtype,
+            image_size=str(image_size) if image_size else None,
+        )
+        return (loaded,)
 
 
 class ScoreImages:
