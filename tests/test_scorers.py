@@ -529,3 +529,19 @@ def test_images_are_looked_at_a_few_at_a_time_where_a_prompt_is_long(tmp_path, m
     for one, other in zip(whole, parted, strict=True):
         assert one.value == pytest.approx(other.value, abs=1e-6)
         assert [pair.margin for pair in one.pairs] == pytest.approx([pair.margin for pair in other.pairs], abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["abe", "comclip", "filip"])
+def test_a_scorer_that_forgets_scores_as_a_new_one_to_the_bit(name):
+    """Phrases that prompts share are encoded in another company else, and differ in the last digit."""
+    (picture,) = images(1)
+    first, second = "a red cube", "a yellow star and a red cube"
+    new = make_scorer(name, load_backbone())
+    old = make_scorer(name, load_backbone())
+    old.explain([picture], parse(first))
+    old.forget()
+    for seen, expected in zip(
+        old.explain([picture], parse(second)), new.explain([picture], parse(second)), strict=True
+    ):
+        assert seen.value == expected.value
+        assert [pair.evidence for pair in seen.pairs] == [pair.evidence for pair in expected.pairs]

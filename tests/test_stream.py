@@ -51,6 +51,9 @@ class Colours:
     def encode_texts(self, texts):
         return torch.stack([F.normalize(_vectors(text.split()).sum(dim=0), dim=-1) for text in texts])
 
+    def forget_texts(self):
+        """Nothing is kept."""
+
     def encode_tokens(self, texts):
         spans = [tuple(match.span() for match in re.finditer(r"\w+", text)) for text in texts]
         return [

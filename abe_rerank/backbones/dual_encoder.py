@@ -183,6 +183,10 @@ class DualEncoder:
             return torch.empty(0, self._dimension, device=self.device)
         return torch.stack([self._texts[text] for text in texts])
 
+    def forget_texts(self) -> None:
+        """Forget what :meth:`encode_texts` kept. Texts that are encoded in another company differ in the last digit."""
+        self._texts = {}
+
     @torch.no_grad()
     def encode_tokens(self, texts: Sequence[str]) -> list[TokenStates]:
         """The projected last states of each text's tokens, without special tokens and padding; windows are joined."""

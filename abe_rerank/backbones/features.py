@@ -273,6 +273,10 @@ class Backbone(Protocol):
         """The vector of each whole text, [T, D]."""
         ...
 
+    def forget_texts(self) -> None:
+        """Forget the vectors of texts that were kept: what comes next does not depend on them, to the bit."""
+        ...
+
     def encode_tokens(self, texts: Sequence[str]) -> list[TokenStates]:
         """The vectors of the tokens of each text."""
         ...

@@ -202,13 +202,16 @@ class Judges:
                 )
 
     def results(self, block: Block, prompt: SuitePrompt, taken: Sequence[Taken]) -> list[Result]:
-        """The result of each image of the block; it depends on the block alone."""
+        """The result of each image of the block; it depends on the block alone, to the bit."""
         from abe_rerank.reranker import as_spec
         from abe_rerank.scoring.questions import with_questions
         from abe_rerank.scoring.stream import score_stream
 
         spec = with_questions(as_spec(prompt.prompt), prompt.questions)
         items = [(one.picture, spec) for one in taken]
+        for one in (self.reranker, self.judge):
+            if one is not None:
+                one.scorer.forget()
         scores = list(score_stream(self.reranker.scorer, items))
         judged = [None] * len(taken) if self.judge is None else _judged(score_stream(self.judge.scorer, items))
         seen = [None] * len(taken) if self.oracle is None else _seen(self.oracle, taken, spec)

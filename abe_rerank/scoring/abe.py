@@ -66,6 +66,10 @@ class AbeScorer(FeatureScorer):
         chosen = self.settings
         return SecondLook(self._reader, chosen.template, self.units, chosen.smoothing, chosen.region_share)
 
+    def forget(self) -> None:
+        """See :class:`abe_rerank.scoring.Scorer`."""
+        self._reader.forget()
+
     def encode(self, images: Sequence[Image]) -> ImageFeatures:
         """See :class:`abe_rerank.scoring.Scorer`; the windows are read when a verdict asks for them."""
         found = super().encode(images)

@@ -135,6 +135,11 @@ class EnsembleScorer:
     def _weights(self) -> list[float]:
         return [1.0 if weight is None else weight for _, weight in self.asked]
 
+    def forget(self) -> None:
+        """See :class:`abe_rerank.scoring.Scorer`."""
+        for member in self.members:
+            member.forget()
+
     def encode(self, images: Sequence[Image]) -> Seen:
         """See :class:`abe_rerank.scoring.Scorer`."""
         return Seen(tuple(member.encode(images) for member in self.members))

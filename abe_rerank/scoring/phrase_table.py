@@ -50,6 +50,11 @@ class PhraseReader:
         self.backbone, self.readout, self.alpha = backbone, readout, alpha
         self._kept: dict[Reading, Tensor] = {}
 
+    def forget(self) -> None:
+        """Forget what was read, and the backbone's texts."""
+        self._kept = {}
+        self.backbone.forget_texts()
+
     def read(self, readings: Iterable[Reading]) -> dict[Reading, Tensor]:
         """The vector [D] of each reading, of length 1."""
         wanted = dict.fromkeys(readings)

@@ -200,6 +200,10 @@ class Scorer(Protocol):
         """Whether it scores what the backbone's ``encode_images`` gives for its ``patch_readout``."""
         ...
 
+    def forget(self) -> None:
+        """Forget what was kept of prompts: the next scores are the same to the bit as those of a new scorer."""
+        ...
+
     def encode(self, images: Sequence[Image]) -> Any:
         """What this scorer sees of ``images``, whatever is asked of them later; it has a length, and ``take``."""
         ...

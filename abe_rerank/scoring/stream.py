@@ -250,6 +250,10 @@ class FeatureScorer(ABC):
         chosen = " ".join(f"{key}={value}" for key, value in self.settings_record.items())
         return f"{self.name} | {self.backbone.weights_hash}{size} | {chosen}".rstrip(" |")
 
+    def forget(self) -> None:
+        """See :class:`abe_rerank.scoring.Scorer`."""
+        self.backbone.forget_texts()
+
     def encode(self, images: Sequence[Image]) -> Any:
         """See :class:`abe_rerank.scoring.Scorer`."""
         return self.backbone.encode_images(images, self.patch_readout)

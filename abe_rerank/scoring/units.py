@@ -45,7 +45,8 @@ class InUnits:
 
 
 def units_of(reader: PhraseReader, template: str) -> Units:
-    """The units of the reader's backbone; its neutral phrases are read once, like any phrase."""
+    """The units of the reader's backbone, to the bit the same whatever was read before."""
+    reader.forget()
     vectors = reader.read(_reading(colour, shape, template) for colour, shape in PHRASES)
     return Units(reader.backbone.logit_scale, torch.stack(list(vectors.values())).mean(dim=0))
 
