@@ -46,19 +46,27 @@ class Reranker:
         dtype: str | torch.dtype | None = None,
         image_size: ImageSize | str | None = None,
         allow_pickle: bool = False,
+        revision: str | None = None,
+        cache_dir: str | Path | None = None,
+        local_files_only: bool = False,
+        token: str | bool | None = None,
     ) -> Reranker:
         """A reranker on a CLIP-like model: a transformers folder, a hub id, or None for the built-in model.
 
         ``scorer`` is "abe" (ABE-CLIP, arXiv 2512.17178, in our reading) or another name of
         :func:`abe_rerank.scoring.names`. ``image_size`` is a side, or (height, width), in pixels; None is the size the
         model was trained at. Weights are read from pickle files only with ``allow_pickle``, for models whose maker is
-        trusted. Raises UsageError for an unknown scorer or model or a size it cannot take, AbeRerankError
-        if the model cannot be loaded.
+        trusted. ``revision``, ``cache_dir``, ``local_files_only`` and ``token`` are for a hub id, as transformers and
+        diffusers have them: see :class:`abe_rerank.backbones.hub.Hub`. Raises UsageError for an unknown scorer or model
+        or a size it cannot take, AbeRerankError if the model cannot be loaded.
         """
         from abe_rerank.backbones import load_backbone
+        from abe_rerank.backbones.hub import Hub
         from abe_rerank.scoring import make_scorer
 
-        return cls(make_scorer(scorer, load_backbone(backbone, device, dtype, image_size, allow_pickle=allow_pickle)))
+        hub = Hub(revision, cache_dir, local_files_only, token)
+        loaded = load_backbone(backbone, device, dtype, image_size, allow_pickle=allow_pickle, hub=hub)
+        return cls(make_scorer(scorer, loaded))
 
     def score(self, images: ImageLike | Iterable[ImageLike], prompts: str | Spec | Sequence[str | Spec]) -> np.ndarray:
         """Scores as float64 [images, prompts]; nan where a pair of image and prompt could not be scored.

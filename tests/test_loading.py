@@ -20,7 +20,7 @@ from tiny_models import FAMILIES, save_tiny
 from tiny_pipelines import PIPELINES, save_tiny_pipeline
 
 from abe_rerank.backbones import Backbone, load_backbone
-from abe_rerank.backbones.model_files import split_revision
+from abe_rerank.backbones.hub import split_revision
 from abe_rerank.drawing.pipelines import load_pipeline, modules
 from abe_rerank.drawing.sampling import Sampling, call_arguments, draw, settle
 from abe_rerank.errors import AbeRerankError, UsageError

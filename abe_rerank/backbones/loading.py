@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +13,21 @@ import torch
 from abe_rerank.backbones.devices import ImageSize, choose, read_size
 from abe_rerank.backbones.dual_encoder import DualEncoder
 from abe_rerank.backbones.families import reader_of
+from abe_rerank.backbones.hub import Hub, at_revision, fetched, split_revision
 from abe_rerank.backbones.model_files import (
     WeightFiles,
     check_complete,
     check_finite,
-    fetched,
     has_vocabulary,
     hushed,
     json_object,
     refusal,
     refuse_own_code,
-    split_revision,
     weight_files,
 )
 from abe_rerank.errors import AbeRerankError, UsageError
+
+log = logging.getLogger(__name__)
 
 BUILTIN = Path(__file__).resolve().parents[1] / "builtin" / "clip"
 """The folder of the backbone that ships with the package."""
@@ -39,8 +42,10 @@ def load_backbone(
     *,
     variant: str | None = None,
     allow_pickle: bool = False,
+    hub: Hub | None = None,
 ) -> DualEncoder:
     """Load a CLIP-like model of transformers from a folder or a hub name (``owner/name@revision``); None is built in.
+    ``hub`` says how the latter is got.
 
     ``image_size`` None is the model's own, else a side ("144") or height and width ("96x144") in whole patches.
     ``device`` and ``dtype`` are what :func:`abe_rerank.backbones.devices.choose` takes. Images go
@@ -52,8 +57,10 @@ def load_backbone(
     """
     import transformers  # noqa: F401  (before it is hushed)
 
+    hub = hub or Hub()
+    name_or_path = at_revision(name_or_path, hub.revision)
     name = "builtin" if name_or_path is None else str(name_or_path)
-    folder = _find(BUILTIN if name_or_path is None else name_or_path, variant, allow_pickle)
+    folder = _find(BUILTIN if name_or_path is None else name_or_path, variant, allow_pickle, hub)
     place = choose(device, dtype)
     refuse_own_code(folder)
     _check_type(folder)
@@ -68,6 +75,7 @@ def load_backbone(
         check_finite(model, what)
         with hushed():
             tokenizer, processor = _load_tokenizer(folder), _load_processor(folder)
+        log.info("%s, from %s, on %s as %s", what, folder, place.device, place.dtype)
         size = read_size(image_size, model.config.vision_config.patch_size)
         return DualEncoder(model.eval().to(place.device), tokenizer, processor, reader, folder, name, size, batch_size)
     except AbeRerankError:
@@ -76,7 +84,7 @@ def load_backbone(
         raise refusal(what, error, weights.pickled) from error
 
 
-def _find(name_or_path: str | Path, variant: str | None, allow_pickle: bool) -> Path:
+def _find(name_or_path: str | Path, variant: str | None, allow_pickle: bool, hub: Hub | None = None) -> Path:
     """The local folder of a model; a hub name is looked up in the local cache, else on the hub."""
     path = Path(name_or_path)
     if os.path.isfile(path / "config.json"):
@@ -93,21 +101,23 @@ def _find(name_or_path: str | Path, variant: str | None, allow_pickle: bool) -> 
             f"no backbone called {str(name_or_path)!r}: no such folder, and no hub name (owner/name, "
             "owner/name@revision); give a folder, a hub name, or nothing for the built-in one"
         )
-    return fetched(str(name_or_path), "backbone", lambda local: _snapshot(*known, variant, allow_pickle, local))
+    asked = replace(hub or Hub(), revision=known[1])
+    return fetched(
+        str(name_or_path),
+        "backbone",
+        lambda local: _snapshot(known[0], variant, allow_pickle, replace(asked, local_files_only=local)),
+        asked.local_files_only,
+    )
 
 
-def _snapshot(name: str, revision: str | None, variant: str | None, allow_pickle: bool, local: bool) -> Path:
-    """The cached files of a hub model, downloaded where they are not there unless ``local``; pickle files last."""
+def _snapshot(name: str, variant: str | None, allow_pickle: bool, hub: Hub) -> Path:
+    """The cached files of a hub model, downloaded where they are not there and may be; pickle files last."""
     from huggingface_hub import snapshot_download
 
     safe = ["*.json", "*.txt", "*.model", f"*{variant}*.safetensors" if variant else "model[.-]*safetensors"]
     others = ["*/*"] if variant else ["*/*", "model.[!s]*.safetensors"]
     for patterns in [safe, [*safe, "*.bin"]] if allow_pickle else [safe]:
-        folder = Path(
-            snapshot_download(
-                name, revision=revision, allow_patterns=patterns, ignore_patterns=others, local_files_only=local
-            )
-        )
+        folder = Path(snapshot_download(name, allow_patterns=patterns, ignore_patterns=others, **vars(hub)))
         try:
             weight_files(folder, variant, allow_pickle)
         except UsageError:

@@ -1,4 +1,4 @@
-"""A model's folder or hub name, looked at before and after a library loads it: configs, code of its own, weights.
+"""A model's folder, looked at before and after a library loads it: configs, code of its own, weights.
 
 A model's folder may come from anybody. Nothing in it is run: code of its own is refused by name, pickle files only
 count where they are allowed, a sharded model's index cannot name a file outside of its folder, and tensors that are
@@ -11,8 +11,7 @@ import json
 import logging
 import re
 import sys
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,65 +120,6 @@ def _names(classes: object) -> list[str]:
     return sorted({str(name) for name in flat if name})
 
 
-_NAME = re.compile(r"(?P<name>[\w-][\w.-]*(?:/[\w.-]+)?)(?:@(?P<revision>[\w./-]+))?")
-_PATIENCE = 2.0
-"""Seconds that the hub has for its first answer."""
-
-
-def split_revision(name: str) -> tuple[str, str | None] | None:
-    """(name, revision) of ``owner/name@revision``; the revision is None if not said, the whole for what is no name."""
-    match = _NAME.fullmatch(name)
-    return (match["name"], match["revision"]) if match else None
-
-
-def fetched(name: str, what: str, get: Callable[[bool], Path]) -> Path:
-    """The local folder of a hub model by ``get(local only)``, tried on the cache alone and then on the hub.
-
-    Raises UsageError, within a few seconds, where the cache does not hold the model and the hub does not give it.
-    """
-    try:
-        return get(True)
-    except UsageError as known:
-        if not answers():
-            raise known from None
-    except Exception:
-        if not answers():
-            raise UsageError(
-                f"no {what} called {name!r}: no such folder, not in the local cache, and the model hub cannot be "
-                "reached; give a folder, or nothing for the built-in one"
-            ) from None
-    try:
-        return get(False)
-    except AbeRerankError:
-        raise
-    except Exception as error:
-        raise UsageError(
-            f"no {what} called {name!r}: no such folder, and neither the local cache nor the model hub gives it "
-            f"({type(error).__name__}); give a folder, a hub name, or nothing for the built-in one"
-        ) from error
-
-
-def answers() -> bool:
-    """Whether the model hub says anything at all within :data:`_PATIENCE` seconds; never where it is switched off."""
-    from huggingface_hub import constants, get_session
-
-    if constants.HF_HUB_OFFLINE:
-        return False
-    heard = threading.Event()
-
-    def ask() -> None:
-        try:
-            get_session().head(constants.ENDPOINT, timeout=_PATIENCE)
-        except Exception:
-            return
-        heard.set()
-
-    asking = threading.Thread(target=ask, daemon=True)  # since a name look-up knows no time limit of its own
-    asking.start()
-    asking.join(_PATIENCE)
-    return heard.is_set()
-
-
 _HARMLESS = re.compile(r"(^|\.)(position_ids|token_type_ids|num_batches_tracked|inv_freq)$")
 """Buffers that older versions of the libraries saved and that follow from the config."""
 
@@ -193,8 +133,11 @@ _NOT_TO_RELAY = re.compile(
 @contextmanager
 def hushed() -> Iterator[None]:
     """The libraries' bars and reports are off while a model loads: what they say of its weights is checked here."""
+    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars
+
     logs = [sys.modules[name].utils.logging for name in ("diffusers", "transformers") if name in sys.modules]
     before = [(log.get_verbosity(), log.is_progress_bar_enabled()) for log in logs]
+    hub_bars = not are_progress_bars_disabled()
     if not logging.getLogger("abe_rerank").isEnabledFor(logging.DEBUG):
         for log in logs:
             log.set_verbosity_error()
@@ -206,6 +149,8 @@ def hushed() -> Iterator[None]:
             log.set_verbosity(verbosity)
             if bars:
                 log.enable_progress_bar()
+        if not hub_bars:  # transformers' switch is the hub's too
+            disable_progress_bars()
 
 
 def check_complete(info: Mapping[str, Any], what: str) -> None:

@@ -39,7 +39,6 @@ from abe_rerank.files import printable
 
 app = typer.Typer(
     help="Best-of-N for text-to-image models by attribute binding, with a report of which attribute sits where.",
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )

@@ -7,13 +7,19 @@ from typing import Annotated
 
 import typer
 
+from abe_rerank.cli import completing
 from abe_rerank.cli.options import AsJson, Format
 from abe_rerank.cli.summarize import format_of, say_in
 
 
 def compare(
-    run_a: Annotated[Path, typer.Argument(metavar="RUN_A", help="A folder that evaluate has written.")],
-    run_b: Annotated[Path, typer.Argument(metavar="RUN_B", help="The one to compare with it.")],
+    run_a: Annotated[
+        Path,
+        typer.Argument(metavar="RUN_A", help="A folder that evaluate has written.", autocompletion=completing.runs),
+    ],
+    run_b: Annotated[
+        Path, typer.Argument(metavar="RUN_B", help="The one to compare with it.", autocompletion=completing.runs)
+    ],
     metric: Annotated[
         str,
         typer.Option(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from abe_rerank.cli import completing
 from abe_rerank.cli.asked import BackboneOptions, DrawOptions, spread
 from abe_rerank.cli.config_file import Config
 from abe_rerank.cli.evaluate_request import SUITE, EvaluateRequest
@@ -40,6 +41,7 @@ def evaluate(
             "--prompts",
             help=f"A suite's name, or a file of prompts: {formats.titles()}.",
             show_default="shapes, or the prompts that --images names",
+            autocompletion=completing.suites,
             rich_help_panel=DRAW,
         ),
     ] = None,
@@ -69,7 +71,10 @@ def evaluate(
     judge: Annotated[
         str | None,
         typer.Option(
-            metavar="SCORER[:BACKBONE]", help="A second scorer, which judges the picks.", rich_help_panel=SCORE
+            metavar="SCORER[:BACKBONE]",
+            help="A second scorer, which judges the picks.",
+            autocompletion=completing.scorers,
+            rich_help_panel=SCORE,
         ),
     ] = None,
     oracle: Annotated[

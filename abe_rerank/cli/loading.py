@@ -23,8 +23,12 @@ def load_models(
     """
     from tqdm import tqdm
 
+    from abe_rerank.backbones.progress import bars_wanted
+
     form = "{desc}: {n_fmt}/{total_fmt} [{elapsed}]"
-    with tqdm(total=3, desc="loading libraries", bar_format=form, leave=False, disable=not shown) as bar:
+    with tqdm(
+        total=3, desc="loading libraries", bar_format=form, leave=False, disable=not (shown and bars_wanted())
+    ) as bar:
         quiet_libraries()
         from abe_rerank.backbones.devices import choose
         from abe_rerank.drawing.pipelines import load_pipeline

@@ -11,13 +11,14 @@ import typer
 from typer.core import TyperCommand
 
 from abe_rerank import scoring
+from abe_rerank.cli import completing
 from abe_rerank.errors import UsageError
 
 DRAW, MODELS, SCORE, OUTPUT = "What to draw", "Which models", "How to score", "Where results go"
 """The groups of options in a help text."""
 
 Prompt = Annotated[str, typer.Argument(metavar="PROMPT", help="What the image should show.")]
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")]
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.", autocompletion=completing.runs)]
 
 Count = Annotated[int, typer.Option("--n", "-n", "--count", help="How many images to draw.", rich_help_panel=DRAW)]
 Seed = Annotated[int, typer.Option(help="Seed of image 0; image k has seed + k.", rich_help_panel=DRAW)]
@@ -131,7 +132,7 @@ AllowPickle = Annotated[
 
 Scorer = Annotated[
     str,
-    typer.Option(help=f"{scoring.choices()}.", rich_help_panel=SCORE),
+    typer.Option(help=f"{scoring.choices()}.", autocompletion=completing.scorers, rich_help_panel=SCORE),
 ]
 ImageSize = Annotated[
     str | None,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from abe_rerank.cli import completing
 from abe_rerank.cli.options import OUTPUT, Assets, Run
 from abe_rerank.cli.terminal import say, warn
 from abe_rerank.errors import UsageError
@@ -20,6 +21,7 @@ def report(
         typer.Option(
             metavar="RUN_B",
             help="Make a page that puts this second run of evaluate beside the first.",
+            autocompletion=completing.runs,
             rich_help_panel=OUTPUT,
         ),
     ] = None,

@@ -156,13 +156,15 @@ def run(reranker: Reranker, asked: Asked, top_k: int | None, as_json: bool) -> N
     something was left out."""
     from tqdm import tqdm
 
+    from abe_rerank.backbones.progress import bars_wanted
     from abe_rerank.drawing.prompt_fit import prompt_warnings
     from abe_rerank.scoring.stream import rounding_warning
 
     rows, backbone = asked.rows, reranker.scorer.backbone
     for warning in prompt_warnings([row.prompt for row in rows], backbone):
         warn(warning)
-    scored = list(tqdm(score_rows(reranker, rows), total=len(rows), desc="scoring", unit="image", leave=False))
+    hidden = not bars_wanted()
+    scored = list(tqdm(score_rows(reranker, rows), "scoring", len(rows), unit="image", disable=hidden, leave=False))
     by_prompt: dict[str, list[Scored]] = defaultdict(list)
     for result in scored:
         by_prompt[result.row.prompt].append(result)

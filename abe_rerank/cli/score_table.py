@@ -146,9 +146,10 @@ def _scored(found: Table, job: Job, engine: Engine) -> Report:
     """Score what is not there yet, beneath a progress bar."""
     from tqdm import tqdm
 
+    from abe_rerank.backbones.progress import bars_wanted
     from abe_rerank.integrations.daft.scored_table import score_table
 
-    with tqdm(total=found.rows, desc="scoring", unit="row", leave=False) as bar:
+    with tqdm(total=found.rows, desc="scoring", unit="row", leave=False, disable=not bars_wanted()) as bar:
 
         def done(rows: int) -> None:
             bar.update(rows - bar.n)

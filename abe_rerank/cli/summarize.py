@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from abe_rerank.cli import completing
 from abe_rerank.cli.options import AsJson, Format
 from abe_rerank.cli.terminal import say, say_json, warn
 from abe_rerank.errors import UsageError
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
 
 
 def summarize(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders that evaluate has written.")],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", help="Folders that evaluate has written.", autocompletion=completing.runs),
+    ],
     form: Format = None,
     as_json: AsJson = False,
 ) -> None:

@@ -107,7 +107,10 @@ def timed(seconds: dict[str, float], what: str) -> Iterator[None]:
 
 
 def quiet_libraries() -> None:
-    """Silence warnings and loading bars of diffusers and transformers, unless ``--debug`` asks for them."""
+    """Silence warnings of diffusers and transformers, unless ``--debug`` asks for them.
+
+    Their bars are left as they are: loading hushes them, and a user's switch counts for ours too.
+    """
     if logging.getLogger("abe_rerank").isEnabledFor(logging.DEBUG):
         return
     import diffusers
@@ -118,7 +121,6 @@ def quiet_libraries() -> None:
     huggingface_hub.utils.logging.set_verbosity_error()
     for library in (diffusers, transformers):
         library.utils.logging.set_verbosity_error()
-        library.utils.logging.disable_progress_bar()
 
 
 def step(bar: object, text: str) -> None:

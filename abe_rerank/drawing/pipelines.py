@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from abe_rerank import builtin
 from abe_rerank.backbones.devices import choose
-from abe_rerank.backbones.model_files import check_finite, fetched, hushed, json_object, refusal, split_revision
+from abe_rerank.backbones.hub import at_revision, fetched, split_revision
+from abe_rerank.backbones.model_files import check_finite, hushed, json_object, refusal
 from abe_rerank.drawing.components import (
     INDEX,
     add_loras,
@@ -227,24 +228,12 @@ def _typed(name: str, value: Any, parameter: inspect.Parameter, kind: str) -> An
         raise UsageError(f"{name} of {kind} must be {wanted}, not {value!r}") from None
 
 
-def _at_revision(model: str | Path | None, revision: str | None) -> str | Path | None:
-    """The model's name with its revision. Raises UsageError where it has one already, or cannot have one."""
-    if revision is None:
-        return model
-    known = None if model is None or os.path.lexists(model) else split_revision(str(model))
-    if known is None or known[1] is not None:
-        raise UsageError(
-            f"a revision is that of a hub id owner/name, not of {model or 'the built-in model'}; leave it out"
-        )
-    return f"{model}@{revision}"
-
-
 def _model_folder(model: str | Path | None, revision: str | None, variant: str | None, allow_pickle: bool) -> Path:
     """The local folder of a pipeline; a hub id is looked up in the local cache, else on the hub.
 
     Raises UsageError for what is neither.
     """
-    model = _at_revision(model, revision)
+    model = at_revision(model, revision)
     if model is None:
         return builtin.path("text-to-image")
     path = Path(model)

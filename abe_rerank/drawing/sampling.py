@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from abe_rerank.backbones.model_files import json_object
+from abe_rerank.backbones.progress import bars_wanted
 from abe_rerank.drawing.components import encoding_once
 from abe_rerank.drawing.failures import broken_of, failure_of
 from abe_rerank.drawing.noise import renewed_noise
@@ -252,7 +253,7 @@ def _progress_bars(pipeline: Pipeline, shown: bool) -> Iterator[Any]:
     before = getattr(pipeline, "_progress_bar_config", None)
 
     def title(text: str) -> None:
-        pipeline.set_progress_bar_config(desc=text, disable=not shown, leave=False)
+        pipeline.set_progress_bar_config(desc=text, disable=not (shown and bars_wanted()), leave=False)
 
     try:
         yield title

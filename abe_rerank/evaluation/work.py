@@ -86,12 +86,15 @@ def work(
     """
     from tqdm import tqdm
 
+    from abe_rerank.backbones.progress import bars_wanted
+
     share = plan.share(state.done, world.rank, world.processes)
     todo = sum(len(_waiting(block.keys, state.done)) for block in share)
+    hidden = label is None or not world.is_first or not bars_wanted()
     title = label if world.processes == 1 else f"{label}, process 1 of {world.processes}"
     with (
         writing(results_file(out, world.rank)) as journal,
-        tqdm(total=todo, desc=title, unit="image", disable=label is None or not world.is_first) as bar,
+        tqdm(total=todo, desc=title, unit="image", disable=hidden) as bar,
     ):
         for block in share:
             if stopped():

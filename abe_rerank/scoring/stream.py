@@ -26,6 +26,7 @@ from tqdm import tqdm
 from abe_rerank import __version__
 from abe_rerank.backbones import Backbone
 from abe_rerank.backbones.devices import size_words
+from abe_rerank.backbones.progress import bars_wanted
 from abe_rerank.errors import AbeRerankError
 from abe_rerank.images import to_pil
 from abe_rerank.types import Candidate, NoPicture, Ranking, Samples, Score, Settings, Spec, Status
@@ -189,7 +190,9 @@ def scores_of(
 ) -> list[Score]:
     """The score of each picture for one prompt, with a bar if it is to be shown."""
     scores = score_stream(scorer, ((picture, spec) for picture in pictures))
-    return list(tqdm(scores, "scoring", len(pictures), unit="image", disable=not progress, leave=False))
+    return list(
+        tqdm(scores, "scoring", len(pictures), unit="image", disable=not (progress and bars_wanted()), leave=False)
+    )
 
 
 def ranking_of(spec: Spec, candidates: Iterable[Candidate], settings: Settings) -> Ranking:

@@ -71,10 +71,14 @@ class LoadBackbone:
         """Raises as :meth:`abe_rerank.Reranker.from_pretrained` does."""
         from abe_rerank.reranker import Reranker
 
-        place, kind = (None if value == "auto" else value for value in (device, dtype))
-        size = str(image_size) if image_size else None
-        name = backbone.strip() or None
-        return (Reranker.from_pretrained(name, scorer, device=place, dtype=kind, image_size=size),)
+        loaded = Reranker.from_pretrained(
+            backbone.strip() or None,
+            scorer,
+            device=None if device == "auto" else device,
+            dtype=None if dtype == "auto" else dtype,
+            image_size=str(image_size) if image_size else None,
+        )
+        return (loaded,)
 
 
 class ScoreImages:
