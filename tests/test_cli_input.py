@@ -45,8 +45,9 @@ def the_line(err):
 
 def test_the_commands_that_load_a_model_have_a_device():
     assert [
-        *(("generate",), ("score",), ("evaluate",), ("calibrate",), ("tune",)),
-        *(("benchmark", name) for name in ("binding", "backbone", "backbones", "verdicts", "faults", "speed")),
+        *(("generate",), ("score",), ("evaluate",), ("calibrate",), ("tune",), ("app",)),
+        *(("benchmark", name) for name in ("binding", "backbone", "backbones", "verdicts", "faults")),
+        *(("benchmark", name) for name in ("costs", "speed", "strategies")),
     ] == WITH_DEVICE
 
 
@@ -197,7 +198,10 @@ def test_help_shows_options_in_groups(cli, name):
     titles = [line for line in out.splitlines() if line.endswith(":") and not line.startswith(" ")]
     subject = "What to score:" if name == "score" else "What to draw:"
     arguments = [] if name == "evaluate" else ["Arguments:"]
-    assert titles == [*arguments, subject, "Which models:", "How to score:", "Where results go:", "Options:"]
+    spent = ["How to spend the images:"] if name == "generate" else []
+    tables = ["Tables (TABLE --out DIR; needs the extra scale):"] if name == "score" else []
+    models = ["Which models:", "How to score:"]
+    assert titles == [*arguments, subject, *models, *spent, "Where results go:", *tables, "Options:"]
 
 
 def test_what_is_no_picture_is_told_with_its_reason_and_the_batch_goes_on(tmp_path, cli, backbone_folder, monkeypatch):

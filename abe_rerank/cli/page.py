@@ -47,9 +47,11 @@ def page(
     ] = None,
 ) -> None:
     """Open a page to type prompts, draw, score and look at pictures, on this machine (extra: app)."""
+    from abe_rerank.backbones.devices import choose
     from abe_rerank.integrations.app.desk import Desk
     from abe_rerank.integrations.app.orders import Models
     from abe_rerank.integrations.app.server import Place, serve
 
+    choose(device, dtype)  # what is not there is said before the page opens
     desk = Desk(runs, Models(model, backbone, scorer, device, dtype), quiet_libraries)
     serve(Place(host, port, share, password), desk, say)
