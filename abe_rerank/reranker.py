@@ -181,6 +181,7 @@ class Reranker:
             pipeline = load_pipeline(pipeline, backbone.device, backbone.dtype)
         for warning in prompt_warnings([spec.prompt], backbone, pipeline, settle(pipeline, sampling)):
             warnings.warn(warning, UserWarning, stacklevel=2)
+        self.scorer.forget()  # what was asked before does not move the last digit
         ranking = follow(strategy, self.scorer, pipeline, spec, sampling, progress=progress, on_candidate=on_candidate)
         if self.scorer.relative:
             drawn = sorted(ranking.candidates, key=lambda candidate: candidate.seed or 0)

@@ -101,6 +101,7 @@ class AbeScorer(FeatureScorer):
     @torch.no_grad()
     def explain_features(self, features: ImageFeatures, spec: Spec) -> list[Score]:
         """One Score per image with its terms, each pair's evidence, margin, region, verdict and probability."""
+        _ = self.units  # measured before any phrase is read, so that no digit depends on when they were
         plans, table = self.table([spec])
         found = self.terms(features, table)
         looks = self.second_look.looks(features, plans[0])
