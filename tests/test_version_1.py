@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from abe_rerank import Reranker
 from abe_rerank.runs.evaluated import Result
 from abe_rerank.runs.generated import Report, read_report
 from abe_rerank.runs.reading import open_run, read_results
@@ -98,11 +99,30 @@ def test_the_images_of_an_old_run_are_scored_again(old, cli, tmp_path):
     assert again == pytest.approx(before, abs=1e-5)
 
 
-def test_an_old_run_is_continued(old, cli):
+def stopped(old):
+    """The evaluated run as if it had been stopped after three of four results: its command, and its lines."""
     command = json.loads((old / "evaluated" / "run.json").read_text())["command"].split()[1:]
     before = (old / "evaluated" / "results.jsonl").read_bytes().splitlines(keepends=True)
     (old / "evaluated" / "results.jsonl").unlink()
     (old / "evaluated" / "results" / "rank-00000.jsonl").write_bytes(b"".join(before[:3]))
+    return command, before
+
+
+def test_a_run_of_an_old_scorer_is_not_mixed_with_the_scores_of_another(old, cli):
+    command, before = stopped(old)
+    code, _, err = cli(*command)
+    assert code == 2
+    assert "evaluated holds a run of other settings: scorer is " in err
+    assert "choose another folder with --out" in err
+    assert (old / "evaluated" / "results" / "rank-00000.jsonl").read_bytes() == b"".join(before[:3])
+
+
+def test_an_old_run_is_continued_by_the_scorer_that_it_names(old, cli):
+    command, before = stopped(old)
+    record = old / "evaluated" / "run.json"
+    there = json.loads(record.read_text())
+    there["scorer"] = Reranker.from_pretrained().scorer.stamp
+    record.write_text(json.dumps(there))
     code, _, err = cli(*command)
     assert code == 0, err
     assert "3 of 4 results are there" in err
