@@ -185,7 +185,8 @@ def test_the_variable_of_the_environment_counts_for_a_command(tmp_path):
     assert "a.png" in done.stdout
 
 
-def test_loading_is_logged_and_says_nothing_by_itself(backbone_folder, caplog, capsys):
+def test_loading_is_logged_and_says_nothing_by_itself(backbone_folder, caplog, capsys, switches):
+    transformers.utils.logging.disable_progress_bar()
     folder_of(backbone_folder)
     assert capsys.readouterr() == ("", "")
     assert caplog.text == ""

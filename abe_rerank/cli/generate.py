@@ -159,7 +159,7 @@ def _write(request: GenerateRequest, spec: Spec, drawn: DrawnRun) -> tuple[Repor
     model = drawn.record.text_to_image
     assert model is not None  # as images were drawn
     missing = f"interrupted: {len(candidates)} of {request.n} images were drawn; the same command goes on"
-    out = folder_for(request.out, spec.prompt, begun)
+    out = folder_for(request.out, spec.prompt, begun, drawn.folder)
     facts = RunFacts(
         commands=request.commands(candidates[0], drawn.drawing.batch_size, out),
         backbone=drawn.record.backbone,

@@ -10,7 +10,7 @@ import errno
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -32,13 +32,11 @@ _UNLOCKED_FOR = 3600.0
 """Seconds after which a temporary folder without a lock file counts as left behind: its writer has had time to lock."""
 
 
-def default_folder(
-    prompt: str, now: datetime, root: Path = Path("runs"), taken: Callable[[Path], bool] = Path.exists
-) -> Path:
+def default_folder(prompt: str, now: datetime, root: Path = Path("runs")) -> Path:
     """``runs/<time>-<words of the prompt>``, with a number behind it where that name is taken."""
     name = f"{now:%Y%m%d-%H%M%S}-{words_of(prompt)}"
     folder, k = root / name, 1
-    while taken(folder):
+    while folder.exists():
         k += 1
         folder = root / f"{name}-{k}"
     return folder

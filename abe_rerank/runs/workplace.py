@@ -18,7 +18,7 @@ from typing import Any
 from PIL.Image import Image
 
 from abe_rerank.errors import AbeRerankError
-from abe_rerank.files import inside
+from abe_rerank.files import inside, write_whole
 from abe_rerank.images import read
 from abe_rerank.runs.evaluated import Result, RunRecord
 from abe_rerank.runs.folders import DRAWN, PARTIAL, check_free, default_folder
@@ -28,6 +28,9 @@ from abe_rerank.runs.records import ScoreRecord
 
 FILES = ("attention", "best.png", "candidates", "contact_sheet.png", "report.html", "report.json")
 """What the folder of a run of one prompt holds."""
+
+NAME = "folder"
+"""The file in a workplace with the name of the run's own folder, once it has one."""
 
 
 def key_of(record: RunRecord, batch_size: object) -> str:
@@ -52,10 +55,17 @@ def workplace(out: Path | None, key: str) -> Path:
     return within if within.is_dir() or (place.is_dir() and not beside.is_dir()) else beside
 
 
-def folder_for(out: Path | None, prompt: str, begun: datetime) -> Path:
-    """The folder that a run is written to, empty or not there: the report of a part of it makes way."""
+def folder_for(out: Path | None, prompt: str, begun: datetime, place: Path) -> Path:
+    """The folder that a run is written to, empty or not there: the report of a part of it makes way.
+
+    A run that is not told where finds the folder of its own part by a note in ``place``, where it is drawn: runs of one
+    prompt that begin in the same second are not one another's.
+    """
     if out is None:
-        out = default_folder(prompt, begun, taken=lambda folder: folder.exists() and not _makes_way(folder))
+        note = place / NAME
+        before = Path("runs") / Path(note.read_text(encoding="utf-8")).name if note.is_file() else None
+        out = before if before is not None and _makes_way(before) else default_folder(prompt, begun)
+        write_whole(note, out.name.encode())
     if _makes_way(out):
         for path in [out / name for name in FILES] + list(out.glob(f"{PARTIAL}*")):
             if path.is_dir() and not path.is_symlink():
