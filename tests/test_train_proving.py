@@ -78,6 +78,7 @@ def test_losses_against_loops(kind: str, pool: Pool):
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
+@pytest.mark.slow
 def test_a_resumed_training_is_the_same_and_its_folder_is_a_backbone(
     kind: str, pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
