@@ -24,7 +24,8 @@ from abe_rerank.integrations.daft.columns import scored  # noqa: E402
 from abe_rerank.integrations.daft.engines import Engine  # noqa: E402
 from abe_rerank.integrations.daft.scored_table import best_of, job_of, score_table  # noqa: E402
 from abe_rerank.integrations.daft.shards import Job, Lane, do_lane, shards_of  # noqa: E402
-from abe_rerank.integrations.daft.sources import Table, open_table  # noqa: E402
+from abe_rerank.integrations.daft.sources import KINDS, Table, open_table  # noqa: E402
+from abe_rerank.integrations.daft.table_kinds import ENDINGS  # noqa: E402
 
 COLOURS = ("red", "blue", "green", "yellow")
 PROMPTS = [f"a {COLOURS[k % 4]} square and a {COLOURS[(k + 1) % 4]} circle" for k in range(20)]
@@ -267,6 +268,10 @@ def test_tables_that_cannot_be_used_are_named(tmp_path):
     pq.write_table(pa.table({"row": [0], "score": [1.0]}), tmp_path / "out" / "rows" / "rows-0-1.parquet")
     with pytest.raises(UsageError, match="no column 'seed'"):
         best_of(tmp_path / "out", 1, "seed")
+
+
+def test_every_kind_of_table_is_known_without_its_library():
+    assert tuple(KINDS) == ENDINGS
 
 
 def test_a_table_that_has_grown_since_is_not_mixed(tmp_path, reranker):

@@ -46,7 +46,25 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class BackboneOptions:
+class _Options:
+    """Options of one record, written out."""
+
+    @property
+    def parts(self) -> list[Part]:
+        """Each option that is not default, for a command line; one that may be given several times is."""
+        found: list[Part] = []
+        for field in fields(self):
+            value = getattr(self, field.name)
+            name = {"arguments": "--set", "slices": "--slice"}.get(field.name, f"--{field.name.replace('_', '-')}")
+            if isinstance(value, (list, tuple)):
+                found += [(name, one) for one in value]
+            elif value != field.default:
+                found.append((name, value))
+        return found
+
+
+@dataclass(frozen=True)
+class BackboneOptions(_Options):
     """The model that scores, and where models run."""
 
     backbone: BackboneName = None
@@ -60,11 +78,6 @@ class BackboneOptions:
         """What a run calls it."""
         return self.backbone or "built-in"
 
-    @property
-    def parts(self) -> list[Part]:
-        """What is not default, for a command line."""
-        return _parts(self)
-
     def load(self) -> DualEncoder:
         """The backbone. Raises as :func:`abe_rerank.backbones.load_backbone` does."""
         from abe_rerank.backbones import load_backbone
@@ -73,7 +86,7 @@ class BackboneOptions:
 
 
 @dataclass(frozen=True)
-class DrawOptions:
+class DrawOptions(_Options):
     """The model that draws, and how it does."""
 
     seed: Seed = 0
@@ -98,11 +111,6 @@ class DrawOptions:
         """What a run calls the model."""
         return self.model or "built-in"
 
-    @property
-    def parts(self) -> list[Part]:
-        """What is not default, for a command line."""
-        return _parts(self)
-
     def sampling(self, n: int) -> Sampling:
         """How ``n`` images of a prompt are drawn. Raises UsageError for what cannot be read or drawn."""
         from abe_rerank.drawing.sampling import Sampling
@@ -118,19 +126,6 @@ class DrawOptions:
         return ModelChoices(
             self.variant, self.revision, self.scheduler, tuple(self.lora or ()), tuple(self.slices or ())
         )
-
-
-def _parts(record: Any) -> list[Part]:
-    """Each option of a record that is not default; one that may be given several times is."""
-    found: list[Part] = []
-    for field in fields(record):
-        value = getattr(record, field.name)
-        name = {"arguments": "--set", "slices": "--slice"}.get(field.name, f"--{field.name.replace('_', '-')}")
-        if isinstance(value, (list, tuple)):
-            found += [(name, one) for one in value]
-        elif value != field.default:
-            found.append((name, value))
-    return found
 
 
 def spread(command: Callable[..., None]) -> Callable[..., None]:

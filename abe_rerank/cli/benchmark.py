@@ -15,10 +15,18 @@ from abe_rerank.benchmarks import in_checkout, scene_sources
 from abe_rerank.benchmarks.cases import case_formats
 from abe_rerank.cli.asked import BackboneOptions, spread
 from abe_rerank.cli.options import AllowPickle, AsJson, BackboneName, Device, GroupedCommand, Model
-from abe_rerank.cli.terminal import quiet_libraries, say, say_json
+from abe_rerank.cli.terminal import quiet_libraries, tell
 from abe_rerank.errors import UsageError
 
 MEASURE = "What to measure"
+
+Scorers = Annotated[
+    list[str] | None,
+    typer.Option("--scorer", help="A scorer; can be repeated.", show_default="all", rich_help_panel=MEASURE),
+]
+CpuTime = Annotated[
+    bool, typer.Option("--cpu-time", help="Count this process's own processor seconds.", rich_help_panel=MEASURE)
+]
 
 app = typer.Typer(help="Measure the parts of the package.", rich_markup_mode=None)
 
@@ -45,7 +53,7 @@ def parser_benchmark(
     if split not in ("report", "dev"):
         raise UsageError(f"unknown split {split!r}; choose report or dev")
     found = main(as_json, data, "dev" if split == "dev" else "report")
-    (say_json if as_json else say)(found)
+    tell(found, as_json)
 
 
 @app.command(cls=GroupedCommand)
@@ -85,7 +93,7 @@ def binding(
 
     public = None if form is None or data is None else (form, data)
     found = main(backbone.load(), scenes, data=public, ablate=ablate, json_output=as_json, scenes_from=scenes_from)
-    (say_json if as_json else say)(found)
+    tell(found, as_json)
 
 
 ScenesOfEach = Annotated[
@@ -102,7 +110,7 @@ def oracle(
     from abe_rerank.benchmarks.checkout.oracle_agreement import main
 
     found = main(as_json, scenes)
-    (say_json if as_json else say)(found)
+    tell(found, as_json)
 
 
 @checkout_command("backbone")
@@ -118,7 +126,7 @@ def backbone_benchmark(
     from abe_rerank.benchmarks.checkout.backbone_reading import main
 
     found = main(backbone, scenes, device, as_json, allow_pickle)
-    (say_json if as_json else say)(found)
+    tell(found, as_json)
 
 
 @checkout_command("backbones")
@@ -143,10 +151,7 @@ def backbones(
     found = [
         backbones_compared.compare(load_backbone(name, device, allow_pickle=allow_pickle), scenes) for name in names
     ]
-    if as_json:
-        say_json(backbones_compared.as_json(found))
-    else:
-        say(backbones_compared.as_text(found))
+    tell(backbones_compared.as_json(found) if as_json else backbones_compared.as_text(found), as_json)
 
 
 @app.command("verdicts", cls=GroupedCommand)
@@ -175,7 +180,7 @@ def verdicts(
     if unknown := [name for name in asked if name not in known]:
         raise UsageError(f"unknown scenes {unknown[0]!r}; choose from {', '.join(known)}")
     found = main(AbeScorer(backbone.load()), scenes, {name: known[name] for name in asked}, as_json)
-    (say_json if as_json else say)(found)
+    tell(found, as_json)
 
 
 @checkout_command("faults")
@@ -193,10 +198,7 @@ def faults(
             rich_help_panel=MEASURE,
         ),
     ] = None,
-    scorers: Annotated[
-        list[str] | None,
-        typer.Option("--scorer", help="A scorer; can be repeated.", show_default="all", rich_help_panel=MEASURE),
-    ] = None,
+    scorers: Scorers = None,
     backbone: BackboneOptions,
     as_json: AsJson = False,
 ) -> None:
@@ -210,22 +212,14 @@ def faults(
     chosen = {name: make_scorer(name, loaded) for name in scorers or names()}
     pipeline = load_pipeline(None, loaded.device, loaded.dtype)
     found = main(pipeline, chosen, objects or (2, 3), prompts, as_json)
-    (say_json if as_json else say)(found)
-
-
-CpuTime = Annotated[
-    bool, typer.Option("--cpu-time", help="Count this process's own processor seconds.", rich_help_panel=MEASURE)
-]
+    tell(found, as_json)
 
 
 @checkout_command("costs")
 @spread
 def costs(
     *,
-    scorers: Annotated[
-        list[str] | None,
-        typer.Option("--scorer", help="A scorer; can be repeated.", show_default="all", rich_help_panel=MEASURE),
-    ] = None,
+    scorers: Scorers = None,
     backbone: BackboneOptions,
     as_json: AsJson = False,
 ) -> None:
@@ -236,7 +230,7 @@ def costs(
 
     loaded = backbone.load()
     found = main({name: make_scorer(name, loaded) for name in scorers or names()}, as_json)
-    (say_json if as_json else say)(found)
+    tell(found, as_json)
 
 
 @app.command("speed", cls=GroupedCommand)
@@ -263,7 +257,7 @@ def speed(
     pipeline.set_progress_bar_config(disable=True)
     prompts = [prompt.prompt for prompt in load_prompts("shapes:colour-2")[: rounds + 1]]
     found = main(pipeline, {name: make_scorer(name, loaded) for name in names()}, prompts, cpu_time, as_json)
-    (say_json if as_json else say)(found)
+    tell(found, as_json)
 
 
 @checkout_command("strategies")
@@ -293,4 +287,4 @@ def strategies(
     loaded = backbone.load()
     pipeline = load_pipeline(None, loaded.device, loaded.dtype)
     found = main(pipeline, make_scorer("abe", loaded), prompts, choosing, cpu_time, as_json, figure)
-    (say_json if as_json else say)(found)
+    tell(found, as_json)

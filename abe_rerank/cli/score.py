@@ -15,10 +15,11 @@ import typer
 from abe_rerank.cli.asked import BackboneOptions, spread
 from abe_rerank.cli.loading import load_reranker
 from abe_rerank.cli.options import OUTPUT, AsJson, Scorer
-from abe_rerank.cli.score_table import ENDINGS, TableOptions, score_table
+from abe_rerank.cli.score_table import TableOptions, score_table
 from abe_rerank.cli.terminal import cosine, say, say_json, warn
 from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.files import table
+from abe_rerank.integrations.daft.table_kinds import ENDINGS
 from abe_rerank.suites.rows import Row, read_manifest
 
 if TYPE_CHECKING:

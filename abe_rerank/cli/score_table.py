@@ -77,8 +77,6 @@ ShardRows = Annotated[
 ]
 RowsAtOnce = Annotated[int, typer.Option(help="Rows encoded at once.", min=1, rich_help_panel=TABLE)]
 
-ENDINGS = (".parquet", ".lance", ".csv", ".tsv", ".jsonl", ".ndjson", ".tar")
-
 
 @dataclass(frozen=True)
 class TableOptions:

@@ -9,7 +9,7 @@ import typer
 
 from abe_rerank.cli import completing
 from abe_rerank.cli.options import AsJson, Format
-from abe_rerank.cli.terminal import say, say_json, warn
+from abe_rerank.cli.terminal import tell, warn
 from abe_rerank.errors import UsageError
 
 if TYPE_CHECKING:
@@ -50,4 +50,4 @@ def format_of(form: str | None, as_json: bool) -> tables.Format:
 
 def say_in(form: tables.Format, text: str) -> None:
     """Print a text that is in a format."""
-    (say_json if form == "json" else say)(text)
+    tell(text, form == "json")

@@ -51,6 +51,11 @@ def _put(text: str) -> None:
         ) from None
 
 
+def tell(text: str, as_json: bool) -> None:
+    """Write a result to stdout that is JSON or not, as :func:`say_json` or :func:`say` does."""
+    (say_json if as_json else say)(text)
+
+
 def note(text: str) -> None:
     """Write one line to stderr."""
     sys.stderr.write(printable(text) + "\n")

@@ -19,6 +19,10 @@ Blocks = Iterator[tuple[int, Callable[[], list[Found]]]]
 """How many rows follow, and what reads them: called only where they are wanted."""
 
 
+ENDINGS = (".parquet", ".lance", ".csv", ".tsv", ".jsonl", ".ndjson", ".tar")
+"""How the names of tables end, in lower case, for those who must not import PyArrow."""
+
+
 class Kind(Protocol):
     """How files of one kind are read; ``system`` and ``path`` are PyArrow's."""
 
