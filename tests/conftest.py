@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -18,6 +19,9 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 
 import pytest
 from browser import browser  # noqa: F401  (a fixture)
+
+# A shell that starts pytest in the background makes it and its children ignore SIGINT, which some tests send.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 WORDS = [
     *("a", "an", "and", "the", "next", "to", "that", "is"),

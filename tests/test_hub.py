@@ -187,6 +187,7 @@ def test_the_variable_of_the_environment_counts_for_a_command(tmp_path):
 
 def test_loading_is_logged_and_says_nothing_by_itself(backbone_folder, caplog, capsys, switches):
     transformers.utils.logging.disable_progress_bar()
+    logging.getLogger("abe_rerank").setLevel(logging.NOTSET)  # as it is until --debug sets it in this process
     folder_of(backbone_folder)
     assert capsys.readouterr() == ("", "")
     assert caplog.text == ""

@@ -211,7 +211,6 @@ from abe_rerank.runs.folders import new_run_folder
 def stopped(out: Path, name: str):
     with new_run_folder(out) as folder:
         (folder / "half").write_text("x")
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs of a shell in the background ignore it
         os.kill(os.getpid(), getattr(signal, name))
         signal.pause()
 app.main()
