@@ -128,7 +128,7 @@ def _merged(run: RunFolder, found: dict[Key, tuple[Path, int, bytes]]) -> Iterat
                 yield _picture(run, line.result, illness, None)
         elif found[key][2] != _digest(line.result):
             yield Finding(f"{what} (not what results/ says)", "changed")
-    expected = run.record.prompts * run.record.n if run.record.text_to_image is not None else len(found)
+    expected = run.record.prompts * run.record.n if run.record.is_fixed else len(found)
     if len(seen) < expected:
         yield Finding(f"results.jsonl ({expected - len(seen)} of {expected} results)", "missing")
 
@@ -194,7 +194,8 @@ def compared(file: Path, expected: str | None) -> Illness | None:
 
 def _belongs(result: Result, record: RunRecord) -> bool:
     drawn = record.text_to_image is not None
-    return result.index < record.prompts and (result.candidate < record.n or not drawn)
+    most = record.n if record.is_fixed else 2 * record.n
+    return result.index < record.prompts and (result.candidate < most or not drawn)
 
 
 def _digest(result: Result) -> bytes:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -40,9 +40,9 @@ def key_of(record: RunRecord, batch_size: object) -> str:
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def check_out(out: Path) -> None:
+def check_out(out: Path | None) -> None:
     """Raises UsageError for a folder that a run could not be written to; one that holds an interrupted run can be."""
-    if not _makes_way(out):
+    if out is not None and not _makes_way(out):
         check_free(out)
 
 
@@ -75,12 +75,11 @@ def folder_for(out: Path | None, prompt: str, begun: datetime, place: Path) -> P
     return out
 
 
-def ranked(results: Iterable[Result], folder: Path) -> tuple[list[CandidateRecord], list[Path]]:
-    """The images whose results lie in ``folder``, best first, and their files; ties keep the order of the seeds."""
-    ordered = sorted(results, key=lambda result: (result.value is None, -(result.value or 0.0), result.key))
-    files = [inside(folder, str(result.image)) for result in ordered]
+def candidates_of(results: Sequence[Result], folder: Path) -> tuple[list[CandidateRecord], list[Path]]:
+    """The candidates of results, best first, whose images lie in ``folder``, and the files of these."""
+    files = [inside(folder, str(result.image)) for result in results]
     records = []
-    for rank, (result, file) in enumerate(zip(ordered, files, strict=True), start=1):
+    for rank, (result, file) in enumerate(zip(results, files, strict=True), start=1):
         image = read(str(file))
         records.append(
             CandidateRecord(
