@@ -15,6 +15,7 @@ import pytest
 from kill_generate import content
 
 from abe_rerank.cli.report import is_evaluation
+from abe_rerank.runs.evaluated import Result
 from abe_rerank.runs.generated import read_generated
 
 PROMPT = "a yellow cylinder and a red cube"
@@ -143,6 +144,60 @@ def test_a_folder_in_use_is_left_alone(cli, options, tmp_path):
     report = json.loads((out / "report.json").read_text())
     (out / "report.json").write_text(json.dumps({**report, "interrupted": False}))
     assert cli("generate", PROMPT, "--n", 5, "--out", out, *options)[0] == 2
+
+
+@pytest.fixture
+def drafts(options):
+    return ["--draft-steps", 1, "--keep", 3, *options]
+
+
+@pytest.mark.parametrize("call", [2, 5])  # three batches of drafts, of one step each, then two of two steps
+def test_a_stopped_strategy_goes_on_where_it_was(cli, drafts, tmp_path, call):
+    words = ("generate", PROMPT, "--n", 5, *drafts)
+    with at_call(0, None) as calls:
+        assert cli(*words, "--out", tmp_path / "undisturbed")[0] == 0
+    assert len(calls) == 3 + 2 * 2
+    with at_call(call, stopped_by(signal.SIGTERM)) as calls:
+        code, _, err = cli(*words, "--out", tmp_path / "run")
+    done = len(calls)
+    assert (code, done, "the same command goes on" in err) == (143, call, True)
+    report, images = read_generated(tmp_path / "run")
+    assert report.settings["strategy"]["ended"] == "it was stopped"
+    assert len(images) == {2: 4, 5: 2}[call]  # drafts where there is nothing else
+    with at_call(0, None) as calls:
+        assert cli(*words, "--out", tmp_path / "run")[0] == 0
+    assert len(calls) == 7 - done
+    assert content(tmp_path / "run") == content(tmp_path / "undisturbed")
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
+
+
+def test_many_prompts_follow_a_strategy_each_by_itself_and_go_on(cli, drafts, tmp_path):
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_text("a red cube\na blue star\n", encoding="utf-8")
+    words = ("generate", "--prompts", prompts, "-n", 3, *drafts[:2], "--keep", 1, *drafts[4:])
+    assert cli(*words, "--out", tmp_path / "whole")[0] == 0
+    for call in (3, 6):  # in the drafts, two batches of each prompt, and in the second picture of full quality
+        out = tmp_path / f"run{call}"
+        with at_call(call, stopped_by(signal.SIGTERM)):
+            code, _, err = cli(*words, "--out", out)
+        assert (code, "the same command goes on" in err) == (143, True)
+        assert not (out / "results.jsonl").exists()
+        assert cli(*words, "--out", out)[0] == 0
+        assert (out / "results.jsonl").read_bytes() == (tmp_path / "whole" / "results.jsonl").read_bytes()
+    again = cli(*words, "--out", out)
+    assert (again[0], "is complete already" in again[2]) == (0, True)
+    found = [Result.model_validate_json(line) for line in (out / "results.jsonl").read_bytes().splitlines()]
+    for prompt, text in ((0, "a red cube"), (1, "a blue star")):
+        *tried, best = [result for result in found if result.index == prompt]
+        assert [(r.seed, r.steps) for r in tried] == [(0, 1), (1, 1), (2, 1)]
+        assert (best.seed, best.steps) == (max(tried, key=lambda r: r.value).seed, None)
+        alone = tmp_path / f"alone{prompt}"
+        assert cli("generate", text, "-n", 3, *words[5:], "--out", alone)[0] == 0
+        report, _ = read_generated(alone)
+        assert [c.pixels_sha256 for c in report.candidates] == [best.pixels_sha256]
+    summary = json.loads(cli("summarize", out, "--format", "json")[1])
+    assert summary["runs"][0]["all"]["counts"]["images"] == 2  # drafts do not count
+    assert cli("doctor", out)[1] == "whole: 8 results, 8 pictures\n"
 
 
 def test_a_stopped_evaluation_has_a_page_of_what_is_there_and_goes_on(cli, options, tmp_path):

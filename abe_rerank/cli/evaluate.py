@@ -137,7 +137,8 @@ def run(request: EvaluateRequest) -> None:
     if not plan.is_whole:
         there = len(plan.keys) - len(missing)
         raise stop.error(f"{there} results are in {request.folder}; the same command goes on")
-    if world.is_first and len({index for index, _ in missing}) < len(plan.prompts):
+    some = len({index for index, _ in missing}) < len(plan.prompts) and not request.strategy.parts
+    if world.is_first and (some or not missing):
         conclude(request.folder, complete=not missing)
     if missing:
         raise stop.error(f"{len(missing)} of {len(plan.keys)} results are missing; the same command goes on")
@@ -155,6 +156,7 @@ def _complete(
         begin,
         check_strategy,
         finish,
+        grown,
         missing_of,
         prompts_file,
         record_of,
@@ -193,7 +195,7 @@ def _complete(
             return plan, missing
         else:
             finish(out, plan)
-    return plan, []
+    return grown(out, plan), []
 
 
 def _listing(request: EvaluateRequest) -> Listing:

@@ -115,7 +115,6 @@ def draw_prompt(
     :func:`abe_rerank.evaluation.work.work` do, and UsageError where the strategy cannot be followed.
     """
     from abe_rerank.backbones.devices import pick_device
-    from abe_rerank.drawing.components import encoding_once
     from abe_rerank.drawing.placement import offload
     from abe_rerank.drawing.prompt_fit import prompt_warnings
     from abe_rerank.drawing.sampling import settle
@@ -128,12 +127,12 @@ def draw_prompt(
     source = Drawn(pipeline, replace(sampling, batch_size=plan.batch_size), Path(), alone=True)
     record = record_of(order.asked, plan, source, measure)
     check_strategy(plan, measure)
-    offload(pipeline, order.offload, world.device or pick_device(None))
     place = workplace(order.out, key_of(record, sampling.batch_size))
+    offload(pipeline, order.offload, world.device or pick_device(None))
     warnings = prompt_warnings([order.prompt], reranker.scorer.backbone, pipeline, source.drawing)
     for line in warnings:
         warn(line)
-    with _kept_if_begun(place), encoding_once(pipeline):
+    with _kept_if_begun(place):
         begun, plan = _drawn_to_the_end(replace(source, folder=place), plan, measure, record, world, stopped, note)
         results = _results(place)
     return DrawnPrompt(results, place, begun, plan, source.drawing, reranker.scorer.backbone, tuple(warnings))
@@ -150,6 +149,7 @@ def _drawn_to_the_end(
 ) -> tuple[RunRecord, Plan]:
     """The record of when the run was begun, and all that was asked for; where a batch does not fit, all is drawn anew
     in smaller ones."""
+    from abe_rerank.drawing.components import encoding_once
     from abe_rerank.drawing.sampling import BatchSizeError
 
     while True:
@@ -161,7 +161,8 @@ def _drawn_to_the_end(
             of = f" of {len(plan.keys)}" if plan.is_whole else ""
             note(f"going on with a run that was stopped: {len(state.done)}{of} images are there")
         try:
-            done = work(source.folder, plan, source, measure, state, world, stopped, label=None)
+            with encoding_once(source.pipeline):
+                done = work(source.folder, plan, source, measure, state, world, stopped, label=None)
         except BatchSizeError as error:
             if world.processes > 1:
                 raise

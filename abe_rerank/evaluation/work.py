@@ -140,18 +140,17 @@ def _share(
 
     from abe_rerank.backbones.progress import bars_wanted
 
-    share = plan.share(done, world.rank, world.processes)
-    todo = sum(len(_waiting(block.keys, done)) for block in share)
+    share = [(block, _waiting(block.keys, done)) for block in plan.share(done, world.rank, world.processes)]
+    todo = sum(len(wanted) for _, wanted in share)
     hidden = label is None or not world.is_first or not bars_wanted()
     title = label if world.processes == 1 else f"{label}, process 1 of {world.processes}"
     with (
         writing(results_file(out, world.rank)) as journal,
         tqdm(total=todo, desc=title, unit="image", disable=hidden) as bar,
     ):
-        for block in share:
+        for block, wanted in share:
             if stopped():
                 return
-            wanted = _waiting(block.keys, done)
             prompt = plan.prompts[block.index]
             taken = source.take(block, prompt.prompt, wanted)
             for result in measure.results(block, prompt, taken):
@@ -195,13 +194,17 @@ def _gone(out: Path, begun: RunRecord, places: dict[Key, Place]) -> dict[Key, Pl
 @dataclass(frozen=True)
 class Asked:
     """What the suite and the models were called by who asked for them, the command that did, and what was chosen of the
-    model that draws (variant, revision, LoRAs)."""
+    model that draws (variant, revision, LoRAs); kept as a file can hold it."""
 
     suite: str
     model: str
     backbone: str
     command: str
     choices: Mapping[str, JsonValue] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("suite", "model", "backbone", "command"):
+            object.__setattr__(self, name, readable(getattr(self, name)))
 
 
 def prompts_file(plan: Plan) -> bytes:
@@ -219,18 +222,18 @@ def record_of(
     followed = {} if plan.strategy is None or plan.is_whole else {"strategy": _told(plan.strategy)}
     return RunRecord(
         created=datetime.now().astimezone().isoformat(timespec="seconds"),
-        suite=readable(asked.suite),
+        suite=asked.suite,
         prompts=len(plan.prompts),
         prompts_sha256=hashlib.sha256(prompts_file(plan)).hexdigest(),
         n=max(plan.counts) if plan.strategy is None else plan.strategy.n,
         scorer=scorer.stamp,
         judge=None if judge is None else judge.scorer.stamp,
         oracle=measure.oracle is not None,
-        text_to_image=pipeline_record(source.pipeline, readable(asked.model)) if isinstance(source, Drawn) else None,
-        backbone=backbone_record(reader, readable(asked.backbone)),
+        text_to_image=pipeline_record(source.pipeline, asked.model) if isinstance(source, Drawn) else None,
+        backbone=backbone_record(reader, asked.backbone),
         settings={**origin, **asked.choices, **followed, "batch_size": plan.batch_size, "device": reader.device.type},
         versions=versions(),
-        command=readable(asked.command),
+        command=asked.command,
         processes=processes,
     )
 

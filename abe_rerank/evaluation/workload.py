@@ -168,7 +168,8 @@ class Judges:
         from abe_rerank.scoring.questions import with_questions
         from abe_rerank.scoring.stream import score_stream
 
-        spec = with_questions(as_spec(prompt.prompt), prompt.questions)
+        spec = as_spec(prompt.prompt)
+        spec = with_questions(spec, prompt.questions)
         items = [(one.picture, spec) for one in taken]
         for one in (self.reranker, self.judge):
             if one is not None:

@@ -34,7 +34,7 @@ from abe_rerank.runs.folders import new_run_folder
 from abe_rerank.runs.generated import CandidateRecord, Report, RunFacts, report_of, write_generated
 from abe_rerank.runs.meanings import VERDICTS
 from abe_rerank.runs.records import PairRecord
-from abe_rerank.runs.workplace import Pictures, candidates_of
+from abe_rerank.runs.workplace import Pictures, records_of
 from abe_rerank.types import Box, Settings, Verdict
 
 if TYPE_CHECKING:
@@ -46,10 +46,10 @@ def write_views(folder: Path, report: Report, images: Sequence[Image.Image], *, 
 
     Raises AbeRerankError if the folder cannot be written, or a link in it leads elsewhere.
     """
+    page, sheet = render_html(report, images, linked=linked), contact_sheet(report, images)
     figures = [(inside(folder, f"attention/{name}"), figure) for name, figure in _attention(report, images)]
-    write_whole(folder / "report.html", render_html(report, images, linked=linked).encode())
-    write_png(folder / "contact_sheet.png", contact_sheet(report, images))
-    for path, figure in figures:
+    write_whole(folder / "report.html", page.encode())
+    for path, figure in [(folder / "contact_sheet.png", sheet), *figures]:
         write_png(path, figure)
 
 
@@ -74,7 +74,7 @@ def write_drawn(
         warn(line)
     if drawn.missing:
         more.append(f"interrupted: {drawn.count} images were drawn; the same command goes on")
-    candidates, files = candidates_of(results, drawn.folder)
+    candidates, files = records_of(results, drawn.folder)
     images = Pictures(files)
     settings = Settings(drawn.record.scorer, drawn.drawing, drawn.course)
     spec = as_spec(results[0].prompt)

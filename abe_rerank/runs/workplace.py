@@ -75,7 +75,7 @@ def folder_for(out: Path | None, prompt: str, begun: datetime, place: Path) -> P
     return out
 
 
-def candidates_of(results: Sequence[Result], folder: Path) -> tuple[list[CandidateRecord], list[Path]]:
+def records_of(results: Sequence[Result], folder: Path) -> tuple[list[CandidateRecord], list[Path]]:
     """The candidates of results, best first, whose images lie in ``folder``, and the files of these."""
     files = [inside(folder, str(result.image)) for result in results]
     records = []
@@ -112,12 +112,13 @@ def _makes_way(out: Path) -> bool:
     """Whether a folder holds nothing but the report of an interrupted run, or what a killed one had moved there."""
     if not out.is_dir() or any(not _is_ours(path.name) for path in out.iterdir()):
         return False
-    if (out / "report.json").is_file():
-        try:
-            return read_report(out).interrupted
-        except AbeRerankError:
-            return False
-    return any(_begun(out.resolve()))
+    begun = any(_begun(out.resolve()))
+    if not (out / "report.json").is_file():
+        return begun
+    try:
+        return read_report(out).interrupted
+    except AbeRerankError:
+        return False
 
 
 def _is_ours(name: str) -> bool:
