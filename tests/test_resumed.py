@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -130,6 +131,49 @@ def test_a_picture_that_is_gone_is_drawn_again(cli, options, tmp_path, undisturb
     (folder / "images" / "00000" / "seed3.png").unlink()
     cli("generate", PROMPT, "--n", 5, "--out", out, *options)
     assert content(out) == undisturbed
+
+
+def test_doctor_tells_what_is_drawn_and_how_to_go_on_and_mends_it(cli, options, tmp_path, undisturbed):
+    out = tmp_path / "my run"
+    words = ("generate", PROMPT, "--n", 5, "--out", out, *options)
+    with at_call(3, stopped_by(signal.SIGINT)):
+        cli(*words)
+    (place,) = tmp_path.glob(".my run.drawn-*")
+    code, text, _ = cli("doctor", place)
+    assert (code, text.splitlines()[0]) == (0, f"not written yet, in {place}: 4 of 5 images")
+    line = shlex.split(text.splitlines()[1].removeprefix("to go on: "))
+    assert line[:4] == ["abe-rerank", "generate", "--out", str(out)]
+    both = cli("doctor", out)[1].splitlines()
+    assert both == ["whole: 4 results, 4 pictures", *text.splitlines()]
+    shutil.rmtree(out)  # as after a kill
+    assert cli("doctor", out) == (0, text, "")
+    (place / "images" / "00000" / "seed1.png").write_bytes(b"no picture")
+    with next(place.glob("results/*.jsonl")).open("ab") as stream:
+        stream.write(b'{"torn')
+    code, text, err = cli("doctor", out)
+    assert (code, "2 things are not whole" in err, "3 of 5 images" in text) == (1, True, True)
+    assert cli("doctor", out, "--mend")[0] == 0
+    assert cli("doctor", place)[0] == 0
+    assert cli(*line[1:])[0] == 0
+    assert content(out) == undisturbed
+
+
+def test_what_nothing_is_known_of_is_mended_by_drawing_anew(cli, options, tmp_path, undisturbed, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ("generate", PROMPT, "--n", 5, *options)
+    with at_call(3, stopped_by(signal.SIGINT)):
+        cli(*words)
+    (out,), (place,) = Path("runs").glob("[!.]*"), Path("runs").glob(".drawn-*")
+    assert f"{place}: 4 of 5 images" in cli("doctor", out)[1]
+    (place / "run.json").write_text("{}")
+    code, _, err = cli(*words)
+    assert (code, f"abe-rerank doctor --mend {place}" in err) == (2, True)
+    code, text, _ = cli("doctor", place)
+    assert (code, "damaged: run.json" in text) == (1, True)
+    code, text, _ = cli("doctor", place, "--mend")
+    assert (code, "again" in text, place.exists()) == (0, True, False)
+    assert cli(*words)[0] == 0
+    assert undisturbed in [content(folder) for folder in Path("runs").glob("[!.]*") if folder != out]
 
 
 def test_a_folder_in_use_is_left_alone(cli, options, tmp_path):
