@@ -47,8 +47,9 @@ class EvaluateRequest:
         read = {"batch_size": read_batch_size(self.draw.batch_size), "lora": list(self.draw.lora or ())}
         asked = self._own | vars(self.backbone) | vars(self.draw) | read
         asked["arguments"] = list(read_settings(self.draw.arguments).items())
-        if not self.backbone.allow_pickle:
-            del asked["allow_pickle"]
+        for name in ("allow_pickle", "model_config"):  # runs of before did not have them
+            if not asked[name]:
+                del asked[name]
         if self.strategy.parts:
             asked["strategy"] = self.strategy.parts
         settings = json.dumps(asked, sort_keys=True, default=str, ensure_ascii=True)
