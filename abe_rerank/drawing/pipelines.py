@@ -98,7 +98,7 @@ def load_pipeline(
     what = f"the text-to-image model {folder if model is None else model}"
     try:
         with hushed():
-            pipeline = (
+            pipeline: Pipeline = (
                 from_single_file(single, folder, place.dtype, allow_pickle)
                 if single
                 else _from_folder(folder, place.dtype, variant, allow_pickle)

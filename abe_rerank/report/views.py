@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -26,19 +26,38 @@ from abe_rerank.report.pictures import (
     spotlight,
     write,
 )
-from abe_rerank.report.ranked import Ranked
 from abe_rerank.report.sections import Page, View, sections
 from abe_rerank.report.sentences import brief, called, claim, competitor, pieces, status_line
 from abe_rerank.reranker import as_spec
 from abe_rerank.runs.folders import new_run_folder
-from abe_rerank.runs.generated import CandidateRecord, Report, RunFacts, report_of, write_generated
+from abe_rerank.runs.generated import CandidateRecord, Report, RunFacts, candidate_record, report_of, write_generated
 from abe_rerank.runs.meanings import VERDICTS
 from abe_rerank.runs.records import PairRecord
 from abe_rerank.runs.workplace import Pictures, records_of
-from abe_rerank.types import Box, Settings, Verdict
+from abe_rerank.types import Box, Candidate, Ranking, Settings, Verdict
 
 if TYPE_CHECKING:
     from abe_rerank.evaluation.one_prompt import DrawnPrompt
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """What a contact sheet needs to know; the names are those of :class:`abe_rerank.runs.generated.Report`."""
+
+    prompt: str
+    picked: int | None
+    candidates: tuple[CandidateRecord, ...]
+
+
+def ranked(ranking: Ranking, name: Callable[[Candidate], str | None] = lambda candidate: candidate.source) -> Ranked:
+    """The candidates of a ranking, best first; one without a seed is called by its ``name``, or else by its rank."""
+    records = []
+    for rank, candidate in enumerate(ranking.candidates, start=1):
+        called, record = name(candidate), candidate_record(rank, candidate)
+        named = {} if called is None else {"image": f"{rank:02d}_{Path(called).stem}.png"}
+        records.append(record.model_copy(update=named))
+    picked = 1 if records and records[0].score.value is not None else None
+    return Ranked(ranking.prompt, picked, tuple(records))
 
 
 def write_views(folder: Path, report: Report, images: Sequence[Image.Image], *, linked: bool = False) -> None:
