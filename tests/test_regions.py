@@ -149,6 +149,39 @@ def test_pictures_of_several_shapes_have_windows_of_their_own(tmp_path: Path) ->
         torch.testing.assert_close(real, _naive(backbone, [picture], plan, found.grids[n])[0], atol=1e-5, rtol=0)
 
 
+def test_windows_by_several_plans_share_a_forward_that_goes_no_further_than_they_need(backbone: Backbone) -> None:
+    pictures = images(3)
+    known = backbone.encode_images(pictures)
+    ran: list[str] = []
+    vision = backbone.model.vision_model
+    parts = {"first": vision.encoder.layers[0], "last": vision.encoder.layers[-1]}
+    handles = [part.register_forward_hook(lambda *_, name=name: ran.append(name)) for name, part in parts.items()]
+    found = backbone.encode_windows(pictures, PLANS, known)
+    for handle in handles:
+        handle.remove()
+    assert ran.count("first") == 1
+    assert ran.count("last") == (
+        1 if "clip" in backbone.model.config.model_type and "sig" not in backbone.model.config.model_type else 0
+    )
+    for plan, windows in zip(PLANS, found, strict=True):
+        alone = backbone.encode_images(pictures, str(plan))
+        torch.testing.assert_close(windows.patches, alone.patches, atol=1e-6, rtol=0)
+        assert windows.mask.equal(alone.mask)
+        assert windows.plan == plan
+        assert windows.global_.equal(known.global_)
+    assert backbone.encode_images(pictures).patches.equal(known.patches)  # nothing is left behind in the model
+
+
+def test_batches_of_pictures_of_several_shapes_are_joined(tmp_path: Path) -> None:
+    backbone = load_backbone(save_tiny("Siglip2Model", tmp_path), device="cpu")
+    pictures = [*images(2), *images(1, size=(80, 20), seed=1)]
+    together = backbone.encode_images(pictures, str(PLANS[1]))
+    backbone.batch_size = 1
+    apart = backbone.encode_images(pictures, str(PLANS[1]))
+    assert apart.mask.equal(together.mask)
+    torch.testing.assert_close(apart.patches[apart.mask], together.patches[together.mask], atol=1e-5, rtol=0)
+
+
 def test_half_precision_stays_close(backbone: Backbone) -> None:
     half = load_backbone(backbone.folder, device="cpu", dtype="bfloat16")
     one, other = (b.encode_images(images(2), str(PLANS[1])).patches for b in (backbone, half))

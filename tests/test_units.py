@@ -42,6 +42,10 @@ class Squeezed:
         found = self._backbone.encode_images(pictures, readout)
         return replace(found, global_=self._squeeze(found.global_), patches=self._squeeze(found.patches))
 
+    def encode_windows(self, pictures: Any, plans: Any, known: ImageFeatures) -> tuple[ImageFeatures, ...]:
+        found = self._backbone.encode_windows(pictures, plans, known)
+        return tuple(replace(each, patches=self._squeeze(each.patches)) for each in found)
+
     def encode_texts(self, texts: Any) -> torch.Tensor:
         return self._squeeze(self._backbone.encode_texts(texts))
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from torch.nn import functional as F
 from abe_rerank.backbones.devices import ImageSize, overrides
 from abe_rerank.backbones.families import Reader
 from abe_rerank.backbones.families.blocks import pooled, read_global
-from abe_rerank.backbones.features import ImageFeatures, TokenStates, read_plan, window_count
+from abe_rerank.backbones.features import ImageFeatures, RegionPlan, TokenStates, read_plan, window_count
 from abe_rerank.errors import UsageError
 from abe_rerank.parsing import parse
 from abe_rerank.parsing.tokens import token_offsets, windows
@@ -114,6 +116,21 @@ class DualEncoder:
             [F.normalize(read_global(self.model, self._pixels(chunk)).float(), dim=-1) for chunk in chunks]
         )
 
+    @torch.no_grad()
+    def encode_windows(
+        self, images: Sequence[Image.Image], plans: Sequence[RegionPlan], known: ImageFeatures
+    ) -> tuple[ImageFeatures, ...]:
+        """The windows of ``images`` by each of the ``plans``; the rest is as in ``known``, the features of the same
+        images. The plans share a forward, which goes no further than they need.
+        """
+        found: list[list[ImageFeatures]] = [[] for _ in plans]
+        for first in range(0, len(images), self.batch_size):
+            rows = range(first, min(first + self.batch_size, len(images)))
+            inputs = self._pixels([images[n] for n in rows])
+            for n, vectors in enumerate(self.reader.read_windows(self.model, inputs, plans)):
+                found[n].append(_placed(known.take(rows), vectors, plans[n]))
+        return tuple(ImageFeatures.cat(parts) for parts in found)
+
     def _encode_chunk(self, images: Sequence[Image.Image], readout: str) -> ImageFeatures:
         inputs = self._pixels(images)
         plan = read_plan(readout)
@@ -127,16 +144,9 @@ class DualEncoder:
             size = self.model.config.vision_config.patch_size
             height, width = inputs["pixel_values"].shape[-2:]
             grids = ((height // size, width // size),) * len(images)
-        counts = [rows * columns if plan is None else window_count(rows, columns, plan) for rows, columns in grids]
-        real = torch.arange(patches.shape[1]) < torch.tensor(counts)[:, None]
-        return ImageFeatures(
-            global_=F.normalize(global_.float(), dim=-1),
-            patches=F.normalize(patches.float(), dim=-1),
-            mask=real.to(patches.device),
-            grids=grids,
-            windows=tuple(self._window(image) for image in images),
-            plan=plan,
-        )
+        kept = tuple(self._window(image) for image in images)
+        bare = ImageFeatures(F.normalize(global_.float(), dim=-1), patches, patches, grids, kept)
+        return _placed(bare, patches, plan)
 
     def _pixels(self, images: Sequence[Image.Image]) -> dict[str, Tensor]:
         pictures = [image.convert("RGB") for image in images]
@@ -250,3 +260,10 @@ class DualEncoder:
             spans = tuple((offsets[i][0] + start, offsets[i][1] + start) for i in keep)
             found.append(TokenStates(states[row, [first + i for i in keep]], spans))
         return found
+
+
+def _placed(known: ImageFeatures, vectors: Tensor, plan: RegionPlan | None) -> ImageFeatures:
+    """The features ``known`` with these vectors [N, P, D] of patches, or of the windows of a plan."""
+    counts = [math.prod(grid) if plan is None else window_count(*grid, plan) for grid in known.grids]
+    real = torch.arange(vectors.shape[1]) < torch.tensor(counts)[:, None]
+    return replace(known, patches=F.normalize(vectors.float(), dim=-1), mask=real.to(vectors.device), plan=plan)

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn import functional as F
 
 from abe_rerank.backbones.devices import ImageSize
 from abe_rerank.errors import UsageError
@@ -74,13 +75,18 @@ class ImageFeatures:
 
     @staticmethod
     def cat(parts: Sequence[ImageFeatures]) -> ImageFeatures:
-        """The features of several batches of one backbone as one. Raises ValueError for no batches."""
+        """The features of several batches of one backbone as one, padded to the most patches or windows of any.
+
+        Raises ValueError for no batches.
+        """
         if not parts:
             raise ValueError("no image features to join")
+        most = max(part.patches.shape[1] for part in parts)
+        lacks = [most - part.patches.shape[1] for part in parts]
         return ImageFeatures(
             global_=torch.cat([part.global_ for part in parts]),
-            patches=torch.cat([part.patches for part in parts]),
-            mask=torch.cat([part.mask for part in parts]),
+            patches=torch.cat([F.pad(part.patches, (0, 0, 0, n)) for part, n in zip(parts, lacks, strict=True)]),
+            mask=torch.cat([F.pad(part.mask, (0, n)) for part, n in zip(parts, lacks, strict=True)]),
             grids=tuple(grid for part in parts for grid in part.grids),
             windows=tuple(window for part in parts for window in part.windows),
             plan=parts[0].plan,
@@ -88,10 +94,15 @@ class ImageFeatures:
 
 
 class Looks:
-    """Windows of some images by several readouts, read when they are first asked for, and then kept."""
+    """Windows of some images by several plans, read when they are first asked for, and then kept.
 
-    def __init__(self, backbone: Backbone, images: Sequence[Image.Image], readouts: Sequence[str]) -> None:
-        self._read = lru_cache(1)(lambda: tuple(backbone.encode_images(images, readout) for readout in readouts))
+    ``known`` are the features of the same ``images``.
+    """
+
+    def __init__(
+        self, backbone: Backbone, images: Sequence[Image.Image], plans: Sequence[RegionPlan], known: ImageFeatures
+    ) -> None:
+        self._read = lru_cache(1)(lambda: backbone.encode_windows(images, plans, known))
         self._rows: Sequence[int] | None = None
 
     def take(self, images: Sequence[int]) -> Looks:
@@ -101,7 +112,7 @@ class Looks:
         return part
 
     def read(self) -> tuple[ImageFeatures, ...]:
-        """The features of the images by each readout."""
+        """The features of the images by each plan."""
         found = self._read()
         return found if self._rows is None else tuple(features.take(self._rows) for features in found)
 
@@ -263,6 +274,12 @@ class Backbone(Protocol):
 
         Raises UsageError for an unknown readout, or no images.
         """
+        ...
+
+    def encode_windows(
+        self, images: Sequence[Image.Image], plans: Sequence[RegionPlan], known: ImageFeatures
+    ) -> tuple[ImageFeatures, ...]:
+        """The windows of ``images`` by each plan, in place of the patches in ``known``, the same images' features."""
         ...
 
     def encode_global(self, images: Sequence[Image.Image]) -> Tensor:

@@ -74,7 +74,7 @@ class AbeScorer(FeatureScorer):
         """See :class:`abe_rerank.scoring.Scorer`; the windows are read when a verdict asks for them."""
         found: ImageFeatures = super().encode(images)
         reads_windows = REGIONS in self.backbone.readouts
-        return replace(found, looks=Looks(self.backbone, images, WINDOWS)) if reads_windows else found
+        return replace(found, looks=Looks(self.backbone, images, WINDOWS, found)) if reads_windows else found
 
     def terms(self, features: ImageFeatures, table: PromptTable) -> Terms:
         """All terms, as cosines, of images encoded with this scorer's patch readout."""

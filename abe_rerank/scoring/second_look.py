@@ -16,13 +16,14 @@ import torch
 from torch import Tensor
 
 from abe_rerank.backbones import ImageFeatures
+from abe_rerank.backbones.features import RegionPlan
 from abe_rerank.scoring import alignment
 from abe_rerank.scoring.phrase_table import PhraseReader
 from abe_rerank.scoring.readings import BASIC_VALUES, PairPlan, PromptPlan, Reading, kind_of, plain, read_alone
 from abe_rerank.scoring.units import Units
 
-WINDOWS = ("regions 0.375/0.25/1", "regions 0.5/0.25/1")
-"""The readouts of windows that are read beside the patches."""
+WINDOWS = (RegionPlan(0.375, 0.25, 1), RegionPlan(0.5, 0.25, 1))
+"""The windows that are read beside the patches."""
 ALIKE = 0.25
 """A noun that is nearer to the asked one than this share of the usual distance between nouns may mean the same."""
 NOUN_COUNTS = 2.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from torch import Tensor, nn
@@ -34,6 +34,13 @@ class Reader(Protocol):
         One vector for each window of :func:`abe_rerank.backbones.features.lay_windows` on the image's grid; where the
         images have different grids, what stands behind an image's last window is padding.
         """
+        ...
+
+    def read_windows(
+        self, model: nn.Module, inputs: Mapping[str, Tensor], plans: Sequence[RegionPlan]
+    ) -> tuple[Tensor, ...]:
+        """The windows [N, W, D] of :meth:`read_regions` by each of the plans, in one forward that they share and that
+        goes no further than they need."""
         ...
 
     def project_tokens(self, model: nn.Module, states: Tensor) -> Tensor:

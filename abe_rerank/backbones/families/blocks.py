@@ -8,7 +8,7 @@ attention and MLP, under the names that transformers gives them in CLIP and in S
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,6 +55,24 @@ def read_global(model: Any, inputs: Mapping[str, Tensor]) -> Tensor:
     """The model's own image features [N, D], not normalised; positions are interpolated to the input's size."""
     extra = {} if "spatial_shapes" in inputs else {"interpolate_pos_encoding": True}
     return pooled(model.get_image_features(**inputs, **extra))
+
+
+class _EnoughError(Exception):
+    """Ends a forward whose rest nobody reads."""
+
+
+def run_to(model: Any, inputs: Mapping[str, Tensor], module: nn.Module) -> None:
+    """The model's own forward on the images, no further than to what enters ``module``, for hooks to see."""
+
+    def stop(*_: Any) -> None:
+        raise _EnoughError
+
+    handle = module.register_forward_pre_hook(stop)
+    try:
+        with suppress(_EnoughError):
+            read_global(model, inputs)
+    finally:
+        handle.remove()
 
 
 def run_watched(model: Any, inputs: Mapping[str, Tensor], module: nn.Module) -> tuple[Tensor, Tensor, Tensor]:

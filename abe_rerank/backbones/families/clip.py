@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 from torch import Tensor
@@ -32,15 +33,30 @@ class ClipReader:
 
     def read_regions(self, model: Any, inputs: Mapping[str, Tensor], plan: RegionPlan) -> tuple[Tensor, Tensor]:
         """See :class:`abe_rerank.backbones.families.Reader`."""
+        features, (regions,) = self._regions(model, inputs, [plan])
+        return features, regions
+
+    def read_windows(self, model: Any, inputs: Mapping[str, Tensor], plans: Sequence[RegionPlan]) -> tuple[Tensor, ...]:
+        """See :class:`abe_rerank.backbones.families.Reader`. Region tokens walk to the end, so all of it is run."""
+        return self._regions(model, inputs, plans)[1]
+
+    @staticmethod
+    def _regions(
+        model: Any, inputs: Mapping[str, Tensor], plans: Sequence[RegionPlan]
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """(global [N, D], windows [N, W, D] by each plan) of one forward."""
         vision, pixels = model.vision_model, inputs["pixel_values"]
         size = vision.config.patch_size
         rows, columns = pixels.shape[-2] // size, pixels.shape[-1] // size
-        windows = lay_windows(rows, columns, plan).to(pixels.device)
         layers = vision.encoder.layers
-        beside = layers[len(layers) - max(1, plan.layers(len(layers))) :]
-        with RegionTokens(window_mask(windows, rows * columns)).beside(beside) as regions:
+        walking = []
+        with ExitStack() as stack:
+            for plan in plans:
+                windows = lay_windows(rows, columns, plan).to(pixels.device)
+                beside = layers[len(layers) - max(1, plan.layers(len(layers))) :]
+                walking.append(stack.enter_context(RegionTokens(window_mask(windows, rows * columns)).beside(beside)))
             features = read_global(model, inputs)
-        return features, model.visual_projection(vision.post_layernorm(regions.tokens))
+        return features, tuple(model.visual_projection(vision.post_layernorm(each.tokens)) for each in walking)
 
     def project_tokens(self, model: Any, states: Tensor) -> Tensor:
         """See :class:`abe_rerank.backbones.families.Reader`."""

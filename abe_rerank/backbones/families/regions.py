@@ -33,7 +33,9 @@ def region_step(layer: Any, tokens: Tensor, keys: Tensor, values: Tensor, mask: 
         return x.view(*x.shape[:-1], heads, width).transpose(1, 2)
 
     normed = layer.layer_norm1(tokens)
-    query, own_key, own_value = (split(p(normed)) for p in (attention.q_proj, attention.k_proj, attention.v_proj))
+    # by forward, past the hooks by which region tokens of other windows watch these projections
+    projections = (attention.q_proj, attention.k_proj, attention.v_proj)
+    query, own_key, own_value = (split(projection.forward(normed)) for projection in projections)
     query = query * width**-0.5
     there = (query @ split(keys).transpose(-1, -2)).masked_fill(~mask, torch.finfo(query.dtype).min)
     itself = (query * own_key).sum(dim=-1, keepdim=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from abe_rerank.backbones.families import reads
-from abe_rerank.backbones.families.blocks import read_global, reread, run_watched, watch
+from abe_rerank.backbones.families.blocks import Passed, read_global, reread, run_to, run_watched, watch
 from abe_rerank.backbones.families.regions import late_crops
 from abe_rerank.backbones.features import REGIONS, RegionPlan, lay_windows
 
@@ -41,23 +42,42 @@ class Siglip2Reader:
         return features, self._head_value(vision.head, vision.post_layernorm(left))
 
     def read_regions(self, model: Any, inputs: Mapping[str, Tensor], plan: RegionPlan) -> tuple[Tensor, Tensor]:
-        """See :class:`abe_rerank.backbones.families.Reader`. Images of one grid go through together."""
+        """See :class:`abe_rerank.backbones.families.Reader`."""
+        with watch(self._first(model.vision_model, plan)) as seen:
+            features = read_global(model, inputs)
+        return features, self._crops(model.vision_model, inputs, seen, plan)
+
+    def read_windows(self, model: Any, inputs: Mapping[str, Tensor], plans: Sequence[RegionPlan]) -> tuple[Tensor, ...]:
+        """See :class:`abe_rerank.backbones.families.Reader`."""
         vision = model.vision_model
+        last = min(plans, key=lambda plan: plan.layers(len(vision.encoder.layers)))
+        with ExitStack() as stack:
+            seen = [stack.enter_context(watch(self._first(vision, plan))) for plan in plans]
+            run_to(model, inputs, self._first(vision, last))
+        return tuple(self._crops(vision, inputs, *each) for each in zip(seen, plans, strict=True))
+
+    @staticmethod
+    def _first(vision: Any, plan: RegionPlan) -> Any:
+        """The first module in which a window sees itself alone."""
+        layers = vision.encoder.layers
+        restricted = plan.layers(len(layers))
+        return layers[len(layers) - restricted] if restricted else vision.post_layernorm
+
+    def _crops(self, vision: Any, inputs: Mapping[str, Tensor], seen: Passed, plan: RegionPlan) -> Tensor:
+        """The windows [N, W, D] of what entered the first module of ``plan``; images of one grid go together."""
+        assert seen.entered is not None
         layers = vision.encoder.layers
         first = len(layers) - plan.layers(len(layers))
-        with watch(layers[first] if first < len(layers) else vision.post_layernorm) as seen:
-            features = read_global(model, inputs)
-        assert seen.entered is not None
         found = []
         for index, (rows, columns) in self._grids(vision, inputs):
             windows = lay_windows(rows, columns, plan).to(seen.entered.device)
             states = seen.entered[index, : rows * columns]
             found.append((index, late_crops(vision, states, windows, layers[first:])))
         most = max(vectors.shape[1] for _, vectors in found)
-        regions = features.new_zeros(len(features), most, features.shape[-1])
+        regions = seen.entered.new_zeros(len(seen.entered), most, found[0][1].shape[-1])
         for index, vectors in found:
             regions[index, : vectors.shape[1]] = vectors
-        return features, regions
+        return regions
 
     @staticmethod
     def _grids(vision: Any, inputs: Mapping[str, Tensor]) -> list[tuple[Tensor, tuple[int, int]]]:
