@@ -11,7 +11,15 @@ from tiny_models import FAMILIES, IMAGE_SIZE, images, save_tiny
 
 from abe_rerank.backbones import Backbone, load_backbone
 from abe_rerank.backbones.families import regions
-from abe_rerank.backbones.features import RegionPlan, lay_windows, read_plan, spread, window_count, window_mask
+from abe_rerank.backbones.features import (
+    ImageFeatures,
+    RegionPlan,
+    lay_windows,
+    read_plan,
+    spread,
+    window_count,
+    window_mask,
+)
 from abe_rerank.errors import UsageError
 from abe_rerank.parsing.parser import parse
 from abe_rerank.scoring import make_scorer
@@ -149,27 +157,23 @@ def test_pictures_of_several_shapes_have_windows_of_their_own(tmp_path: Path) ->
         torch.testing.assert_close(real, _naive(backbone, [picture], plan, found.grids[n])[0], atol=1e-5, rtol=0)
 
 
-def test_windows_by_several_plans_share_a_forward_that_goes_no_further_than_they_need(backbone: Backbone) -> None:
-    pictures = images(3)
+def test_windows_beside_the_patches_share_their_forward(backbone: Backbone) -> None:
+    pictures, ran = images(3), []
     known = backbone.encode_images(pictures)
-    ran: list[str] = []
-    vision = backbone.model.vision_model
-    parts = {"first": vision.encoder.layers[0], "last": vision.encoder.layers[-1]}
-    handles = [part.register_forward_hook(lambda *_, name=name: ran.append(name)) for name, part in parts.items()]
-    found = backbone.encode_windows(pictures, PLANS, known)
-    for handle in handles:
-        handle.remove()
-    assert ran.count("first") == 1
-    assert ran.count("last") == (
-        1 if "clip" in backbone.model.config.model_type and "sig" not in backbone.model.config.model_type else 0
-    )
-    for plan, windows in zip(PLANS, found, strict=True):
+    handle = backbone.model.vision_model.encoder.layers[-1].register_forward_hook(lambda *_: ran.append(1))
+    found = backbone.encode_images(pictures, beside=PLANS)
+    handle.remove()
+    assert len(ran) == 1
+    assert found.patches.equal(known.patches)
+    assert found.global_.equal(known.global_)
+    for plan, windows in zip(PLANS, found.beside, strict=True):
         alone = backbone.encode_images(pictures, str(plan))
         torch.testing.assert_close(windows.patches, alone.patches, atol=1e-6, rtol=0)
         assert windows.mask.equal(alone.mask)
         assert windows.plan == plan
-        assert windows.global_.equal(known.global_)
-    assert backbone.encode_images(pictures).patches.equal(known.patches)  # nothing is left behind in the model
+    two, one = found.take([2, 0]), ImageFeatures.cat([found.take([2]), found.take([0])])
+    for mine, theirs in zip(two.beside, one.beside, strict=True):
+        assert mine.patches.equal(theirs.patches)
 
 
 def test_batches_of_pictures_of_several_shapes_are_joined(tmp_path: Path) -> None:

@@ -20,13 +20,14 @@ PAIRS = [("red", "cube"), ("blue", "ring"), ("green", "star")]
 
 @pytest.mark.parametrize("drawn", [shapes_questions, flat_questions, solids_questions])
 def test_a_true_caption_is_in_place_and_each_change_is_what_it_says(drawn):
-    own, replaced, missing, swapped = islice(drawn("choose", 1), 4)
-    truths = [[truth for truth, _ in q.truths.values()] for q in (own, replaced, missing, swapped)]
+    own, replaced, missing, swapped, one_way = islice(drawn("choose", 1), 5)
+    truths = [[truth for truth, _ in q.truths.values()] for q in (own, replaced, missing, swapped, one_way)]
     assert set(truths[0]) == {"in place"}
     assert truths[1].count("colour replaced") == 1
     assert truths[2].count("object missing") == 1
     assert truths[3].count("swapped") == 2
-    for question in (own, replaced, missing, swapped):
+    assert sorted(set(truths[4]) - {"in place"}) == ["colour replaced", "swapped one way"]
+    for question in (own, replaced, missing, swapped, one_way):
         assert [noun for _, noun in parse(question.prompt).pairs] == list(question.truths)
 
 

@@ -91,20 +91,23 @@ class DualEncoder:
     # -- images ------------------------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def encode_images(self, images: Sequence[Image.Image], readout: str | None = None) -> ImageFeatures:
+    def encode_images(
+        self, images: Sequence[Image.Image], readout: str | None = None, beside: Sequence[RegionPlan] = ()
+    ) -> ImageFeatures:
         """Global and patch features of ``images``, one vision forward per image, ``batch_size`` at a time.
 
         ``readout`` names a dense readout of :attr:`readouts`; None is the default one. ``regions`` may be followed by
-        its shares, see :func:`abe_rerank.backbones.features.read_plan`. Raises UsageError for a readout that this model
-        does not have, or no images.
+        its shares, see :func:`abe_rerank.backbones.features.read_plan`. The windows of the plans ``beside`` are read
+        in the same forward. Raises UsageError for a readout that this model does not have, or no images.
         """
         readout = readout or self.readouts[0]
-        if readout not in self.readouts and read_plan(readout) is None:
+        plan = read_plan(readout)
+        if readout not in self.readouts and plan is None:
             raise UsageError(f"{self.name} has no patch readout {readout!r}; choose from {', '.join(self.readouts)}")
         if not images:
             raise UsageError("no images to encode")
         chunks = [images[i : i + self.batch_size] for i in range(0, len(images), self.batch_size)]
-        return ImageFeatures.cat([self._encode_chunk(chunk, readout) for chunk in chunks])
+        return ImageFeatures.cat([self._encode_chunk(chunk, (plan or readout, *beside)) for chunk in chunks])
 
     @torch.no_grad()
     def encode_global(self, images: Sequence[Image.Image]) -> Tensor:
@@ -116,37 +119,31 @@ class DualEncoder:
             [F.normalize(read_global(self.model, self._pixels(chunk)).float(), dim=-1) for chunk in chunks]
         )
 
-    @torch.no_grad()
-    def encode_windows(
-        self, images: Sequence[Image.Image], plans: Sequence[RegionPlan], known: ImageFeatures
-    ) -> tuple[ImageFeatures, ...]:
-        """The windows of ``images`` by each of the ``plans``; the rest is as in ``known``, the features of the same
-        images. The plans share a forward, which goes no further than they need.
-        """
-        found: list[list[ImageFeatures]] = [[] for _ in plans]
-        for first in range(0, len(images), self.batch_size):
-            rows = range(first, min(first + self.batch_size, len(images)))
-            inputs = self._pixels([images[n] for n in rows])
-            for n, vectors in enumerate(self.reader.read_windows(self.model, inputs, plans)):
-                found[n].append(_placed(known.take(rows), vectors, plans[n]))
-        return tuple(ImageFeatures.cat(parts) for parts in found)
-
-    def _encode_chunk(self, images: Sequence[Image.Image], readout: str) -> ImageFeatures:
+    def _encode_chunk(self, images: Sequence[Image.Image], readouts: Sequence[str | RegionPlan]) -> ImageFeatures:
         inputs = self._pixels(images)
-        plan = read_plan(readout)
-        if plan is None:
-            global_, patches = self.reader.read_images(self.model, inputs, readout)
-        else:
-            global_, patches = self.reader.read_regions(self.model, inputs, plan)
+        global_, vectors = self.reader.read_images(self.model, inputs, readouts)
         if "spatial_shapes" in inputs:
             grids = tuple((int(rows), int(columns)) for rows, columns in inputs["spatial_shapes"].tolist())
         else:
             size = self.model.config.vision_config.patch_size
             height, width = inputs["pixel_values"].shape[-2:]
             grids = ((height // size, width // size),) * len(images)
-        kept = tuple(self._window(image) for image in images)
-        bare = ImageFeatures(F.normalize(global_.float(), dim=-1), patches, patches, grids, kept)
-        return _placed(bare, patches, plan)
+        parts = []
+        for readout, found in zip(readouts, vectors, strict=True):
+            plan = readout if isinstance(readout, RegionPlan) else None
+            counts = [math.prod(grid) if plan is None else window_count(*grid, plan) for grid in grids]
+            real = torch.arange(found.shape[1]) < torch.tensor(counts)[:, None]
+            parts.append(
+                ImageFeatures(
+                    global_=F.normalize(global_.float(), dim=-1),
+                    patches=F.normalize(found.float(), dim=-1),
+                    mask=real.to(found.device),
+                    grids=grids,
+                    windows=tuple(self._window(image) for image in images),
+                    plan=plan,
+                )
+            )
+        return replace(parts[0], beside=tuple(parts[1:]))
 
     def _pixels(self, images: Sequence[Image.Image]) -> dict[str, Tensor]:
         pictures = [image.convert("RGB") for image in images]
@@ -260,10 +257,3 @@ class DualEncoder:
             spans = tuple((offsets[i][0] + start, offsets[i][1] + start) for i in keep)
             found.append(TokenStates(states[row, [first + i for i in keep]], spans))
         return found
-
-
-def _placed(known: ImageFeatures, vectors: Tensor, plan: RegionPlan | None) -> ImageFeatures:
-    """The features ``known`` with these vectors [N, P, D] of patches, or of the windows of a plan."""
-    counts = [math.prod(grid) if plan is None else window_count(*grid, plan) for grid in known.grids]
-    real = torch.arange(vectors.shape[1]) < torch.tensor(counts)[:, None]
-    return replace(known, patches=F.normalize(vectors.float(), dim=-1), mask=real.to(vectors.device), plan=plan)

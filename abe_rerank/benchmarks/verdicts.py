@@ -25,9 +25,9 @@ from abe_rerank.scoring.stream import score_stream
 from abe_rerank.shapes.world import COLOURS, SHAPES, ReportSplit
 from abe_rerank.types import PairScore, Verdict
 
-Truth = Literal["in place", "swapped", "colour replaced", "object missing", "nothing there"]
+Truth = Literal["in place", "swapped", "swapped one way", "colour replaced", "object missing", "nothing there"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
-NAMED: Mapping[str, Verdict] = {"swapped": "swapped", "colour replaced": "wrong"}
+NAMED: Mapping[str, Verdict] = {"swapped": "swapped", "swapped one way": "swapped", "colour replaced": "wrong"}
 """The verdicts that name a value, by the truth that they should be given to."""
 _NOTHING: tuple[Truth, str] = ("nothing there", "")
 
@@ -70,8 +70,8 @@ class Row:
 def asked_of_scene(
     image: Image.Image, things: Sequence[Any], named: int, rng: np.random.Generator, words: Vocabulary
 ) -> Iterator[Question]:
-    """A scene under its own caption of ``named`` of its ``things``, and with two colours swapped, a colour replaced by
-    one that nothing has, and a shape replaced by one that nothing has.
+    """A scene under its own caption of ``named`` of its ``things``, and with a colour replaced by one that nothing has,
+    a shape replaced by one that nothing has, two colours swapped, and one of the two given to the other thing alone.
 
     ``things`` have colour and shape; those that are named have shapes of their own, or nothing is asked.
     """
@@ -92,7 +92,9 @@ def asked_of_scene(
         i, j = (int(n) for n in rng.choice(named, 2, replace=False))
         crossed = list(told)
         crossed[i], crossed[j] = (told[j][0], told[i][1]), (told[i][0], told[j][1])
-        changes.append(crossed)
+        one_way = list(crossed)
+        one_way[i] = (colour, told[i][1])
+        changes += [crossed, one_way]
     seen = {s: c for c, s in told}
     for pairs in changes:
         yield Question(image, said(pairs), {s: truth_of(seen, pairs, c, s) for c, s in pairs})
@@ -110,8 +112,10 @@ def truth_of(seen: Mapping[str, str], pairs: Sequence[tuple[str, str]], colour: 
         return "object missing", ""
     if seen[shape] == colour:
         return "in place", colour
-    elsewhere = {c for c, s in pairs if s != shape}
-    return ("swapped" if seen[shape] in elsewhere else "colour replaced"), seen[shape]
+    owners = [s for c, s in pairs if s != shape and c == seen[shape]]
+    if not owners:
+        return "colour replaced", seen[shape]
+    return ("swapped" if colour in {seen.get(s) for s in owners} else "swapped one way"), seen[shape]
 
 
 def shapes_questions(split: ReportSplit, count: int) -> Iterator[Question]:
@@ -172,23 +176,25 @@ def answers(scorer: AbeScorer, questions: Iterator[Question]) -> Iterator[tuple[
             yield (*question.truths[pair.object.text], pair)
 
 
-def labelled_looks(scorer: AbeScorer, questions: Iterator[Question], source: str) -> Iterator[Labelled]:
-    """What is seen of every pair of the questions, with what is true of it; a picture's questions come together."""
+def labelled_looks(scorer: AbeScorer, questions: Iterator[Question], source: str) -> Iterator[list[Labelled]]:
+    """What is seen of the pairs of each question, with what is true of them; a picture's questions come together."""
     image, features = None, None
     for question in questions:
         if features is None or question.image is not image:
-            image, features = question.image, scorer.encode([question.image])
+            image, features = question.image, scorer.encode_to_explain([question.image])
         plans, _ = scorer.table([parse(question.prompt)])
+        rows = []
         for pair, look in zip(plans[0].pairs, scorer.second_look.looks(features, plans[0])[0], strict=True):
             truth, colour = question.truths[plans[0].objects[pair.object].text]
             asked = choices(plans[0], pair)
-            yield Labelled(look, asked, asked.values.index(colour) if colour else None, f"{truth}, {source}")
+            rows.append(Labelled(look, asked, asked.values.index(colour) if colour else None, f"{truth}, {source}"))
+        yield rows
 
 
 def fitted(scorer: AbeScorer, scenes: int, sources: Mapping[str, Questions]) -> Decision:
     """The decision for a scorer from the sources' choosing split."""
-    rows = (labelled_looks(scorer, draw("choose", scenes), name) for name, draw in sources.items())
-    return fit_decision([row for part in rows for row in part])
+    found = (labelled_looks(scorer, draw("choose", scenes), name) for name, draw in sources.items())
+    return fit_decision([pairs for part in found for pairs in part])
 
 
 def main(scorer: AbeScorer, scenes: int, sources: Mapping[str, Questions], json_output: bool = False) -> str:

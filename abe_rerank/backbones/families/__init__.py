@@ -24,23 +24,15 @@ class Reader(Protocol):
     pads_to_window: bool
     unread: tuple[str, ...]
 
-    def read_images(self, model: nn.Module, inputs: Mapping[str, Tensor], readout: str) -> tuple[Tensor, Tensor]:
-        """(global [N, D], patches [N, P, D]) in the shared space, not normalised."""
-        ...
+    def read_images(
+        self, model: nn.Module, inputs: Mapping[str, Tensor], readouts: Sequence[str | RegionPlan]
+    ) -> tuple[Tensor, list[Tensor]]:
+        """(global [N, D], by each readout patches or windows [N, P, D]) in the shared space, of one forward that all
+        readouts share, not normalised.
 
-    def read_regions(self, model: nn.Module, inputs: Mapping[str, Tensor], plan: RegionPlan) -> tuple[Tensor, Tensor]:
-        """(global [N, D], windows [N, W, D]) in the shared space, not normalised.
-
-        One vector for each window of :func:`abe_rerank.backbones.features.lay_windows` on the image's grid; where the
-        images have different grids, what stands behind an image's last window is padding.
+        A plan has one vector for each window of :func:`abe_rerank.backbones.features.lay_windows` on the image's grid;
+        where the images have different grids, what stands behind an image's last window is padding.
         """
-        ...
-
-    def read_windows(
-        self, model: nn.Module, inputs: Mapping[str, Tensor], plans: Sequence[RegionPlan]
-    ) -> tuple[Tensor, ...]:
-        """The windows [N, W, D] of :meth:`read_regions` by each of the plans, in one forward that they share and that
-        goes no further than they need."""
         ...
 
     def project_tokens(self, model: nn.Module, states: Tensor) -> Tensor:

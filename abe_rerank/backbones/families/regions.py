@@ -56,6 +56,12 @@ class RegionTokens:
         self.mask = mask
         self.tokens: Tensor | None = None
 
+    @property
+    def found(self) -> Tensor:
+        """The tokens, after the forward."""
+        assert self.tokens is not None
+        return self.tokens
+
     @contextmanager
     def beside(self, layers: Sequence[Any]) -> Iterator[RegionTokens]:
         """Follows the next forward through ``layers``, whose first token is the class token."""
