@@ -25,7 +25,7 @@ from abe_rerank.parsing.parser import parse
 from abe_rerank.scoring import make_scorer
 from abe_rerank.scoring.terms import AbeSettings
 
-PLANS = [RegionPlan(0.5, 0.25, depth) for depth in (0.5, 1.0)]
+PLANS = [RegionPlan(0.5, 0.25, depth) for depth in (0.0, 0.5, 1.0)]
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
@@ -91,8 +91,10 @@ def _entered(backbone: Backbone, pictures: list[Any]) -> list[torch.Tensor]:
         )
         for layer in layers
     ]
+    vision = backbone.model.vision_model
+    after = vision.encoder.register_forward_hook(lambda _, args, kwargs, out: states.append(out[0]), with_kwargs=True)
     backbone.encode_global(pictures)
-    for handle in handles:
+    for handle in (*handles, after):
         handle.remove()
     return states
 
@@ -109,6 +111,8 @@ def _naive(backbone: Backbone, pictures: list[Any], plan: RegionPlan, grid: tupl
     model, vision = backbone.model, backbone.model.vision_model
     layers, states = vision.encoder.layers, _entered(backbone, pictures)
     first = len(layers) - plan.layers(len(layers))
+    if not hasattr(vision, "head"):
+        first = min(first, len(layers) - 1)  # a token without a layer has seen nothing
     rows = []
     for n in range(len(pictures)):
         for window in lay_windows(*grid, plan).tolist():
@@ -119,7 +123,7 @@ def _naive(backbone: Backbone, pictures: list[Any], plan: RegionPlan, grid: tupl
                 rows.append(vision.head(vision.post_layernorm(crop))[0])
             else:
                 token = states[first][n : n + 1, :1]
-                for layer, entered in zip(layers[first:], states[first:], strict=True):
+                for layer, entered in zip(layers[first:], states[first:-1], strict=True):
                     seen = entered[n : n + 1, [1 + p for p in window]]
                     token = _alone(layer, torch.cat([token, seen], dim=1))[:, :1]
                 rows.append(model.visual_projection(vision.post_layernorm(token[0, 0])))
