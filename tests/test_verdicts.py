@@ -10,7 +10,7 @@ from PIL import Image
 
 from abe_rerank.benchmarks.checkout.faults import FAULTS, RIGHT, Drawn, Lot, faulty, generated_questions, picks
 from abe_rerank.benchmarks.checkout.foreign_tasks import flat_questions, solids_questions
-from abe_rerank.benchmarks.verdicts import empty_questions, judged, said, shapes_questions
+from abe_rerank.benchmarks.verdicts import answers, empty_questions, judged, said, shapes_questions
 from abe_rerank.parsing import parse
 from abe_rerank.scoring.abe import AbeScorer
 from abe_rerank.shapes.oracle import Detection
@@ -32,8 +32,12 @@ def test_a_true_caption_is_in_place_and_each_change_is_what_it_says(drawn):
 
 
 def test_every_pair_of_a_question_is_counted_once():
-    rows = judged(AbeScorer(_backbone()), empty_questions("choose", 3))
+    found = judged(AbeScorer(_backbone()), empty_questions("choose", 3))
+    rows = found.rows
     assert [(row.truth, row.pairs, sum(row.verdicts.values())) for row in rows] == [("nothing there", 6, 6)]
+    said_bound = [pair.probability for _, _, pair in answers(AbeScorer(_backbone()), empty_questions("choose", 3))]
+    tenths = [[p for p in said_bound if int(10 * p) == k] for k in range(10)]
+    assert found.ece == pytest.approx(sum(abs(sum(part)) for part in tenths) / 6)  # none of them is bound
 
 
 def _backbone():

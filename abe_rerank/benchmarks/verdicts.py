@@ -19,6 +19,7 @@ from abe_rerank.benchmarks.binding_scenes import IMAGE_SIZE, picture, scenes
 from abe_rerank.files import table
 from abe_rerank.parsing import parse
 from abe_rerank.scoring.abe import AbeScorer
+from abe_rerank.scoring.calibration import expected_calibration_error
 from abe_rerank.scoring.decision import Decision, Labelled, fit_decision
 from abe_rerank.scoring.second_look import choices
 from abe_rerank.scoring.stream import score_stream
@@ -156,15 +157,31 @@ SOURCES: Mapping[str, Questions] = {"shapes": shapes_questions, "nothing": empty
 """What ships; a checkout has other renderers' pictures too."""
 
 
-def judged(scorer: AbeScorer, questions: Iterator[Question]) -> list[Row]:
-    """The verdicts on all pairs of the questions, a row for each truth that occurs."""
+@dataclass(frozen=True)
+class Judged:
+    """The verdicts on all pairs of some questions: a row for each truth that occurs, and the expected calibration error
+    of the probabilities that a pair is bound, None where the scorer gives none."""
+
+    rows: Sequence[Row]
+    ece: float | None
+
+
+def judged(scorer: AbeScorer, questions: Iterator[Question]) -> Judged:
+    """The verdicts on all pairs of the questions."""
     counts: dict[Truth, Counter[str]] = defaultdict(Counter)
     right: Counter[str] = Counter()
+    sure: list[tuple[float, bool]] = []
     for truth, colour, pair in answers(scorer, questions):
         counts[truth][pair.verdict] += 1
         right[truth] += pair.verdict == NAMED.get(truth) and pair.seen == colour
-    order = [truth for truth in get_args(Truth) if truth in counts]
-    return [Row(truth, counts[truth].total(), dict(counts[truth]), right[truth]) for truth in order]
+        if pair.probability is not None:
+            sure.append((pair.probability, truth == "in place"))
+    rows = [
+        Row(truth, counts[truth].total(), dict(counts[truth]), right[truth])
+        for truth in get_args(Truth)
+        if truth in counts
+    ]
+    return Judged(rows, expected_calibration_error(*np.array(sure).T) if sure else None)
 
 
 def answers(scorer: AbeScorer, questions: Iterator[Question]) -> Iterator[tuple[Truth, str, PairScore]]:
@@ -201,18 +218,19 @@ def main(scorer: AbeScorer, scenes: int, sources: Mapping[str, Questions], json_
     """The tables of the sources on the reporting split, as text or JSON."""
     import json
 
-    rows = {name: judged(scorer, draw("report", scenes)) for name, draw in sources.items()}
+    found = {name: judged(scorer, draw("report", scenes)) for name, draw in sources.items()}
     if json_output:
-        found = {name: [asdict(row) for row in part] for name, part in rows.items()}
-        return json.dumps({"schema_version": 1, "benchmark": "verdicts", "scenes": scenes, "sources": found})
-    return "\n\n".join(f"{name}\n{as_table(part)}" for name, part in rows.items())
+        listed = {name: asdict(part) for name, part in found.items()}
+        return json.dumps({"schema_version": 2, "benchmark": "verdicts", "scenes": scenes, "sources": listed})
+    return "\n\n".join(f"{name}\n{as_table(part)}" for name, part in found.items())
 
 
-def as_table(rows: Sequence[Row]) -> str:
-    """The rows as text: shares of each verdict, and how many of those with the right one name the right colour."""
+def as_table(found: Judged) -> str:
+    """As text: shares of each verdict, how many of those with the right one name the right colour, and the error."""
     lines = []
-    for row in rows:
+    for row in found.rows:
         named = row.verdicts.get(NAMED.get(row.truth, ""), 0)
         right = f"{row.named_right / named:.3f}" if named else "-"
         lines.append([row.truth, str(row.pairs), *(f"{row.share(v):.3f}" for v in VERDICTS), right])
-    return table(["what is true", "pairs", *VERDICTS, "named right"], lines)
+    error = "no probabilities" if found.ece is None else f"expected calibration error {found.ece:.3f}"
+    return table(["what is true", "pairs", *VERDICTS, "named right"], lines) + f"\n{error}"

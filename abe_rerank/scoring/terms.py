@@ -71,7 +71,7 @@ class AbeSettings:
     mu: float = 3.0
     global_weight: float = 1.0
     template: str = "{article} {phrase}"
-    window_depth: float = 1.0
+    window_depth: float = 0.75
 
     def __post_init__(self) -> None:
         if not 0 <= self.alpha <= 1:
