@@ -369,8 +369,8 @@ def test_a_number_that_is_none_is_no_score(tmp_path: Path, monkeypatch: pytest.M
     backbone = load_backbone(save_tiny("SiglipModel", tmp_path), device="cpu")
     encode = backbone.encode_images
 
-    def overflow(pictures: object, readout: str | None = None) -> ImageFeatures:
-        features = encode(pictures, readout)  # type: ignore[arg-type]
+    def overflow(pictures: object, readout: str | None = None, beside: object = ()) -> ImageFeatures:
+        features = encode(pictures, readout, beside)  # type: ignore[arg-type]
         features.global_[1], features.patches[1] = math.nan, math.nan
         return features
 

@@ -9,7 +9,7 @@ section 1 and in the docstrings of :mod:`abe_rerank.scoring.alignment` and :mod:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property
 
 import numpy as np
@@ -70,8 +70,13 @@ class AbeScorer(FeatureScorer):
         self._reader.forget()
 
     def encode_to_explain(self, images: Sequence[Image]) -> ImageFeatures:
-        """See :class:`abe_rerank.scoring.Scorer`; windows are read beside the patches, in the same forward."""
-        return self.backbone.encode_images(images, self.patch_readout, windows(self.settings.window_depth))
+        """See :class:`abe_rerank.scoring.Scorer`; windows are read beside the patches, in the same forward. For a
+        backbone that reads none the patches stand in their place."""
+        asked = windows(self.settings.window_depth)
+        if REGIONS in self.backbone.readouts:
+            return self.backbone.encode_images(images, self.patch_readout, asked)
+        found: ImageFeatures = self.encode(images)
+        return replace(found, beside=(found,) * len(asked))
 
     def terms(self, features: ImageFeatures, table: PromptTable) -> Terms:
         """All terms, as cosines, of images encoded with this scorer's patch readout."""

@@ -26,6 +26,8 @@ SIDES = (0.25, 0.375, 0.5)
 STRIDE = 0.25
 ALIKE = 0.25
 """A noun that is nearer to the asked one than this share of the usual distance between nouns may mean the same."""
+SAME = 1e-4
+"""Nouns that are nearer to each other than this share of the usual distance are one word to the model."""
 NOUN_COUNTS = 2.0
 """What a logit of the noun against the other nouns weighs beside a logit of the phrase."""
 MOST = 32
@@ -113,10 +115,10 @@ class SecondLook:
     def _told_apart(self, nouns: Tensor) -> Tensor:
         """The nouns [m, d] without those that may mean the first one, and without those that the model cannot tell
         from others, as words that it does not know."""
-        cosines = nouns @ nouns.T
-        usual = 1 - cosines[0, 1:].median()
-        twins = (cosines > 1 - 1e-4).sum(dim=1) > 1
-        kept = (1 - cosines[0] >= ALIKE * usual) & ~twins
+        apart = 1 - nouns @ nouns.T
+        usual = apart[0, 1:].median()
+        twins = (apart < SAME * usual).sum(dim=1) > 1
+        kept = (apart[0] >= ALIKE * usual) & ~twins
         kept[0] = True
         return nouns[kept]
 
