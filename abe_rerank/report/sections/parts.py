@@ -10,6 +10,7 @@ TITLES = {
     "sub-image": "What each sub-image said",
     "question": "What the judge answered",
     "member": "What each scorer said",
+    "relation": "How the objects stand to each other",
 }
 
 
