@@ -107,3 +107,19 @@ def test_the_benchmark_asks_what_holds_and_its_opposite_and_counts_every_questio
     assert [row.truth for row in rows] == ["holds", "fails"]
     assert sum(row.asked + row.not_found for row in rows) == len(listed)
     assert all(sum(row.answers.values()) == row.asked for row in rows)
+
+
+def test_a_page_says_which_relations_hold_and_what_was_not_read(tmp_path):
+    scorer = make_scorer("abe", load_backbone(None, "cpu"))
+    (scene,) = islice(scenes(2, "choose", first=9_500_000), 1)
+    prompt = "a red cube to the left of a blue ring next to two stars"
+    reranker = Reranker(scorer)
+    reranker.rank([picture(scene)], prompt).save(tmp_path / "out")
+    page = (tmp_path / "out" / "report.html").read_text()
+    (score,) = scorer.explain([picture(scene)], parse(prompt))
+    (part,) = score.parts
+    assert f"<td>{holds(part.value)}</td>" in page
+    assert "cube to the left of ring" in page
+    assert "“ring next to stars”, “two stars”" in page
+    reranker.rank([picture(scene)], "a red cube and a blue ring").save(tmp_path / "plain")
+    assert "Not read" not in (tmp_path / "plain" / "report.html").read_text()

@@ -98,9 +98,8 @@ def main(scorer: AbeScorer, scenes: int, sources: Mapping[str, Pictures], json_o
 
 
 def _as_table(rows: Sequence[Row]) -> str:
-    lines = [
-        [row.truth, str(row.asked), *(f"{row.answers.get(a, 0) / max(row.asked, 1):.3f}" for a in ANSWERS)]
-        + [str(row.not_found)]
-        for row in rows
-    ]
+    lines = []
+    for row in rows:
+        shares = [f"{row.answers.get(answer, 0) / max(row.asked, 1):.3f}" for answer in ANSWERS]
+        lines.append([row.truth, str(row.asked), *shares, str(row.not_found)])
     return table(["what is true", "asked", *ANSWERS, "an object not found"], lines)

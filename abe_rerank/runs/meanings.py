@@ -27,7 +27,7 @@ VERDICTS: Mapping[Verdict, Meaning] = {
 }
 """Signs, colours and order are taken from here."""
 
-CLEAR = 0.75
+CLEAR = 0.65
 """An atom, as a relation, holds or fails if that is at least so likely."""
 
 
