@@ -1,5 +1,5 @@
 """What is worth what is said of relations: pictures whose places are known, asked for a relation that holds or its
-opposite. ``abe-rerank benchmark relations``.
+opposite. ``abe-rerank benchmark verdicts --relations``.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ An installed wheel offers those whose code is in it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -154,57 +154,39 @@ def backbones(
     tell(backbones_compared.as_json(found) if as_json else backbones_compared.as_text(found), as_json)
 
 
-Sources = Annotated[
-    list[str] | None,
-    typer.Option("--scenes-from", help="A source; can be repeated.", show_default="all", rich_help_panel=MEASURE),
-]
-Scenes = Annotated[int, typer.Option(help="How many scenes or pictures.", min=2, rich_help_panel=MEASURE)]
-
-
-def chosen(known: Mapping[str, Any], sources: list[str] | None) -> dict[str, Any]:
-    """The sources of pictures that were asked for, all where none was. Raises UsageError for an unknown one."""
-    asked = sources or list(known)
-    if unknown := [name for name in asked if name not in known]:
-        raise UsageError(f"unknown scenes {unknown[0]!r}; choose from {', '.join(known)}")
-    return {name: known[name] for name in asked}
-
-
 @app.command("verdicts", cls=GroupedCommand)
 @spread
 def verdicts(
-    *, scenes: Scenes = 150, sources: Sources = None, backbone: BackboneOptions, as_json: AsJson = False
+    *,
+    scenes: Annotated[int, typer.Option(help="How many scenes or pictures.", min=2, rich_help_panel=MEASURE)] = 150,
+    sources: Annotated[
+        list[str] | None,
+        typer.Option("--scenes-from", help="A source; can be repeated.", show_default="all", rich_help_panel=MEASURE),
+    ] = None,
+    relations: Annotated[
+        bool, typer.Option("--relations", help="What is said of relations instead.", rich_help_panel=MEASURE)
+    ] = False,
+    backbone: BackboneOptions,
+    as_json: AsJson = False,
 ) -> None:
     """What the verdicts on single pairs are worth, by what is true of a pair."""
     quiet_libraries()
-    from abe_rerank.benchmarks.verdicts import SOURCES, main
+    from abe_rerank.benchmarks import relations as of_relations
+    from abe_rerank.benchmarks import verdicts as of_pairs
     from abe_rerank.scoring.abe import AbeScorer
 
-    known = dict(SOURCES)
+    measure: Any = of_relations if relations else of_pairs
+    known = dict(measure.SOURCES)
     if in_checkout():
-        from abe_rerank.benchmarks.checkout.foreign_tasks import flat_questions, solids_questions
+        from abe_rerank.benchmarks.checkout import foreign_tasks as foreign
 
-        known |= {"flat": flat_questions, "solids": solids_questions}
-    asked = chosen(known, sources)
-    tell(main(AbeScorer(backbone.load()), scenes, asked, as_json), as_json)
-
-
-@app.command("relations", cls=GroupedCommand)
-@spread
-def relations(
-    *, scenes: Scenes = 150, sources: Sources = None, backbone: BackboneOptions, as_json: AsJson = False
-) -> None:
-    """What is worth what is said of left, right, above and below, where both objects are found."""
-    quiet_libraries()
-    from abe_rerank.benchmarks.relations import SOURCES, main
-    from abe_rerank.scoring.abe import AbeScorer
-
-    known = dict(SOURCES)
-    if in_checkout():
-        from abe_rerank.benchmarks.checkout.foreign_tasks import flat_pictures
-
-        known["flat"] = flat_pictures
-    asked = chosen(known, sources)
-    tell(main(AbeScorer(backbone.load()), scenes, asked, as_json), as_json)
+        own = {"flat": foreign.flat_questions, "solids": foreign.solids_questions}
+        known |= {"flat": foreign.flat_pictures} if relations else own
+    asked = sources or list(known)
+    if unknown := [name for name in asked if name not in known]:
+        raise UsageError(f"unknown scenes {unknown[0]!r}; choose from {', '.join(known)}")
+    found = measure.main(AbeScorer(backbone.load()), scenes, {name: known[name] for name in asked}, as_json)
+    tell(found, as_json)
 
 
 @checkout_command("faults")
