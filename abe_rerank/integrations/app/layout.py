@@ -148,7 +148,7 @@ def _bare(name: str) -> dict[str, Any]:
     return {"elem_id": name, "elem_classes": ["abe"], "apply_default_css": False, "js_on_load": None}
 
 
-_STRATEGY_FIELDS = {
+_STRATEGY_FIELDS: dict[str, dict[str, tuple[str, type[Any]]]] = {
     "drafts": {"draft_steps": ("Steps of a draft", int), "keep": ("Drafts to draw in full", int)},
     "until-bound": {"probability": ("Until all are this likely", float), "max_seconds": ("Seconds at most", float)},
 }
@@ -166,7 +166,8 @@ def _settings_of_strategies(strategy: gradio.Dropdown) -> dict[str, gradio.Textb
     """Fields for the settings of strategies by their names; those of the chosen one are shown."""
     import gradio
 
-    rows, found = [], {}
+    rows: list[tuple[str, gradio.Row]] = []
+    found: dict[str, gradio.Textbox] = {}
     for name, asked in _STRATEGY_FIELDS.items():
         with gradio.Row(visible=False) as row:
             found |= {key: _field(label, f"abe-{name}-{key}", "its own") for key, (label, _) in asked.items()}
@@ -196,8 +197,8 @@ def _drawer(desk: Desk, names: list[str]) -> Callable[..., str]:
 def _order(desk: Desk, given: Mapping[str, Any]) -> Order:
     """What is ordered by what stands in the fields. Raises UsageError for what cannot be."""
     strategy = None if given["strategy"] == STRATEGIES[0] else given["strategy"]
-    own = _STRATEGY_FIELDS.get(strategy, {})
-    chosen = {name: _text(given[name]) for name in ("scheduler", "variant", "revision")}
+    own = _STRATEGY_FIELDS.get(strategy or "", {})
+    chosen: dict[str, Any] = {name: _text(given[name]) for name in ("scheduler", "variant", "revision")}
     models = _models(desk, given["model"], given["backbone"], given["scorer"])
     lora = tuple(line.strip() for line in (given["lora"] or "").splitlines() if line.strip())
     return Order(
