@@ -190,7 +190,7 @@ def test_what_stands_in_the_fields_stands_in_the_command(page, served):
         "abe-drafts-keep": "1",
         "abe-scheduler": "EulerDiscreteScheduler",
         "abe-negative": "a star",
-        "abe-set": "clip_skip=1",
+        "abe-set": "guidance_rescale=0.1",
     }.items():
         (element,) = page.find(f"#{name} :is(textarea, input)")
         element.send_keys(text)
@@ -204,7 +204,7 @@ def test_what_stands_in_the_fields_stands_in_the_command(page, served):
         "--n 3 --seed 0 --batch-size 2 --steps 2",
         "--negative-prompt 'a star'",
         "--draft-steps 1 --keep 1",
-        "--set clip_skip=1",
+        "--set guidance_rescale=0.1",
         "--scheduler EulerDiscreteScheduler",
     ):
         assert part in command
