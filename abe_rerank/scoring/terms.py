@@ -16,7 +16,7 @@ from torch import Tensor
 
 from abe_rerank.backbones import ImageFeatures
 from abe_rerank.errors import AbeRerankError, UsageError
-from abe_rerank.files import write_whole
+from abe_rerank.files import checked, read_json, write_whole
 from abe_rerank.scoring import alignment
 from abe_rerank.scoring.calibration import Calibration
 from abe_rerank.scoring.decision import STANDARD, Found, decide
@@ -106,8 +106,8 @@ def settings_for(folder: Path | None) -> AbeSettings:
         return AbeSettings()
     path = folder / SETTINGS_FILE
     try:
-        return AbeSettings(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
+        return checked(AbeSettings, read_json(path))
+    except (OSError, ValueError) as error:
         raise AbeRerankError(f"{path} does not hold settings of the scorer ({error}); mend or remove it") from error
 
 

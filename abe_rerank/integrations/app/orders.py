@@ -150,6 +150,7 @@ _OWN = (
     "variant",
     "revision",
     "lora",
+    "model_config",
     "allow_pickle",
     "strategy",
 )
