@@ -181,4 +181,4 @@ def test_a_model_is_measured_on_every_category(tmp_path, capsys):
     drawn_right.main(tmp_path / "m", number=2, sheet=tmp_path / "sheet.png")
     shares = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert set(shares) == {*KINDS, "beside"}
-    assert Image.open(tmp_path / "sheet.png").size == (2 * 132, len(shares) * 132)
+    assert Image.open(tmp_path / "sheet.png").size == (12 * 132, len(shares) * 132)

@@ -24,6 +24,7 @@ from abe_rerank.shapes.world import COLOURS, SHAPES
 from abe_rerank.suites.generators.shapes_prompts import suite
 
 BESIDE = "beside"
+IN_A_ROW = 12
 FRAME = 2
 """Width in pixels of the frame around a picture of the sheet: green for right, red for wrong."""
 
@@ -70,7 +71,7 @@ def main(
     seed: Annotated[int, typer.Option(help="of the prompts; not the suite's")] = 77,
     steps: Annotated[int | None, typer.Option(min=1, help="else the model's own")] = None,
     guidance: Annotated[float | None, typer.Option(help="else the model's own")] = None,
-    sheet: Annotated[Path | None, typer.Option(help="where a sheet of the first twelve pictures goes")] = None,
+    sheet: Annotated[Path | None, typer.Option(help="where a sheet of the pictures goes, twelve in a row")] = None,
 ) -> None:
     """Draws one picture of each prompt and prints the share that is right, as JSON by category."""
     from diffusers import DiffusionPipeline
@@ -88,10 +89,13 @@ def main(
         judge = is_right_and_beside if category == BESIDE else lambda seen, text: is_right(seen, parse(text))
         right = [judge(seen, text) for seen, text in zip(found, prompts, strict=True)]
         shares[category] = round(sum(right) / len(right), 3)
-        rows.append([_framed(image, good) for image, good in zip(images[:12], right, strict=False)])
+        framed = [_framed(image, good) for image, good in zip(images, right, strict=True)]
+        rows += [framed[first : first + IN_A_ROW] for first in range(0, len(framed), IN_A_ROW)]
     typer.echo(json.dumps(shares))
     if sheet:
-        Image.fromarray(np.concatenate([np.concatenate(row, axis=1) for row in rows])).save(sheet)
+        blank = np.full_like(rows[0][0], 255)
+        filled = [[*row, *[blank] * (IN_A_ROW - len(row))] for row in rows]
+        Image.fromarray(np.concatenate([np.concatenate(row, axis=1) for row in filled])).save(sheet)
 
 
 def _framed(image: Image.Image, right: bool) -> np.ndarray[Any, np.dtype[np.uint8]]:
