@@ -55,7 +55,7 @@ def strategy_run(
             warn(close)
         facts = RunFacts(
             commands=_commands(request, ranking, out),
-            backbone=backbone_record(scorer.backbone, request.backbone.name),
+            backbone=backbone_record(scorer, request.backbone.name),
             text_to_image=pipeline_record(pipeline, request.draw.name),
             created=begun,
             choices=request.draw.choices.settings,

@@ -174,7 +174,7 @@ def record_of(
         judge=None if judge is None else judge.scorer.stamp,
         oracle=measure.oracle is not None,
         text_to_image=pipeline_record(source.pipeline, readable(asked.model)) if isinstance(source, Drawn) else None,
-        backbone=backbone_record(reader, readable(asked.backbone)),
+        backbone=backbone_record(scorer, readable(asked.backbone)),
         settings={**origin, **asked.choices, "batch_size": plan.batch_size, "device": reader.device.type},
         versions=versions(),
         command=readable(asked.command),

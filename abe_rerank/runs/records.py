@@ -170,7 +170,7 @@ class PairRecord(Record):
     """How well one attribute sits on its object in one image.
 
     ``evidence`` minus ``margin`` is the evidence of ``competitor``, the strongest other value ("" the bare noun). The
-    probabilities, of the asked value and of the competitor in its place, are null where the scorer is uncalibrated.
+    probabilities, of the asked value and of the competitor in its place, are null where the scorer gives none.
     ``contrast`` is a map over the region's patches: how much more a patch looks like the asked value than like the
     competitor. Null where the scorer has no such map, and in evaluations, whose lines are kept small. Spans are (0, 0)
     in evaluations of version 1, which did not keep them. ``seen`` is the value that the object has instead where the
@@ -270,11 +270,16 @@ class ScoreRecord(Record):
 
 
 class ModelRecord(Record):
-    """A model: the name it was asked for by, its class, and a SHA-256 (or its beginning) of its weights."""
+    """A model: the name it was asked for by, its class, and a SHA-256 (or its beginning) of its weights.
+
+    ``tuning`` says of a backbone whether the scorer abe was tuned for it, when and with what error, or how to; null for
+    the built-in one, for other models and scorers, and in records of before.
+    """
 
     name: str
     kind: str
     weights: str
+    tuning: str | None = None
 
 
 def said_of(error: ValidationError) -> str:

@@ -18,7 +18,7 @@ from abe_rerank.backbones import ImageFeatures
 from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.files import write_whole
 from abe_rerank.scoring import alignment
-from abe_rerank.scoring.calibration import Calibration
+from abe_rerank.scoring.calibration import GENERAL, Calibration
 from abe_rerank.scoring.decision import STANDARD, decide
 from abe_rerank.scoring.phrase_table import PromptTable, TextReadout
 from abe_rerank.scoring.readings import PairPlan, PromptPlan, RegionQuery
@@ -208,19 +208,18 @@ def explain_pairs(seen: Explained, n: int) -> tuple[PairScore, ...]:
 
 
 def _pair(seen: Explained, pair: PairPlan, j: int, n: int, region: Region) -> PairScore:
-    found, calibration = seen.found, seen.calibration
+    found, calibration = seen.found, seen.calibration or GENERAL
     evidence, margin = float(found.evidence[n, 0, j, 0]), float(found.margins[n, 0, j])
     noun = float(seen.units.nouns[n, 0, pair.object])
     strongest = int(found.strongest[n, 0, j])
     values = seen.units.evidence[n, 0, j, : len(pair.values)].tolist()
-    fitted = None if calibration is None else calibration.decision
+    fitted = calibration.decision
     asked = choices(seen.plan, pair)
     judged = decide((fitted or STANDARD).probabilities(seen.looks[n][j], asked), asked)
-    probability: float | None = judged.bound
-    other: float | None = judged.other
+    probability, other = judged.bound, judged.other
     if fitted is None:
-        probability = None if calibration is None else _of_value(values, 0, noun, calibration)
-        other = None if calibration is None else _of_value(values, strongest, noun, calibration)
+        probability = _of_value(values, 0, noun, calibration)
+        other = _of_value(values, strongest, noun, calibration)
     return PairScore(
         attribute=pair.attribute,
         object=seen.plan.objects[pair.object],
