@@ -21,6 +21,8 @@ from abe_rerank.benchmarks.tune import Amount, Asked, Notes, advice, choose
 from abe_rerank.benchmarks.tuning_page import bins
 from abe_rerank.errors import UsageError
 from abe_rerank.parsing import parse
+from abe_rerank.runs.provenance import backbone_record
+from abe_rerank.scoring import make_scorer
 from abe_rerank.scoring.abe import AbeScorer
 from abe_rerank.scoring.clip import ClipScorer
 from abe_rerank.scoring.terms import AbeSettings, write_settings
@@ -93,6 +95,13 @@ def assert_general(scorer: AbeScorer) -> None:
     pair = scorer.explain(images(1), SPEC)[0].pairs[0]
     margin, evidence, _ = scorer.pair_features(scorer.encode(images(1)), [SPEC])[0][0, 0]
     assert pair.probability == pytest.approx(1 / (1 + np.exp(-(0.25 * margin + 0.07 * evidence + 0.25))), abs=0.01)
+
+
+def test_records_say_whether_abe_was_tuned_where_abe_scores(backbone: DualEncoder, found: tuning_run.Outcome) -> None:
+    for name in ("abe", "ensemble:abe+clip"):
+        assert backbone_record(make_scorer(name, backbone), "mine").tuning == tuning_line(backbone)
+    assert backbone_record(make_scorer("clip", backbone), "mine").tuning is None
+    assert backbone_record(make_scorer("abe", load_backbone(device="cpu")), "built-in").tuning is None
 
 
 def test_a_folder_that_brings_its_own_settings_wins(backbone: DualEncoder, found: tuning_run.Outcome) -> None:

@@ -15,7 +15,16 @@ from typing import Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from abe_rerank.types import Kind, PairScore, Part, PartKind, Region, Score, Spec, Status, Verdict
 
@@ -280,6 +289,12 @@ class ModelRecord(Record):
     kind: str
     weights: str
     tuning: str | None = None
+
+    @model_serializer(mode="wrap")
+    def _as_before_without_tuning(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without a null ``tuning``, so that the seal of a record of before still fits."""
+        kept: dict[str, Any] = write(self)
+        return {name: value for name, value in kept.items() if name != "tuning" or value is not None}
 
 
 def said_of(error: ValidationError) -> str:
