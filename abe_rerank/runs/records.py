@@ -9,22 +9,13 @@ from __future__ import annotations
 
 from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    ValidationError,
-    field_validator,
-    model_serializer,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_serializer, model_validator
 
 from abe_rerank.types import Kind, PairScore, Part, PartKind, Region, Score, Spec, Status, Verdict
 
@@ -279,11 +270,9 @@ class ScoreRecord(Record):
 
 
 class ModelRecord(Record):
-    """A model: the name it was asked for by, its class, and a SHA-256 (or its beginning) of its weights.
-
-    ``tuning`` says of a backbone whether the scorer abe was tuned for it, when and with what error, or how to; null for
-    the built-in one, for other models and scorers, and in records of before.
-    """
+    """A model: the name it was asked for by, its class, and a SHA-256 (or its beginning) of its weights. ``tuning``:
+    whether the scorer abe was tuned for a backbone, when and with what error, or how to; null where abe does not score,
+    for the built-in one, and in records of before."""
 
     name: str
     kind: str
@@ -291,10 +280,9 @@ class ModelRecord(Record):
     tuning: str | None = None
 
     @model_serializer(mode="wrap")
-    def _as_before_without_tuning(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _written(self, write: Callable[[Self], dict[str, Any]]) -> dict[str, Any]:
         """Without a null ``tuning``, so that the seal of a record of before still fits."""
-        kept: dict[str, Any] = write(self)
-        return {name: value for name, value in kept.items() if name != "tuning" or value is not None}
+        return {name: value for name, value in write(self).items() if name != "tuning" or value is not None}
 
 
 def said_of(error: ValidationError) -> str:
