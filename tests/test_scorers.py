@@ -133,7 +133,7 @@ def test_the_score_is_what_loops_over_patches_and_phrases_say(siglip: DualEncode
 def test_phrases_that_fit_somewhere_are_summed_over_the_objects(siglip: DualEncoder) -> None:
     scorer = make_scorer("abe", siglip)
     assert scorer.patch_readout == "regions 0.375/0.125/0.5"
-    scale, features = siglip.logit_scale, siglip.encode_images(images(2), "regions")
+    scale, features = siglip.logit_scale, siglip.encode_images(images(2), scorer.patch_readout)
     phrases = siglip.encode_texts(["a yellow cylinder", "a red cube"])
     for n, score in enumerate(scorer.explain(images(2), TWO)):
         odds = [[math.exp(scale * float(window @ phrase)) for window in features.patches[n]] for phrase in phrases]
