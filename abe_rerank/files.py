@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import re
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from io import BytesIO
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from abe_rerank.errors import AbeRerankError
+from abe_rerank.errors import AbeRerankError, first_line
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -69,6 +71,54 @@ def inside(folder: Path, name: str) -> Path:
     except OSError as error:
         raise AbeRerankError(f"{name!r} cannot be a file in {folder}: {error.strerror or error}") from None
     return place
+
+
+MOST_JSON = 64 * 2**20
+"""The largest JSON file that is read whole, in bytes."""
+
+T = TypeVar("T")
+
+
+def read_json(path: Path) -> Any:
+    """The JSON value in a file that was perhaps received from elsewhere.
+
+    Raises OSError if it cannot be read, ValueError for what is no ordinary file, too large, nested too deeply, no JSON,
+    or holds a number that is not finite.
+    """
+    if not path.is_file():
+        raise ValueError("there is no such file" if not path.exists() else "it is no ordinary file")
+    with path.open("rb") as stream:
+        content = stream.read(MOST_JSON + 1)
+    if len(content) > MOST_JSON:
+        raise ValueError(f"it is larger than {MOST_JSON // 2**20} MB")
+    try:
+        return json.loads(content, parse_constant=_finite, parse_float=_finite)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError(f"it holds {digits[:20]}, which is no finite number")
+    return number
+
+
+def checked(kind: type[T], value: Any) -> T:
+    """A dataclass from a JSON object, each field of its type. Raises ValueError, naming the field, for others."""
+    from pydantic import TypeAdapter, ValidationError
+
+    if not isinstance(value, dict):
+        raise ValueError(f"a {type(value).__name__} stands where an object {{...}} is expected")
+    adapter = TypeAdapter(kind)
+    if unknown := set(value) - set(getattr(kind, "__dataclass_fields__", value)):
+        raise ValueError(f"{min(unknown)[:40]!r} is unknown")
+    try:
+        return adapter.validate_python(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ValueError(f"{where}: {first_line(ValueError(first['msg']))}") from None
 
 
 def data_folder(name: Literal["prompts", "pipelines"]) -> Path:

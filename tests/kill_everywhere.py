@@ -16,8 +16,9 @@ from pathlib import Path
 
 from PIL import Image
 
+from abe_rerank.evaluation.plan import Plan
 from abe_rerank.evaluation.work import World, begin, finish, work
-from abe_rerank.evaluation.workload import Plan, Taken
+from abe_rerank.evaluation.workload import Taken
 from abe_rerank.files import write_whole
 from abe_rerank.runs.evaluated import Result, RunRecord
 from abe_rerank.runs.records import ModelRecord

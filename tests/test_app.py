@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from base64 import b64encode
 from dataclasses import replace
@@ -232,6 +233,52 @@ def test_past_runs_are_listed_newest_first_and_nothing_else(tmp_path, desk, mode
     for name, file in ((keys[0], "../../secret.png"), ("..", "x.png"), (keys[0], ".lock"), ("empty", "a.png")):
         with pytest.raises(Exception, match=r"no run|no file|outside"):
             shelf.run_file(desk.root, name, file)
+
+
+def test_broken_and_hostile_folders_hide_no_run(tmp_path):
+    def report(name, text):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "report.json").write_text(text, encoding="utf-8")
+
+    good = json.dumps({"prompt": "a red cube", "candidates": [1]})
+    report("good", good)
+    report("nested", "[" * 200_000)
+    report("infinite", '{"prompts": 1e999, "candidates": 3}')
+    report("a list", "[]")
+    report("half", json.dumps({"prompt": "\ud800\x1b[31m" + "x" * 10_000, "candidates": []}))
+    (tmp_path / "link").mkdir()
+    (tmp_path / "link" / "report.json").symlink_to(tmp_path / "good" / "report.json")
+    (tmp_path / "picture").mkdir()
+    (tmp_path / "picture" / "report.json").write_text(good)
+    (tmp_path / "picture" / "best.png").symlink_to("/etc/passwd")
+    os.mkdir(os.fsencode(tmp_path) + b"/\xff")
+    (tmp_path / os.fsdecode(b"\xff") / "report.json").write_text(good)
+    listed = {run.name: run for run in shelf.past_runs(tmp_path)}
+    assert listed.keys() == {"good", "half"}
+    json.dumps([vars(run) for run in listed.values()], ensure_ascii=False).encode()
+    assert listed["half"].title.isprintable()
+    assert len(listed["half"].title) <= shelf.TITLE + 10
+    for name in ("x" * 5000, "a\0b", "..", "", ".hidden", "good/../good", "/etc"):
+        with pytest.raises(UsageError, match="there is no run"):
+            shelf.run_folder(tmp_path, name)
+
+
+def test_what_is_asked_of_the_desk_may_be_anything(tmp_path, models):
+    starlette = pytest.importorskip("starlette.applications")
+    client = pytest.importorskip("starlette.testclient")
+    routes = pytest.importorskip("abe_rerank.integrations.app.routes").routes_of(Desk(tmp_path, models))
+    page = client.TestClient(starlette.Starlette(routes=routes), raise_server_exceptions=True)
+    for body in (b"[" * 60_000, b"\xff", b"{}", b'{"run": [[]]}', b"1" * 50_000, b"x" * (routes_module().LONGEST + 9)):
+        assert page.post("/abe/stop", content=body).status_code == 200
+        assert page.post("/abe/go-on", content=body).status_code == 400
+    assert page.get("/abe/runs/%2e%2e/report.json").status_code in (400, 404)
+    assert page.get("/abe/runs/x/..%2f..%2fetc%2fpasswd").status_code == 400
+
+
+def routes_module():
+    from abe_rerank.integrations.app import routes
+
+    return routes
 
 
 def test_the_reading_says_what_is_bound_and_what_is_not():

@@ -91,7 +91,7 @@ small = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "nu
 config = CLIPConfig(text_config=small, vision_config=small | {"image_size": 32, "patch_size": 8}, projection_dim=24)
 model = DistilCLIPModel(config).eval()
 reader = reader_of(model, "mine")
-whole, patches = reader.read_images(model, {"pixel_values": torch.zeros(1, 3, 32, 32)}, reader.readouts[0])
+whole, (patches,) = reader.read_images(model, {"pixel_values": torch.zeros(1, 3, 32, 32)}, reader.readouts[:1])
 print("DistilCLIPModel" in supported(), reader.readouts[0], tuple(whole.shape), tuple(patches.shape))
 """
     assert follow("A backbone family", "-c", program).strip() == "True last (1, 24) (1, 16, 24)"

@@ -1,5 +1,7 @@
 """Verdicts: which values are asked about, what the model makes of evidence, and what is read in windows."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from abe_rerank.backbones import load_backbone
 from abe_rerank.errors import UsageError
 from abe_rerank.parsing import parse
 from abe_rerank.scoring.abe import AbeScorer
-from abe_rerank.scoring.decision import STANDARD, Labelled, decide, fit_decision
+from abe_rerank.scoring.decision import STANDARD, Labelled, decide, exchanges, fit_decision
 from abe_rerank.scoring.readings import plan
 from abe_rerank.scoring.second_look import Choices, Look, choices
 from abe_rerank.shapes.render import render
@@ -43,6 +45,11 @@ def look(best, presence=20.0):
     return Look(fits, np.full((3, 3), presence))
 
 
+def alone(decision, seen):
+    (probabilities,) = decision.probabilities([seen], [ASKED])
+    return probabilities
+
+
 @pytest.mark.parametrize(
     ("best", "presence", "verdict", "seen", "of"),
     [
@@ -53,7 +60,7 @@ def look(best, presence=20.0):
     ],
 )
 def test_clear_evidence_gives_each_verdict(best, presence, verdict, seen, of):
-    found = decide(STANDARD.probabilities(look(best, presence), ASKED), ASKED)
+    found = decide(alone(STANDARD, look(best, presence)), ASKED)
     assert (found.verdict, found.seen, found.seen_of) == (verdict, seen, of)
     assert found.certainty > 0.9
 
@@ -73,11 +80,11 @@ def test_probabilities_are_those_of_the_formula_and_more_evidence_never_lowers_i
         STANDARD.absent - sum(STANDARD.presence[r][k] * one.presence[r][k] for r in range(3) for k in range(3))
     )
     wanted = np.exp(logits) / np.exp(logits).sum()
-    np.testing.assert_allclose(STANDARD.probabilities(one, ASKED), wanted)
+    np.testing.assert_allclose(alone(STANDARD, one), wanted)
     raised = Look(one.fits + np.eye(4)[0] * 0.5, one.presence)
-    assert STANDARD.probabilities(raised, ASKED)[0] >= wanted[0]
+    assert alone(STANDARD, raised)[0] >= wanted[0]
     there = Look(one.fits, one.presence + 0.5)
-    assert STANDARD.probabilities(there, ASKED)[-1] <= wanted[-1]
+    assert alone(STANDARD, there)[-1] <= wanted[-1]
 
 
 def test_a_fit_learns_what_is_true():
@@ -87,15 +94,60 @@ def test_a_fit_learns_what_is_true():
         value = (0, 1, 2, None)[k % 4]
         seen = look(0 if value is None else value, 0.0 if value is None else 8.0)
         noisy = Look(seen.fits + rng.normal(0, 2, (3, 4)), seen.presence + rng.normal(0, 2, (3, 3)))
-        rows.append(Labelled(noisy, ASKED, value, ("in place", "swapped", "replaced", "missing")[k % 4]))
+        rows.append([Labelled(noisy, ASKED, value, ("in place", "swapped", "replaced", "missing")[k % 4])])
     fitted = fit_decision(rows)
-    right = [
-        int(fitted.probabilities(row.look, ASKED).argmax()) == (4 if row.value is None else row.value) for row in rows
-    ]
+    right = [int(alone(fitted, row.look).argmax()) == (4 if row.value is None else row.value) for (row,) in rows]
     assert np.mean(right) > 0.95
     assert min(*fitted.fits, *(w for row in fitted.presence for w in row)) >= 0
     with pytest.raises(UsageError, match="at least 20"):
         fit_decision(rows[:20])
+
+
+RING = Choices(("blue", "red", "green"), ("", "cube", ""))
+
+
+def test_swaps_that_answer_each_other_are_likelier_by_the_joint_distribution_of_both_pairs():
+    decision = replace(STANDARD, mutual=2.0)
+    rng = np.random.default_rng(3)
+    looks = [Look(rng.normal(0, 2, (3, n)), rng.normal(5, 2, (3, 3))) for n in (4, 3)]
+    asked = [ASKED, RING]
+    apart = [replace(STANDARD, mutual=0.0).probabilities([one], [a])[0] for one, a in zip(looks, asked, strict=True)]
+    joint = np.outer(*apart)
+    joint[1, 1] *= np.exp(2.0)  # the cube is blue, as the ring should be, and the ring red, as the cube should be
+    joint /= joint.sum()
+    cube, ring = decision.probabilities(looks, asked)
+    np.testing.assert_allclose(cube, joint.sum(axis=1), atol=1e-12)
+    np.testing.assert_allclose(ring, joint.sum(axis=0), atol=1e-12)
+
+
+def test_only_values_that_two_objects_ask_of_each_other_can_change_places():
+    asked = asked_of("a red cube, a blue ring and a small star")
+    found = [(asked[i].values[c], asked[j].values[k]) for i, c, j, k in exchanges(asked)]
+    assert found == [("blue", "red"), ("red", "blue")]
+    assert exchanges(asked_of("a red cube and a red ring")) == []
+    assert exchanges(asked_of("a red cube and a blue cube")) == []
+
+
+def test_a_fit_learns_whether_swaps_come_in_twos():
+    rng = np.random.default_rng(2)
+
+    def pair(asked, value, group):
+        fits = rng.normal(0, 2, (3, len(asked.values)))
+        if value is not None:
+            fits[:, value] += 4
+        presence = np.full((3, 3), 0.0 if value is None else 8.0) + rng.normal(0, 2, (3, 3))
+        return Labelled(Look(fits, presence), asked, value, group)
+
+    def questions(second):
+        return [
+            [pair(ASKED, value, f"{value}"), pair(RING, second(value), f"{value}, ring")]
+            for value in (0, 1, 2, None) * 60
+        ]
+
+    in_twos = fit_decision(questions(lambda value: value if value in (0, 1) else 2))
+    one_by_one = fit_decision(questions(lambda value: 0))
+    assert in_twos.mutual > 2
+    assert one_by_one.mutual < 0.1
 
 
 def test_windows_are_read_once_for_all_prompts_and_a_picture_alone_is_read_as_among_others():
@@ -106,11 +158,12 @@ def test_windows_are_read_once_for_all_prompts_and_a_picture_alone_is_read_as_am
     pictures = [Image.fromarray(render(scene, 128)[0]) for scene in scenes]
     plans, _ = scorer.table([parse("a red cube and a blue ring")])
     with torch.no_grad():
-        together = scorer.encode(pictures)
-        alone = scorer.encode(pictures[1:])
+        together = scorer.encode_to_explain(pictures)
+        by_itself = scorer.encode_to_explain(pictures[1:])
         first = scorer.second_look.looks(together.take([1]), plans[0])[0]
-        second = scorer.second_look.looks(alone, plans[0])[0]
-    assert together.take([1]).looks.read()[0] is not None
+        second = scorer.second_look.looks(by_itself, plans[0])[0]
+        with pytest.raises(ValueError, match="encode_to_explain"):
+            scorer.second_look.looks(scorer.encode(pictures), plans[0])
     for a, b in zip(first, second, strict=True):
         np.testing.assert_allclose(a.fits, b.fits, atol=1e-3)
         np.testing.assert_allclose(a.presence, b.presence, atol=1e-3)

@@ -11,7 +11,7 @@ import pytest
 from kill_everywhere import PLAN, RECORD, Level, Squares
 
 from abe_rerank import AbeRerankError, UsageError
-from abe_rerank.evaluation.workload import Plan
+from abe_rerank.evaluation.plan import Plan
 from abe_rerank.runs.journal import collect, merge, open_folder, results_file, writing
 from abe_rerank.suites import SuitePrompt
 

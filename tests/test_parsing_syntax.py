@@ -46,6 +46,11 @@ SYNTAX = [
     ('("a red cube", "a blue cone").and()', "red cube, blue cone"),
     ("a (((red) cube)) and ((blue)) cone", "red cube, blue cone"),
     ("(masterpiece:1.2), a (red:1.1) (wooden:0.9) chair", "red chair, wooden chair"),
+    ("a red plus++ and a blue cube", "red plus, blue cube"),
+    ("\u7ea2\u8272BREAK a blue cone", "blue cone"),
+    ("a blue cone BREAK\u8d64\u3044", "blue cone"),
+    ("\u043a\u0443\u0431BREAK\u043a\u0443\u0431", ""),
+    ("\u7ea2\u8272++ on a white table", "white table"),
 ]
 
 SENTENCES = [
@@ -77,7 +82,39 @@ SENTENCES = [
     ("a green\nbottle on a\nwooden table", "green bottle, wooden table"),
     ("the cube is red\nthe ball is blue", "red cube, blue ball"),
     ("a red cube\na blue ball", "red cube, blue ball"),
+    ("a rabbit in a garden; it's white in color", "white rabbit"),
+    ("the jacket the man is wearing is black", "black jacket"),
+    ("the bag a woman carries is blue", "blue bag"),
+    ("the cup that the robot holds is green and the robot is silver", "green cup, silver robot"),
+    ("the girls shoes are pink and the boys shirt is green", "pink shoes, green shirt"),
+    ("the cat is black and the dog's bowl is white", "black cat, white bowl"),
+    ("the lid of the pot is red and the handle of the pan is black", "red lid, black handle"),
+    ("Sonic in blue, Tails, Knuckles in red", "blue Sonic, red Knuckles"),
+    ("a banner reading 'hi' on a white wall", "white wall"),
+    ("a red plus", "red plus"),
+    ("a boy with a green cap and a girl with a blue one", "green cap, blue cap"),
+    ("the car in the yard is an old red one", "old car, red car"),
+    ("a fence whose gate has been painted brown", "brown gate"),
+    ("a large green plus on a small red circle", "large plus, green plus, small circle, red circle"),
+    ("a yellow plus sign and a blue minus", "yellow plus sign, blue minus"),
+    ("a red cube plus a blue cone", "red cube, blue cone"),
+    ("a red plus green ball", "red ball, green ball"),
 ]
+
+SEVERAL = [
+    ("The left car is red and the right car is blue", ["red", "blue"]),
+    ("the first cat is red, the second one is blue, the last one is green", ["red", "blue", "green"]),
+    ("the first cup is red, the second is blue", ["red", "blue"]),
+    ("The car on the left is red, the one on the right is blue", ["red", "blue"]),
+    ("The car to the left of the tree is red and the car to the right of the tree is blue", ["red", "blue"]),
+    ("one cat is red and another is blue", ["red", "blue"]),
+    ("a boy with a red cap and a girl with a blue one", ["red", "blue"]),
+    ("two flags fly over a house; the first is red, the second is blue", ["red blue"]),
+    ("the upper ball is red, the lower one is blue", ["upper red", "lower blue"]),
+    ("the big dog is red, the small one is blue", ["big red", "small blue"]),
+    ("the dog is big. The dog on the left is red", ["big red"]),
+]
+"""Sentences about several things of one kind: the attributes of each, in order."""
 
 ORDINARY = [
     ("a t-shirt", ""),
@@ -123,6 +160,17 @@ def pairs(prompt: str) -> list[str]:
 @pytest.mark.parametrize(("prompt", "expected"), [*SYNTAX, *SENTENCES, *ORDINARY])
 def test_pairs(prompt, expected):
     assert pairs(prompt) == sorted(pair.strip() for pair in expected.split(",") if pair.strip())
+
+
+@pytest.mark.parametrize(("prompt", "expected"), SEVERAL)
+def test_each_of_several_things_of_a_kind_has_its_own_attributes(prompt, expected):
+    things = [" ".join(a.text for a in thing.attributes) for thing in parse(prompt).objects]
+    assert [thing for thing in things if thing] == expected
+
+
+def test_words_glued_to_a_keyword_are_parted():
+    assert [thing.text for thing in parse("a \u043a\u0443\u0431BREAK\u0448\u0430\u0440").objects] == []
+    assert unread_syntax("a breakfast and BREAKAGE") == ()
 
 
 @pytest.mark.parametrize("prompt", [prompt for prompt, _ in SYNTAX if "(red) cube" not in prompt])

@@ -11,13 +11,21 @@ from tiny_models import FAMILIES, IMAGE_SIZE, images, save_tiny
 
 from abe_rerank.backbones import Backbone, load_backbone
 from abe_rerank.backbones.families import regions
-from abe_rerank.backbones.features import RegionPlan, lay_windows, read_plan, spread, window_count, window_mask
+from abe_rerank.backbones.features import (
+    ImageFeatures,
+    RegionPlan,
+    lay_windows,
+    read_plan,
+    spread,
+    window_count,
+    window_mask,
+)
 from abe_rerank.errors import UsageError
 from abe_rerank.parsing.parser import parse
 from abe_rerank.scoring import make_scorer
 from abe_rerank.scoring.terms import AbeSettings
 
-PLANS = [RegionPlan(0.5, 0.25, depth) for depth in (0.5, 1.0)]
+PLANS = [RegionPlan(0.5, 0.25, depth) for depth in (0.0, 0.5, 1.0)]
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
@@ -83,8 +91,10 @@ def _entered(backbone: Backbone, pictures: list[Any]) -> list[torch.Tensor]:
         )
         for layer in layers
     ]
+    vision = backbone.model.vision_model
+    after = vision.encoder.register_forward_hook(lambda _, args, kwargs, out: states.append(out[0]), with_kwargs=True)
     backbone.encode_global(pictures)
-    for handle in handles:
+    for handle in (*handles, after):
         handle.remove()
     return states
 
@@ -101,6 +111,8 @@ def _naive(backbone: Backbone, pictures: list[Any], plan: RegionPlan, grid: tupl
     model, vision = backbone.model, backbone.model.vision_model
     layers, states = vision.encoder.layers, _entered(backbone, pictures)
     first = len(layers) - plan.layers(len(layers))
+    if not hasattr(vision, "head"):
+        first = min(first, len(layers) - 1)  # a token without a layer has seen nothing
     rows = []
     for n in range(len(pictures)):
         for window in lay_windows(*grid, plan).tolist():
@@ -111,7 +123,7 @@ def _naive(backbone: Backbone, pictures: list[Any], plan: RegionPlan, grid: tupl
                 rows.append(vision.head(vision.post_layernorm(crop))[0])
             else:
                 token = states[first][n : n + 1, :1]
-                for layer, entered in zip(layers[first:], states[first:], strict=True):
+                for layer, entered in zip(layers[first:], states[first:-1], strict=True):
                     seen = entered[n : n + 1, [1 + p for p in window]]
                     token = _alone(layer, torch.cat([token, seen], dim=1))[:, :1]
                 rows.append(model.visual_projection(vision.post_layernorm(token[0, 0])))
@@ -147,6 +159,35 @@ def test_pictures_of_several_shapes_have_windows_of_their_own(tmp_path: Path) ->
     for n, picture in enumerate(pictures):
         real = found.patches[n][found.mask[n]]
         torch.testing.assert_close(real, _naive(backbone, [picture], plan, found.grids[n])[0], atol=1e-5, rtol=0)
+
+
+def test_windows_beside_the_patches_share_their_forward(backbone: Backbone) -> None:
+    pictures, ran = images(3), []
+    known = backbone.encode_images(pictures)
+    handle = backbone.model.vision_model.encoder.layers[-1].register_forward_hook(lambda *_: ran.append(1))
+    found = backbone.encode_images(pictures, beside=PLANS)
+    handle.remove()
+    assert len(ran) == 1
+    assert found.patches.equal(known.patches)
+    assert found.global_.equal(known.global_)
+    for plan, windows in zip(PLANS, found.beside, strict=True):
+        alone = backbone.encode_images(pictures, str(plan))
+        torch.testing.assert_close(windows.patches, alone.patches, atol=1e-6, rtol=0)
+        assert windows.mask.equal(alone.mask)
+        assert windows.plan == plan
+    two, one = found.take([2, 0]), ImageFeatures.cat([found.take([2]), found.take([0])])
+    for mine, theirs in zip(two.beside, one.beside, strict=True):
+        assert mine.patches.equal(theirs.patches)
+
+
+def test_batches_of_pictures_of_several_shapes_are_joined(tmp_path: Path) -> None:
+    backbone = load_backbone(save_tiny("Siglip2Model", tmp_path), device="cpu")
+    pictures = [*images(2), *images(1, size=(80, 20), seed=1)]
+    together = backbone.encode_images(pictures, str(PLANS[1]))
+    backbone.batch_size = 1
+    apart = backbone.encode_images(pictures, str(PLANS[1]))
+    assert apart.mask.equal(together.mask)
+    torch.testing.assert_close(apart.patches[apart.mask], together.patches[together.mask], atol=1e-5, rtol=0)
 
 
 def test_half_precision_stays_close(backbone: Backbone) -> None:

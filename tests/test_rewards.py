@@ -36,9 +36,9 @@ class Counting:
     def __getattr__(self, name):
         return getattr(self.scorer, name)
 
-    def encode(self, images):
+    def encode_to_explain(self, images):
         self.calls.append(len(images))
-        return self.scorer.encode(images)
+        return self.scorer.encode_to_explain(images)
 
 
 def test_a_reward_is_the_value_of_each_image_for_its_own_prompt(reranker):

@@ -14,7 +14,7 @@ from tiny_pipelines import save_tiny_pipeline
 from abe_rerank import UsageError
 from abe_rerank.drawing.pipelines import load_pipeline
 from abe_rerank.drawing.sampling import Sampling, batches, settle
-from abe_rerank.drawing.strategies import make_strategy, names
+from abe_rerank.drawing.strategies import Tried, make_strategy, names
 from abe_rerank.drawing.strategies.pursuit import pursue
 from abe_rerank.recipes import Drawing, Recipe
 from abe_rerank.types import Candidate, Sample, Samples, Score
@@ -27,19 +27,19 @@ def scored(value, probabilities=()):
     return Score(value, "unscored" if value is None else "scored", "test", pairs=pairs)
 
 
-def candidate(recipe, score):
-    return Candidate(None, score, recipe.seed, renewed=recipe.renewed, steps=recipe.steps)
+def tried(recipe, score):
+    return Tried(recipe, score.value, score.status, tuple(pair.probability for pair in score.pairs))
 
 
 def course(strategy, score_of, seconds=0.0):
     """The steps of a strategy whose pictures have the scores ``score_of(recipe)``, and why it ended."""
-    tried, steps = [], []
+    found, steps = [], []
     while True:
-        step = strategy.next(tried, seconds)
+        step = strategy.next(found, seconds)
         if not step.recipes:
             return steps, step.why
         steps.append(step.recipes)
-        tried += [candidate(recipe, score_of(recipe)) for recipe in step.recipes]
+        found += [tried(recipe, score_of(recipe)) for recipe in step.recipes]
 
 
 def test_best_of_n_draws_all_at_once():

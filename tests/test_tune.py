@@ -19,7 +19,7 @@ from abe_rerank.benchmarks.binding_scenes import TASKS, twins
 from abe_rerank.benchmarks.preferences import gain, judge_both_ways
 from abe_rerank.benchmarks.tune import Amount, Asked, Notes, advice, choose
 from abe_rerank.benchmarks.tuning_page import bins
-from abe_rerank.errors import UsageError
+from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.parsing import parse
 from abe_rerank.runs.provenance import backbone_record
 from abe_rerank.scoring import make_scorer
@@ -129,6 +129,73 @@ def test_what_is_kept_travels_in_a_file_to_the_same_weights_alone(
     (tmp_path / "tuned.json").write_text("{}")
     with pytest.raises(UsageError, match="is not what abe-rerank tune --export writes"):
         take_over(backbone, tmp_path / "tuned.json")
+
+
+HOSTILE = {
+    "nested": "[" * 200_000,
+    "nested objects": '{"a":' * 200_000,
+    "a list": "[]",
+    "no JSON": "\xff\xfe",
+    "infinite": '{"abe.json": {"softness": 1e999}, "calibration.json": [], "tuned.json": {}}',
+    "not a number": '{"abe.json": {"softness": NaN}, "calibration.json": [], "tuned.json": {}}',
+    "digits": "9" * 5000,
+}
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_a_tuned_file_that_is_none_is_refused_and_nothing_is_kept(
+    backbone: DualEncoder, tmp_path: Path, text: str
+) -> None:
+    file = tmp_path / "tuned.json"
+    file.write_text(text, encoding="latin-1")
+    with pytest.raises(UsageError, match="is not what abe-rerank tune --export writes"):
+        take_over(backbone, file)
+    assert not kept_in(backbone).exists()
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("tuned.json", {"created": 5}),
+        ("tuned.json", {"error": "none"}),
+        ("tuned.json", {"extra": 1}),
+        ("abe.json", {"softness": "x" * 100}),
+        ("abe.json", {"lambda_": [1]}),
+        ("abe.json", {"alpha": 7}),
+        ("abe.json", {"region": "everywhere"}),
+        ("calibration.json", 3),
+        ("calibration.json", [{"weights": "abc"}]),
+        ("calibration.json", [{"key": "k", "weights": [1, 2, 3], "bias": 0, "knots": []}]),
+        ("calibration.json", [{"key": "k", "weights": [1, 2], "bias": 0, "knots": [[0, 1]]}]),
+    ],
+)
+def test_a_part_of_another_type_is_refused_wherever_it_is_read(
+    backbone: DualEncoder, found: tuning_run.Outcome, tmp_path: Path, part: str, value: object
+) -> None:
+    export(backbone, tmp_path / "tuned.json")
+    parts = json.loads((tmp_path / "tuned.json").read_text())
+    parts[part] = {**parts[part], **value} if isinstance(value, dict) else value
+    (tmp_path / "tuned.json").write_text(json.dumps(parts))
+    with pytest.raises(UsageError, match="is not what abe-rerank tune --export writes"):
+        take_over(backbone, tmp_path / "tuned.json")
+    assert read_tuned(kept_in(backbone)) == found.tuned
+    (kept_in(backbone) / part).write_text(json.dumps(parts[part]))
+    with pytest.raises(AbeRerankError, match=part) as refused:
+        used(backbone)
+    assert "\n" not in str(refused.value)
+
+
+def used(backbone: DualEncoder) -> None:
+    """Read all that is kept for a backbone."""
+    tuning_line(backbone)
+    assert AbeScorer(backbone).calibration is not None
+
+
+@pytest.mark.parametrize("text", ["[" * 200_000, "[]", "3", "\0", '{"request": NaN}'])
+def test_notes_that_cannot_be_read_are_made_again(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "unfinished.json"
+    file.write_text(text)
+    assert Notes(file, "asked", lambda _: None).step("a", lambda: 1) == 1
 
 
 def test_a_stopped_tuning_goes_on_where_it_was(tmp_path: Path) -> None:

@@ -38,9 +38,16 @@ class Squeezed:
         level = torch.full((*vectors.shape[:-1], 1), math.sqrt(1 - self._share))
         return torch.cat([vectors * math.sqrt(self._share), level], dim=-1)
 
-    def encode_images(self, pictures: Any, readout: str | None = None) -> ImageFeatures:
-        found = self._backbone.encode_images(pictures, readout)
-        return replace(found, global_=self._squeeze(found.global_), patches=self._squeeze(found.patches))
+    def encode_images(self, pictures: Any, readout: str | None = None, beside: Any = ()) -> ImageFeatures:
+        return self._squeezed(self._backbone.encode_images(pictures, readout, beside))
+
+    def _squeezed(self, found: ImageFeatures) -> ImageFeatures:
+        return replace(
+            found,
+            global_=self._squeeze(found.global_),
+            patches=self._squeeze(found.patches),
+            beside=tuple(self._squeezed(other) for other in found.beside),
+        )
 
     def encode_texts(self, texts: Any) -> torch.Tensor:
         return self._squeeze(self._backbone.encode_texts(texts))

@@ -10,7 +10,7 @@ from PIL import Image
 
 from abe_rerank.benchmarks.checkout.faults import FAULTS, RIGHT, Drawn, Lot, faulty, generated_questions, picks
 from abe_rerank.benchmarks.checkout.foreign_tasks import flat_questions, solids_questions
-from abe_rerank.benchmarks.verdicts import empty_questions, judged, said, shapes_questions
+from abe_rerank.benchmarks.verdicts import answers, empty_questions, judged, said, shapes_questions
 from abe_rerank.parsing import parse
 from abe_rerank.scoring.abe import AbeScorer
 from abe_rerank.shapes.oracle import Detection
@@ -20,19 +20,24 @@ PAIRS = [("red", "cube"), ("blue", "ring"), ("green", "star")]
 
 @pytest.mark.parametrize("drawn", [shapes_questions, flat_questions, solids_questions])
 def test_a_true_caption_is_in_place_and_each_change_is_what_it_says(drawn):
-    own, replaced, missing, swapped = islice(drawn("choose", 1), 4)
-    truths = [[truth for truth, _ in q.truths.values()] for q in (own, replaced, missing, swapped)]
+    own, replaced, missing, swapped, one_way = islice(drawn("choose", 1), 5)
+    truths = [[truth for truth, _ in q.truths.values()] for q in (own, replaced, missing, swapped, one_way)]
     assert set(truths[0]) == {"in place"}
     assert truths[1].count("colour replaced") == 1
     assert truths[2].count("object missing") == 1
     assert truths[3].count("swapped") == 2
-    for question in (own, replaced, missing, swapped):
+    assert sorted(set(truths[4]) - {"in place"}) == ["colour replaced", "swapped one way"]
+    for question in (own, replaced, missing, swapped, one_way):
         assert [noun for _, noun in parse(question.prompt).pairs] == list(question.truths)
 
 
 def test_every_pair_of_a_question_is_counted_once():
-    rows = judged(AbeScorer(_backbone()), empty_questions("choose", 3))
+    found = judged(AbeScorer(_backbone()), empty_questions("choose", 3))
+    rows = found.rows
     assert [(row.truth, row.pairs, sum(row.verdicts.values())) for row in rows] == [("nothing there", 6, 6)]
+    said_bound = [pair.probability for _, _, pair in answers(AbeScorer(_backbone()), empty_questions("choose", 3))]
+    tenths = [[p for p in said_bound if int(10 * p) == k] for k in range(10)]
+    assert found.ece == pytest.approx(sum(abs(sum(part)) for part in tenths) / 6)  # none of them is bound
 
 
 def _backbone():

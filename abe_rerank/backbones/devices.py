@@ -80,18 +80,23 @@ ImageSize = int | tuple[int, int]
 """A side in pixels, or (height, width)."""
 
 
+MOST_PATCHES = 9216
+"""Attention from each patch to each, of one head and in single precision, then takes 340 MB."""
+
+
 def read_size(size: ImageSize | str | None, patch: int) -> ImageSize | None:
     """``144``, ``"144"``, ``(96, 144)`` or ``"96x144"`` (height x width) as a size; None stays None.
 
-    Raises UsageError for what is none of these, or is not made of whole patches of ``patch`` pixels.
+    Raises UsageError for what is none of these, is not made of whole patches of ``patch`` pixels, or of more than
+    MOST_PATCHES.
     """
     if size is None:
         return None
-    sides = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", size.strip().lower()) if isinstance(size, str) else None
+    sides = re.fullmatch(r"([+-]?\d{1,9})(?:x([+-]?\d{1,9}))?", size.strip().lower()) if isinstance(size, str) else None
     if sides is not None:
         found: ImageSize = int(sides[1]) if sides[2] is None else (int(sides[1]), int(sides[2]))
     elif isinstance(size, str):
-        raise UsageError(f"the image size {size!r} cannot be read; write 144, or 96x144 for height x width")
+        raise UsageError(f"the image size {size[:40]!r} cannot be read; write 144, or 96x144 for height x width")
     elif isinstance(size, int) or (
         isinstance(size, (tuple, list)) and len(size) == 2 and all(isinstance(side, int) for side in size)
     ):
@@ -100,7 +105,17 @@ def read_size(size: ImageSize | str | None, patch: int) -> ImageSize | None:
         raise UsageError(f"the image size {size!r} cannot be read; give a side or (height, width) in pixels")
     for side in (found,) if isinstance(found, int) else found:
         if side < patch or side % patch:
-            raise UsageError(f"the image size {_words(found)} must be a multiple of the patch size, {patch} pixels")
+            raise UsageError(
+                f"the image size {_words(found)} must be a multiple of the patch size, {patch} pixels, above 0"
+            )
+    height, width = (found, found) if isinstance(found, int) else found
+    patches = (height // patch) * (width // patch)
+    if patches > MOST_PATCHES:
+        most = patch * int(MOST_PATCHES**0.5)
+        raise UsageError(
+            f"the image size {_words(found)} is cut into {patches:,} patches of {patch} pixels, and memory grows with "
+            f"the square of that: at most {MOST_PATCHES:,} are read, such as {most}x{most}"
+        )
     return found
 
 

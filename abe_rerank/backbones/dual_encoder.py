@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from torch.nn import functional as F
 from abe_rerank.backbones.devices import ImageSize, overrides
 from abe_rerank.backbones.families import Reader
 from abe_rerank.backbones.families.blocks import pooled, read_global
-from abe_rerank.backbones.features import ImageFeatures, TokenStates, read_plan, window_count
+from abe_rerank.backbones.features import ImageFeatures, RegionPlan, TokenStates, read_plan, window_count
 from abe_rerank.errors import UsageError
 from abe_rerank.parsing import parse
 from abe_rerank.parsing.tokens import token_offsets, windows
@@ -89,20 +91,23 @@ class DualEncoder:
     # -- images ------------------------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def encode_images(self, images: Sequence[Image.Image], readout: str | None = None) -> ImageFeatures:
+    def encode_images(
+        self, images: Sequence[Image.Image], readout: str | None = None, beside: Sequence[RegionPlan] = ()
+    ) -> ImageFeatures:
         """Global and patch features of ``images``, one vision forward per image, ``batch_size`` at a time.
 
         ``readout`` names a dense readout of :attr:`readouts`; None is the default one. ``regions`` may be followed by
-        its shares, see :func:`abe_rerank.backbones.features.read_plan`. Raises UsageError for a readout that this model
-        does not have, or no images.
+        its shares, see :func:`abe_rerank.backbones.features.read_plan`. The windows of the plans ``beside`` are read
+        in the same forward. Raises UsageError for a readout that this model does not have, or no images.
         """
         readout = readout or self.readouts[0]
-        if readout not in self.readouts and read_plan(readout) is None:
+        plan = read_plan(readout)
+        if readout not in self.readouts and plan is None:
             raise UsageError(f"{self.name} has no patch readout {readout!r}; choose from {', '.join(self.readouts)}")
         if not images:
             raise UsageError("no images to encode")
         chunks = [images[i : i + self.batch_size] for i in range(0, len(images), self.batch_size)]
-        return ImageFeatures.cat([self._encode_chunk(chunk, readout) for chunk in chunks])
+        return ImageFeatures.cat([self._encode_chunk(chunk, (plan or readout, *beside)) for chunk in chunks])
 
     @torch.no_grad()
     def encode_global(self, images: Sequence[Image.Image]) -> Tensor:
@@ -114,29 +119,31 @@ class DualEncoder:
             [F.normalize(read_global(self.model, self._pixels(chunk)).float(), dim=-1) for chunk in chunks]
         )
 
-    def _encode_chunk(self, images: Sequence[Image.Image], readout: str) -> ImageFeatures:
+    def _encode_chunk(self, images: Sequence[Image.Image], readouts: Sequence[str | RegionPlan]) -> ImageFeatures:
         inputs = self._pixels(images)
-        plan = read_plan(readout)
-        if plan is None:
-            global_, patches = self.reader.read_images(self.model, inputs, readout)
-        else:
-            global_, patches = self.reader.read_regions(self.model, inputs, plan)
+        global_, vectors = self.reader.read_images(self.model, inputs, readouts)
         if "spatial_shapes" in inputs:
             grids = tuple((int(rows), int(columns)) for rows, columns in inputs["spatial_shapes"].tolist())
         else:
             size = self.model.config.vision_config.patch_size
             height, width = inputs["pixel_values"].shape[-2:]
             grids = ((height // size, width // size),) * len(images)
-        counts = [rows * columns if plan is None else window_count(rows, columns, plan) for rows, columns in grids]
-        real = torch.arange(patches.shape[1]) < torch.tensor(counts)[:, None]
-        return ImageFeatures(
-            global_=F.normalize(global_.float(), dim=-1),
-            patches=F.normalize(patches.float(), dim=-1),
-            mask=real.to(patches.device),
-            grids=grids,
-            windows=tuple(self._window(image) for image in images),
-            plan=plan,
-        )
+        parts = []
+        for readout, found in zip(readouts, vectors, strict=True):
+            plan = readout if isinstance(readout, RegionPlan) else None
+            counts = [math.prod(grid) if plan is None else window_count(*grid, plan) for grid in grids]
+            real = torch.arange(found.shape[1]) < torch.tensor(counts)[:, None]
+            parts.append(
+                ImageFeatures(
+                    global_=F.normalize(global_.float(), dim=-1),
+                    patches=F.normalize(found.float(), dim=-1),
+                    mask=real.to(found.device),
+                    grids=grids,
+                    windows=tuple(self._window(image) for image in images),
+                    plan=plan,
+                )
+            )
+        return replace(parts[0], beside=tuple(parts[1:]))
 
     def _pixels(self, images: Sequence[Image.Image]) -> dict[str, Tensor]:
         pictures = [image.convert("RGB") for image in images]

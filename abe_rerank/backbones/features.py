@@ -5,15 +5,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from copy import copy
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn import functional as F
 
 from abe_rerank.backbones.devices import ImageSize
 from abe_rerank.errors import UsageError
@@ -28,7 +27,7 @@ class ImageFeatures:
     padding (NaFlex only); ``grids`` gives (rows, columns) per image; ``windows`` the part of each image that the grid
     covers as (left, top, right, bottom) fractions (a processor that crops the centre sees less than the whole).
     Where ``plan`` is set, ``patches`` and ``mask`` hold windows in place of patches, laid by it on each image's grid.
-    ``looks`` reads windows of the same images beside the patches, once they are asked for.
+    ``beside`` has the same images' windows by other plans, as far as they were asked for.
     """
 
     global_: Tensor = field(repr=False)
@@ -37,7 +36,7 @@ class ImageFeatures:
     grids: tuple[tuple[int, int], ...]
     windows: tuple[Box, ...]
     plan: RegionPlan | None = None
-    looks: Looks | None = None
+    beside: tuple[ImageFeatures, ...] = ()
 
     def __len__(self) -> int:
         return len(self.grids)
@@ -59,7 +58,7 @@ class ImageFeatures:
             grids=tuple(self.grids[n] for n in images),
             windows=tuple(self.windows[n] for n in images),
             plan=self.plan,
-            looks=None if self.looks is None else self.looks.take(images),
+            beside=tuple(other.take(images) for other in self.beside),
         )
 
     def on_grid(self, n: int, values: Tensor) -> Tensor:
@@ -74,36 +73,23 @@ class ImageFeatures:
 
     @staticmethod
     def cat(parts: Sequence[ImageFeatures]) -> ImageFeatures:
-        """The features of several batches of one backbone as one. Raises ValueError for no batches."""
+        """The features of several batches of one backbone as one, padded to the most patches or windows of any.
+
+        Raises ValueError for no batches.
+        """
         if not parts:
             raise ValueError("no image features to join")
+        most = max(part.patches.shape[1] for part in parts)
+        lacks = [most - part.patches.shape[1] for part in parts]
         return ImageFeatures(
             global_=torch.cat([part.global_ for part in parts]),
-            patches=torch.cat([part.patches for part in parts]),
-            mask=torch.cat([part.mask for part in parts]),
+            patches=torch.cat([F.pad(part.patches, (0, 0, 0, n)) for part, n in zip(parts, lacks, strict=True)]),
+            mask=torch.cat([F.pad(part.mask, (0, n)) for part, n in zip(parts, lacks, strict=True)]),
             grids=tuple(grid for part in parts for grid in part.grids),
             windows=tuple(window for part in parts for window in part.windows),
             plan=parts[0].plan,
+            beside=tuple(ImageFeatures.cat(others) for others in zip(*(part.beside for part in parts), strict=True)),
         )
-
-
-class Looks:
-    """Windows of some images by several readouts, read when they are first asked for, and then kept."""
-
-    def __init__(self, backbone: Backbone, images: Sequence[Image.Image], readouts: Sequence[str]) -> None:
-        self._read = lru_cache(1)(lambda: tuple(backbone.encode_images(images, readout) for readout in readouts))
-        self._rows: Sequence[int] | None = None
-
-    def take(self, images: Sequence[int]) -> Looks:
-        """The windows of some of the images; what has been read for all serves them, too."""
-        part = copy(self)
-        part._rows = list(images) if self._rows is None else [self._rows[n] for n in images]
-        return part
-
-    def read(self) -> tuple[ImageFeatures, ...]:
-        """The features of the images by each readout."""
-        found = self._read()
-        return found if self._rows is None else tuple(features.take(self._rows) for features in found)
 
 
 @dataclass(frozen=True)
@@ -258,8 +244,11 @@ class Backbone(Protocol):
         """The Hugging Face tokenizer that tells which words it has no token for; None if there is none."""
         ...
 
-    def encode_images(self, images: Sequence[Image.Image], readout: str | None = None) -> ImageFeatures:
-        """Global and patch features of ``images``, their patches by ``readout``, None the default one.
+    def encode_images(
+        self, images: Sequence[Image.Image], readout: str | None = None, beside: Sequence[RegionPlan] = ()
+    ) -> ImageFeatures:
+        """Global and patch features of ``images``, their patches by ``readout``, None the default one, and their
+        windows by the plans ``beside``.
 
         Raises UsageError for an unknown readout, or no images.
         """

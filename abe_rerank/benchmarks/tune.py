@@ -31,7 +31,7 @@ from abe_rerank.benchmarks.labelled_pairs import (
 )
 from abe_rerank.benchmarks.preferences import Right, gain, is_own, is_swap, judge_both_ways, tasks
 from abe_rerank.benchmarks.tuning import Trial, search
-from abe_rerank.files import write_whole
+from abe_rerank.files import read_json, write_whole
 from abe_rerank.scoring.abe import AbeScorer, regions_of
 from abe_rerank.scoring.calibration import Calibration, expected_calibration_error, write_calibration
 from abe_rerank.scoring.clip import ClipScorer
@@ -94,7 +94,7 @@ class Notes:
 
     def __init__(self, file: Path, request: str, told: Callable[[str], None]) -> None:
         self.file, self.told = file, told
-        kept = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        kept = _kept(file)
         self.known: dict[str, Any] = kept if kept.get("request") == request else {"request": request}
 
     def step(self, name: str, make: Callable[[], Any]) -> Any:
@@ -104,6 +104,15 @@ class Notes:
             self.known[name] = make()
             write_whole(self.file, json.dumps(self.known).encode())
         return self.known[name]
+
+
+def _kept(file: Path) -> dict[str, Any]:
+    """What a stopped tuning left in a file; nothing where it cannot be read, so that all is done again."""
+    try:
+        kept = read_json(file)
+    except (OSError, ValueError):
+        return {}
+    return kept if isinstance(kept, dict) else {}
 
 
 def readouts_of(backbone: DualEncoder, quick: bool) -> tuple[str, ...]:

@@ -19,15 +19,16 @@ from abe_rerank.benchmarks.binding_scenes import IMAGE_SIZE, picture, scenes
 from abe_rerank.files import table
 from abe_rerank.parsing import parse
 from abe_rerank.scoring.abe import AbeScorer
+from abe_rerank.scoring.calibration import expected_calibration_error
 from abe_rerank.scoring.decision import Decision, Labelled, fit_decision
 from abe_rerank.scoring.second_look import choices
 from abe_rerank.scoring.stream import score_stream
 from abe_rerank.shapes.world import COLOURS, SHAPES, ReportSplit
 from abe_rerank.types import PairScore, Verdict
 
-Truth = Literal["in place", "swapped", "colour replaced", "object missing", "nothing there"]
+Truth = Literal["in place", "swapped", "swapped one way", "colour replaced", "object missing", "nothing there"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
-NAMED: Mapping[str, Verdict] = {"swapped": "swapped", "colour replaced": "wrong"}
+NAMED: Mapping[str, Verdict] = {"swapped": "swapped", "swapped one way": "swapped", "colour replaced": "wrong"}
 """The verdicts that name a value, by the truth that they should be given to."""
 _NOTHING: tuple[Truth, str] = ("nothing there", "")
 
@@ -70,8 +71,8 @@ class Row:
 def asked_of_scene(
     image: Image.Image, things: Sequence[Any], named: int, rng: np.random.Generator, words: Vocabulary
 ) -> Iterator[Question]:
-    """A scene under its own caption of ``named`` of its ``things``, and with two colours swapped, a colour replaced by
-    one that nothing has, and a shape replaced by one that nothing has.
+    """A scene under its own caption of ``named`` of its ``things``, and with a colour replaced by one that nothing has,
+    a shape replaced by one that nothing has, two colours swapped, and one of the two given to the other thing alone.
 
     ``things`` have colour and shape; those that are named have shapes of their own, or nothing is asked.
     """
@@ -92,7 +93,9 @@ def asked_of_scene(
         i, j = (int(n) for n in rng.choice(named, 2, replace=False))
         crossed = list(told)
         crossed[i], crossed[j] = (told[j][0], told[i][1]), (told[i][0], told[j][1])
-        changes.append(crossed)
+        one_way = list(crossed)
+        one_way[i] = (colour, told[i][1])
+        changes += [crossed, one_way]
     seen = {s: c for c, s in told}
     for pairs in changes:
         yield Question(image, said(pairs), {s: truth_of(seen, pairs, c, s) for c, s in pairs})
@@ -110,8 +113,10 @@ def truth_of(seen: Mapping[str, str], pairs: Sequence[tuple[str, str]], colour: 
         return "object missing", ""
     if seen[shape] == colour:
         return "in place", colour
-    elsewhere = {c for c, s in pairs if s != shape}
-    return ("swapped" if seen[shape] in elsewhere else "colour replaced"), seen[shape]
+    owners = [s for c, s in pairs if s != shape and c == seen[shape]]
+    if not owners:
+        return "colour replaced", seen[shape]
+    return ("swapped" if colour in {seen.get(s) for s in owners} else "swapped one way"), seen[shape]
 
 
 def shapes_questions(split: ReportSplit, count: int) -> Iterator[Question]:
@@ -152,15 +157,31 @@ SOURCES: Mapping[str, Questions] = {"shapes": shapes_questions, "nothing": empty
 """What ships; a checkout has other renderers' pictures too."""
 
 
-def judged(scorer: AbeScorer, questions: Iterator[Question]) -> list[Row]:
-    """The verdicts on all pairs of the questions, a row for each truth that occurs."""
+@dataclass(frozen=True)
+class Judged:
+    """The verdicts on all pairs of some questions: a row for each truth that occurs, and the expected calibration error
+    of the probabilities that a pair is bound, None where the scorer gives none."""
+
+    rows: Sequence[Row]
+    ece: float | None
+
+
+def judged(scorer: AbeScorer, questions: Iterator[Question]) -> Judged:
+    """The verdicts on all pairs of the questions."""
     counts: dict[Truth, Counter[str]] = defaultdict(Counter)
     right: Counter[str] = Counter()
+    sure: list[tuple[float, bool]] = []
     for truth, colour, pair in answers(scorer, questions):
         counts[truth][pair.verdict] += 1
         right[truth] += pair.verdict == NAMED.get(truth) and pair.seen == colour
-    order = [truth for truth in get_args(Truth) if truth in counts]
-    return [Row(truth, counts[truth].total(), dict(counts[truth]), right[truth]) for truth in order]
+        if pair.probability is not None:
+            sure.append((pair.probability, truth == "in place"))
+    rows = [
+        Row(truth, counts[truth].total(), dict(counts[truth]), right[truth])
+        for truth in get_args(Truth)
+        if truth in counts
+    ]
+    return Judged(rows, expected_calibration_error(*np.array(sure).T) if sure else None)
 
 
 def answers(scorer: AbeScorer, questions: Iterator[Question]) -> Iterator[tuple[Truth, str, PairScore]]:
@@ -172,41 +193,44 @@ def answers(scorer: AbeScorer, questions: Iterator[Question]) -> Iterator[tuple[
             yield (*question.truths[pair.object.text], pair)
 
 
-def labelled_looks(scorer: AbeScorer, questions: Iterator[Question], source: str) -> Iterator[Labelled]:
-    """What is seen of every pair of the questions, with what is true of it; a picture's questions come together."""
+def labelled_looks(scorer: AbeScorer, questions: Iterator[Question], source: str) -> Iterator[list[Labelled]]:
+    """What is seen of the pairs of each question, with what is true of them; a picture's questions come together."""
     image, features = None, None
     for question in questions:
         if features is None or question.image is not image:
-            image, features = question.image, scorer.encode([question.image])
+            image, features = question.image, scorer.encode_to_explain([question.image])
         plans, _ = scorer.table([parse(question.prompt)])
+        rows = []
         for pair, look in zip(plans[0].pairs, scorer.second_look.looks(features, plans[0])[0], strict=True):
             truth, colour = question.truths[plans[0].objects[pair.object].text]
             asked = choices(plans[0], pair)
-            yield Labelled(look, asked, asked.values.index(colour) if colour else None, f"{truth}, {source}")
+            rows.append(Labelled(look, asked, asked.values.index(colour) if colour else None, f"{truth}, {source}"))
+        yield rows
 
 
 def fitted(scorer: AbeScorer, scenes: int, sources: Mapping[str, Questions]) -> Decision:
     """The decision for a scorer from the sources' choosing split."""
-    rows = (labelled_looks(scorer, draw("choose", scenes), name) for name, draw in sources.items())
-    return fit_decision([row for part in rows for row in part])
+    found = (labelled_looks(scorer, draw("choose", scenes), name) for name, draw in sources.items())
+    return fit_decision([pairs for part in found for pairs in part])
 
 
 def main(scorer: AbeScorer, scenes: int, sources: Mapping[str, Questions], json_output: bool = False) -> str:
     """The tables of the sources on the reporting split, as text or JSON."""
     import json
 
-    rows = {name: judged(scorer, draw("report", scenes)) for name, draw in sources.items()}
+    found = {name: judged(scorer, draw("report", scenes)) for name, draw in sources.items()}
     if json_output:
-        found = {name: [asdict(row) for row in part] for name, part in rows.items()}
-        return json.dumps({"schema_version": 1, "benchmark": "verdicts", "scenes": scenes, "sources": found})
-    return "\n\n".join(f"{name}\n{as_table(part)}" for name, part in rows.items())
+        listed = {name: asdict(part) for name, part in found.items()}
+        return json.dumps({"schema_version": 2, "benchmark": "verdicts", "scenes": scenes, "sources": listed})
+    return "\n\n".join(f"{name}\n{as_table(part)}" for name, part in found.items())
 
 
-def as_table(rows: Sequence[Row]) -> str:
-    """The rows as text: shares of each verdict, and how many of those with the right one name the right colour."""
+def as_table(found: Judged) -> str:
+    """As text: shares of each verdict, how many of those with the right one name the right colour, and the error."""
     lines = []
-    for row in rows:
+    for row in found.rows:
         named = row.verdicts.get(NAMED.get(row.truth, ""), 0)
         right = f"{row.named_right / named:.3f}" if named else "-"
         lines.append([row.truth, str(row.pairs), *(f"{row.share(v):.3f}" for v in VERDICTS), right])
-    return table(["what is true", "pairs", *VERDICTS, "named right"], lines)
+    error = "no probabilities" if found.ece is None else f"expected calibration error {found.ece:.3f}"
+    return table(["what is true", "pairs", *VERDICTS, "named right"], lines) + f"\n{error}"

@@ -108,7 +108,7 @@ def _reference(view: View, word: Word) -> Step:
     """A pronoun, relative word or subordinator: whom the next verb is about."""
     clause, talk, tag, before = view.clause, view.talk, word.tag, view.tag(-1)
     subject, topic = clause.subject, talk.topic
-    if tag == PRONOUN and talk.last is not None and _reduced_relative(view):  # "the tie he is wearing is striped"
+    if tag == PRONOUN and talk.last is not None and said_of_last(view):  # "the tie he is wearing is striped"
         return Step(clause._replace(subject=talk.lasts, since_verb=(), link=None), talk)
     if tag == RELATIVE and talk.last is not None and before != PREPOSITION:
         several = view.low(1) in _PLURAL_BE and len(clause.since_verb) > 1
@@ -132,7 +132,7 @@ def _named_so_far(view: View, word: Word) -> Things:
     return named if word.low == "they" else named[:1]
 
 
-def _reduced_relative(view: View) -> bool:
+def said_of_last(view: View) -> bool:
     """Does a clause about the last thing start here, with the thing's own verb after it?"""
     if view.tag(-1) not in (PHRASE, RELATIVE):
         return False

@@ -5,17 +5,18 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from abe_rerank.parsing import constructions
-from abe_rerank.parsing.between import NEAR
+from abe_rerank.parsing.between import NEAR, said_of_last
 from abe_rerank.parsing.edits import Add, Bind, Clause, Edit, Edits, Ignore, Place, Relate, Step, Talk, View
 from abe_rerank.parsing.lexicon import is_plural
 from abe_rerank.parsing.phrases import Phrase, negated, number_value
-from abe_rerank.parsing.scene import Role, Thing
-from abe_rerank.parsing.scene_words import PAINTED
-from abe_rerank.parsing.tags import AND, BE, JOINING, PREPOSITION, tags
+from abe_rerank.parsing.scene import Role, Thing, differing_places
+from abe_rerank.parsing.scene_words import ORDERED, PAINTED
+from abe_rerank.parsing.tags import AND, BE, JOINING, PREPOSITION, Tag, tags
 
 _ANAPHORS = frozenset({"one", "other", "another", "others", "both", "each", "two", "three", "all", "some"})
 _SINGLE = frozenset({"one", "other", "another"})
-_ELSEWHERE = frozenset({"left", "right", "other", "another", "first", "second", "third", "last", "middle"})
+_NUMBERED = frozenset({"first", "second", "third", "last"})
+_ELSEWHERE = ORDERED | {"other", "another"}
 _INSTEAD = frozenset({"instead of", "rather than", "without", "unlike", "except"})
 _RELATING = tags("IVGH")
 _BEFORE_SUBJECT = tags("BVP,")
@@ -43,7 +44,7 @@ def step_at_phrase(view: View, phrase: Phrase) -> Step:
 def _headless(view: View, phrase: Phrase) -> Step:
     """A phrase without a noun: a predicate ("is a deep blue"), an ellipsis, or a mention ("one", "the other")."""
     clause, talk, modifiers = view.clause, view.talk, phrase.modifiers
-    if modifiers and clause.copula and phrase.number is None:
+    if modifiers and clause.copula and phrase.number is None and not _ordered(view, phrase):
         return Step(clause, talk, tuple(Bind(clause.copula, k) for k in modifiers))
     if modifiers and talk.last is not None and view.link_low in PAINTED:
         return Step(clause, talk, tuple(Bind(talk.lasts, k) for k in modifiers))
@@ -51,31 +52,64 @@ def _headless(view: View, phrase: Phrase) -> Step:
         return Step(clause._replace(elliptic=(*clause.elliptic, phrase)), talk)
     if talk.last is None:
         return Step(clause, talk)
-    whole = clause.since_verb[0] if clause.since_verb else talk.last
-    antecedent = whole if view.scene.things[whole].counted is not None else talk.last
+    if modifiers and clause.copula and view.tag(-1) == BE and view.words[phrase.start].low in ("a", "an"):
+        return Step(clause, talk, tuple(Bind(clause.copula, k) for k in modifiers))  # "the car is a red one"
+    antecedent = _antecedent(view, phrase, talk.last)
     edits: list[Edit] = []
-    if _is_another(view, phrase, view.scene.things[antecedent]):  # "the left car is red, the right one is blue"
+    dropped = clause.negate or view.link_low in _INSTEAD  # "a red kite, not a blue one"
+    if not dropped and _is_another(view, phrase, antecedent):  # "the left car is red, the right one is blue"
         twin = view.scene.things[antecedent]
         antecedent = len(view.scene.things)
         edits.append(Add(Thing(twin.head, twin.end, twin.head)))
-    dropped = clause.negate or view.link_low in _INSTEAD  # "a red kite, not a blue one"
     for k in modifiers:
         edits += [Ignore(k, k + 1, "negated")] if dropped else []
         edits.append(Bind((antecedent,), k))
     clause = clause._replace(negate=False)
-    if view.words[phrase.end - 1].low in _ANAPHORS:
+    if view.words[phrase.end - 1].low in _ANAPHORS or _ordered(view, phrase):
         clause = clause._replace(subject=(antecedent,), since_verb=(), link=None)
         talk = talk._replace(last=antecedent)
     return Step(clause, talk, tuple(edits))
 
 
-def _is_another(view: View, phrase: Phrase, thing: Thing) -> bool:
-    """Does "the right one" or "the other" name a second thing, of the same kind as one that was named before?"""
-    words = view.words
-    if view.clause.negate or thing.counted is not None or words[phrase.end - 1].low not in _SINGLE:
+def _antecedent(view: View, phrase: Phrase, last: int) -> int:
+    """The thing whose noun a phrase without one leaves out."""
+    things, clause = view.scene.things, view.clause
+    whole = clause.since_verb[0] if clause.since_verb else last
+    if _several(view, things[whole]):
+        return whole
+    if _ordered(view, phrase):  # "two flags in the wind; the first is red"
+        near = range(len(things) - 1, max(len(things) - NEAR, 0) - 1, -1)
+        return next((k for k in near if _several(view, things[k])), last)
+    for related in view.scene.relations[: -NEAR - 1 : -1]:  # "a boy with a green cap and a girl with a blue one"
+        parallel = view.words[related.at].low == view.link_low and view.tag(-1) == PREPOSITION
+        if parallel and related.subject != last and things[last].role != "object":
+            return related.target
+    return last
+
+
+def _several(view: View, thing: Thing) -> bool:
+    """Does a thing have a number above one: "two cubes", not "one cube"?"""
+    return thing.counted is not None and number_value(view.words[thing.counted]) != 1
+
+
+def _ordered(view: View, phrase: Phrase) -> bool:
+    """Does a phrase without a noun end in a word of order: "the second is blue"?"""
+    return view.words[phrase.end - 1].low in _NUMBERED and view.tag(1) == BE
+
+
+def _is_another(view: View, phrase: Phrase, number: int) -> bool:
+    """Does "the right one", "the other" or "the small one" name a second thing, of the same kind as a thing before?"""
+    words, thing = view.words, view.scene.things[number]
+    if _several(view, thing) or is_plural(words[thing.end - 1].low):
         return False
-    placed = any(words[k].low in _ELSEWHERE for k in range(phrase.start, phrase.end))
-    return placed and not is_plural(words[thing.end - 1].low)
+    if words[phrase.end - 1].low not in _SINGLE and not _ordered(view, phrase):
+        return False
+    if any(words[k].low in _ELSEWHERE for k in range(phrase.start, phrase.end)):
+        return True
+    if differing_places(words, phrase.end, thing.end):  # "the car on the left is red, the one on the right is blue"
+        return True
+    said = {words[last].low for _, last in view.scene.values[number]}
+    return bool(phrase.modifiers) and said.isdisjoint(words[k].low for k in phrase.modifiers)
 
 
 def _noun_comes(view: View) -> bool:
@@ -114,6 +148,8 @@ def _object(view: View, phrase: Phrase) -> Step:
         described=(number,) if talk.property_of else clause.described,
         fronted=fronted,
     )
+    if talk.last is not None and not whose and said_of_last(view):  # "the tie the man is wearing is striped"
+        now = now._replace(subject=talk.lasts, since_verb=())
     talk = Talk(topic=talk.topic, last=number, framed=talk.framed)
     return Step(now, talk, (*edits, *twins, *place, *relation, *coming))
 
@@ -153,7 +189,8 @@ class _Placed(NamedTuple):
 
 def _placed(view: View, number: int, thing: Thing, whose: bool) -> _Placed:
     """The role of a thing and its relations, from what stands before its phrase."""
-    clause, last, before = view.clause, view.talk.last, view.tag(-1)
+    clause, last = view.clause, view.talk.last
+    before = _before_owners(view)
     if whose:
         return _Placed(thing.role, thing.negated, clause.fronted)
     if clause.link is not None and before not in JOINING:
@@ -161,9 +198,18 @@ def _placed(view: View, number: int, thing: Thing, whose: bool) -> _Placed:
     if before not in JOINING or last is None or view.at < 2:
         return _Placed("subject", thing.negated, clause.fronted)
     other = view.scene.things[last]
-    role: Role = "subject" if other.role == "subject" else "joined"
+    said = clause.verb_seen and not clause.since_verb and bool(clause.predicates)  # "its lid is red and the cup is"
+    role: Role = "subject" if other.role == "subject" or said else "joined"
     also_negated = other.negated and view.low(-1) in ("or", "nor")
     return _Placed(role, thing.negated or also_negated, clause.fronted, _between(view, number, last))
+
+
+def _before_owners(view: View) -> Tag:
+    """The tag before a phrase, and before those of its owners: "and the dog's bowl"."""
+    by = -1
+    while view.at + by > 0 and (owner := view.items[view.at + by].phrase) is not None and owner.possessive:
+        by -= 1
+    return view.tag(by)
 
 
 def _linked(view: View, number: int, thing: Thing) -> _Placed:

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 from abe_rerank.parsing.lexicon import kind_marker, kind_of, lemma
 from abe_rerank.parsing.phrases import Phrase, number_value
-from abe_rerank.parsing.scene_words import IRREGULAR_PARTICIPLES, STYLE_WORDS, UNBOUND
+from abe_rerank.parsing.scene_words import IRREGULAR_PARTICIPLES, ORDERED, STYLE_WORDS, UNBOUND
 from abe_rerank.parsing.tags import (
     ADVERB,
     DETERMINER,
@@ -63,6 +63,20 @@ class Related(NamedTuple):
     subject: int
     at: int
     target: int
+
+
+def differing_places(words: list[Word], first: int, second: int) -> bool:
+    """Are the places that are named from two words on different: "on the left", "on the right"?"""
+    here, there = _place_from(words, first), _place_from(words, second)
+    return here is not None and there is not None and here != there
+
+
+def _place_from(words: list[Word], at: int) -> str | None:
+    """The side of the picture, or of another thing, that a preposition at a word leads to."""
+    near = words[at : at + 3]
+    if not near or near[0].tag != PREPOSITION:
+        return None
+    return next((part for word in near for part in word.low.split() if part in ORDERED), None)
 
 
 class Scene:
@@ -137,9 +151,18 @@ class Scene:
             return None
         asked = {low for k in phrase.modifiers if (low := words[k].low) not in STYLE_WORDS and low not in UNBOUND}
         for number in reversed(self._by_head.get(self._head(phrase.end), ())):
-            if asked <= {words[last].low for _, last in self.values[number]}:
+            if asked <= {words[last].low for _, last in self.values[number]} and not self._elsewhere(phrase, number):
                 return number
         return None
+
+    def _elsewhere(self, phrase: Phrase, number: int) -> bool:
+        """Is a phrase told from a thing by where each is: "the left car is red and the right car is blue"?"""
+        thing = self.things[number]
+        here, there = (
+            {self.words[k].low for k in range(start, head)} & ORDERED
+            for start, head in ((phrase.start, phrase.head), (thing.start, thing.head))
+        )
+        return (bool(here and there) and here != there) or differing_places(self.words, phrase.end, thing.end)
 
     def _head(self, end: int) -> str:
         return lemma(self.words[end - 1].low).rpartition(" ")[2]

@@ -106,6 +106,11 @@ UNBOUND = frozenset(
 )
 """Adjectives that say nothing one could see on an object: order, identity, place."""
 
+ORDERED = frozenset(
+    """left right middle upper lower front back top bottom center centre first second third last""".split()
+)
+"""Words that tell one thing from others of its kind by its place or number."""
+
 WRITING = frozenset(
     """says say saying said reads reading read text texts word words letter letters lettering title titled label
     labels labeled

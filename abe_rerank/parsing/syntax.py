@@ -19,7 +19,7 @@ from abe_rerank.types import Span
 
 _ANY = re.compile(
     r"[()\[\]{}<\\|\ud800-\udfff]|::|--|__|://|:\.?\d|-ar\b|[+-](?=[\s,.]|$)"
-    r"|[\u2013\u2014][a-z]|\b(?:BREAK|AND|ADD[A-Z]{3,4}|embedding:)"
+    r"|[\u2013\u2014][a-z]|BREAK|AND|ADD[A-Z]{3,4}|embedding:"
 )
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _NETWORK = re.compile(
@@ -36,12 +36,18 @@ _FLAG = re.compile(
     r"|[\u2013\u2014](?:ar|v|s|q|c|stylize|chaos|seed|niji)[ \t]+\d[\d.:]*)"
 )
 _PART = re.compile(r"::[ \t]{0,4}-?(?:\d+\.?\d*|\.\d+)(?![\d.]|\s*\])|::(?=\s|$)")
-_DEGREE = re.compile(r"(?<=[a-z][a-z])(?:\++(?=[\s,.)]|$)|-+(?=[\s,.)]|$)(?!-?\s+(?:and|or|to|a|an|the)\b))")
+_DEGREE = re.compile(
+    r"(?<=[a-z][a-z])(?:\++(?=[\s,.)]|$)|-+(?=[\s,.)]|$)(?!-?\s+(?:and|or|to|a|an|the)\b))"
+    r"|(?<=[^\W\d_]{2})\+{2,}(?=[\s,.)]|$)"
+)
 _MARKS = ((_NETWORK, ","), (_FLAG, "."), (_PART, "."), (_DEGREE, " "), (_CHOICES, " "), (_BARE_WEIGHT, " "))
 """What is blanked by itself, and the mark that is read in its place."""
 
 _LAST_WORD = re.compile(r"[^\W\d_]{1,32}\s{0,4}\Z")
-_KEYWORD = re.compile(r"\b(?:BREAK|AND|ADDCOMM|ADDBASE|ADDROW|ADDCOL)\b")
+_KEYWORD = re.compile(
+    r"(?<![A-Za-z0-9_\u00c0-\u024f])(?:BREAK|AND|ADDCOMM|ADDBASE|ADDROW|ADDCOL)(?![A-Za-z0-9_\u00c0-\u024f])"
+)
+"""Also glued to letters other than Latin ones."""
 _WEIGHT = re.compile(r"(?<![\d\s])[ \t]{0,4}:[ \t]{0,4}[+-]?(?:\d+[.,]?\d*|\.\d+)[ \t]{0,4}\Z")
 _AFTER_GROUP = re.compile(r"\++(?=[\s,.)]|$)|-+(?=[\s,.)]|$)|\d+(?:\.\d+)?(?=[\s,.)]|$)")
 _BEFORE_EMPHASIS = re.compile(
@@ -76,10 +82,10 @@ def strip(prompt: str) -> Stripped:
             found.append(match.span())
             _blank(out, *match.span(), " " if mark == "," and _needs_noun(text, match.start()) else mark)
         text = "".join(out)
-    if not prompt.isupper():
+    if not _KEYWORD.sub("", prompt).isupper():
         for match in _KEYWORD.finditer(text):
             found.append(match.span())
-            if match[0] != "AND":
+            if match[0] != "AND" or text[match.start() - 1 : match.start()].isalpha():
                 _blank(out, *match.span(), ".")
     _groups(text, out, found)
     return Stripped("".join(out), tuple(sorted(set(found))))

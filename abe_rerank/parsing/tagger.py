@@ -6,8 +6,9 @@ from __future__ import annotations
 import re
 from functools import cache, lru_cache
 
-from abe_rerank.parsing.lexicon import COUNTABLE_COLOURS, is_plural, kind_of, lemma, lexicon, tags_of
-from abe_rerank.parsing.scene_words import GENITIVES, PAINTED, STATED
+from abe_rerank.parsing.called import Options, in_name, is_sign, names_someone, owns
+from abe_rerank.parsing.lexicon import is_plural, kind_of, lemma, lexicon, tags_of
+from abe_rerank.parsing.scene_words import ORDERED, PAINTED, STATED
 from abe_rerank.parsing.tags import (
     ADJECTIVE,
     ADVERB,
@@ -41,9 +42,6 @@ _DIGITS = re.compile(r"[0-9][0-9.,]*")
 _LATIN = re.compile(r"[A-Za-z\u00c0-\u024f]")
 _SENTENCE = frozenset([".", "!", "?", ";", "...", "\u2026", "\u3002", "\n", "|"])
 _COMMAS = frozenset([",", "\uff0c", "\u3001"])
-Options = tuple[Tag, ...]
-"""What a word can be, the usual first; never empty."""
-
 _FIXED = tags("DIWSC#BHMOTX'.,:YQ")
 _NOMINAL = tags("NJ")
 _PREMODIFYING = tags("DJ#'")
@@ -56,6 +54,8 @@ _ENDING_MATERIAL = tags(".,CI")
 _NEVER_NOUN = tags("DIC")
 _LEADING = tags("JEGRC,")
 _OPENING = tags(".,:C")
+_SHORTENED = tags("OW")
+_NUMBERED = frozenset(["first", "second", "third", "last"])
 _TITLES = frozenset(["mr", "mrs", "ms", "miss", "dr", "mr.", "mrs.", "ms.", "dr."])
 _LOOKAHEAD = 8
 
@@ -68,26 +68,15 @@ def tag(words: list[Word]) -> None:
     for at, word in enumerate(words):
         choices = options[at]
         titled = last is not None and last.low in _TITLES and word.text[:1].isupper()  # "Mrs Brown"
-        if titled or _names_someone(words, options, at) or _owns(word, options, at):
+        if titled or names_someone(words, options, at) or owns(word, options, at) or is_sign(words, options, at):
             tagged = NOUN
+        elif word.low == "'s" and previous in _SHORTENED:  # "it's white"
+            tagged = BE
         else:
             tagged = choices[0] if len(choices) == 1 else _choose(words, options, at, previous, last)
         word.tag = tagged
         if tagged != ADVERB:
             previous, last = tagged, word
-
-
-def _names_someone(words: list[Word], options: list[Options], at: int) -> bool:
-    """Is a colour a name: "Luigi in green, Peach in pink"?"""
-    word = words[at]
-    if word.low not in COUNTABLE_COLOURS or not word.text[0].isupper() or word.text.isupper() or at + 1 == len(words):
-        return False
-    return words[at + 1].low in ("in", "wearing") and (at == 0 or options[at - 1][0] in _OPENING)
-
-
-def _owns(word: Word, options: list[Options], at: int) -> bool:
-    """Is a word an owner without apostrophe: "the mans shirt", not "he mans the gate"?"""
-    return word.low in GENITIVES and at + 1 < len(options) and options[at + 1][0] in _NOMINAL
 
 
 @lru_cache(maxsize=65536)
@@ -123,7 +112,11 @@ def _choose(words: list[Word], options: list[Options], at: int, previous: Tag, l
     sided = following in _NOMINAL or (at + 1 < len(words) and words[at + 1].low in ("one", "ones"))
     if word.low in ("left", "right") and sided and (previous in _PREMODIFYING or previous == AND):
         return ADJECTIVE
-    if _in_name(words, at):
+    if word.low in ORDERED and previous == DETERMINER and _elliptic(words, at, following):
+        return ADJECTIVE
+    if word.low == "reading" and previous == NOUN and following == MARK:  # "a banner reading 'hi'"
+        return ING
+    if in_name(words, at):
         return NOUN
     if ADVERB in choices and following == ADJECTIVE and previous in _BEFORE_ADVERB and usual == ADVERB:
         return ADVERB
@@ -142,6 +135,13 @@ def _choose(words: list[Word], options: list[Options], at: int, previous: Tag, l
         joined = any(word.tag == AND for word in words[max(at - _LOOKAHEAD, 0) : at])
         return _after_noun(word, choices, following, last, joined)
     return _opening(word, choices, previous, noun_follows, following)
+
+
+def _elliptic(words: list[Word], at: int, following: Tag) -> bool:
+    """Does a word of order have no noun: "the middle one", "the first is red"?"""
+    if at + 1 < len(words) and words[at + 1].low in ("one", "ones"):
+        return True
+    return following == BE and words[at].low in _NUMBERED
 
 
 def _subject(word: Word, options: list[Options], at: int) -> bool:
@@ -171,13 +171,6 @@ def _of_material(words: list[Word], at: int, following: Tag) -> bool:
     if at < 2 or words[at - 1].low not in lexicon().materials or following not in _ENDING_MATERIAL:
         return False
     return words[at - 2].tag == PREPOSITION and words[at - 2].low != "of"
-
-
-def _in_name(words: list[Word], at: int) -> bool:
-    """Is an adjective or verb part of a name: "the Boston Red Sox", where not every word is capitalised?"""
-    if not words[at].text[0].isupper() or words[at].text.isupper() or at == 0 or words[at - 1].tag != NOUN:
-        return False
-    return words[at - 1].text[0].isupper() and at + 1 < len(words) and words[at + 1].text[0].isupper()
 
 
 def _noun_follows(options: list[Options], at: int) -> bool:

@@ -18,11 +18,11 @@ from PIL.Image import Image
 from torch import Tensor
 
 from abe_rerank.backbones import Backbone, ImageFeatures
-from abe_rerank.backbones.features import Looks, read_plan
+from abe_rerank.backbones.features import read_plan
 from abe_rerank.scoring.calibration import Calibration
 from abe_rerank.scoring.phrase_table import PhraseReader, PromptTable, tabulate
 from abe_rerank.scoring.readings import PromptPlan, plan
-from abe_rerank.scoring.second_look import WINDOWS, SecondLook
+from abe_rerank.scoring.second_look import SecondLook, windows
 from abe_rerank.scoring.stream import FeatureScorer
 from abe_rerank.scoring.terms import AbeSettings, Explained, Terms, explain_pairs, settings_for, terms
 from abe_rerank.scoring.tuned import calibration_of, home_of
@@ -71,18 +71,20 @@ class AbeScorer(FeatureScorer):
     @cached_property
     def second_look(self) -> SecondLook:
         """What reads each pair again in windows, for its verdict."""
-        chosen = self.settings
-        return SecondLook(self._reader, chosen.template, self.units, chosen.smoothing, chosen.region_share)
+        return SecondLook(self._reader, self.settings.template, self.units)
 
     def forget(self) -> None:
         """See :class:`abe_rerank.scoring.Scorer`."""
         self._reader.forget()
 
-    def encode(self, images: Sequence[Image]) -> ImageFeatures:
-        """See :class:`abe_rerank.scoring.Scorer`; the windows are read when a verdict asks for them."""
-        found: ImageFeatures = super().encode(images)
-        reads_windows = regions_of(self.backbone) is not None
-        return replace(found, looks=Looks(self.backbone, images, WINDOWS)) if reads_windows else found
+    def encode_to_explain(self, images: Sequence[Image]) -> ImageFeatures:
+        """See :class:`abe_rerank.scoring.Scorer`; windows are read beside the patches, in the same forward. For a
+        backbone that reads none the patches stand in their place."""
+        asked = windows(self.settings.window_depth)
+        if regions_of(self.backbone) is not None:
+            return self.backbone.encode_images(images, self.patch_readout, asked)
+        found: ImageFeatures = self.encode(images)
+        return replace(found, beside=(found,) * len(asked))
 
     def terms(self, features: ImageFeatures, table: PromptTable) -> Terms:
         """All terms, as cosines, of images encoded with this scorer's patch readout."""

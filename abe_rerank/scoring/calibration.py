@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from abe_rerank.errors import AbeRerankError, UsageError
-from abe_rerank.files import write_whole
+from abe_rerank.files import checked, read_json, write_whole
 from abe_rerank.scoring.decision import Decision
 
 FILE = "calibration.json"
@@ -43,6 +43,10 @@ class Calibration:
     decision: Decision | None = None
     mix: Mapping[str, int] = field(default_factory=dict)
     ece: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.knots:
+            raise ValueError("knots: there is none")
 
     def probability(self, margin: float, evidence: float, noun: float) -> float:
         """The probability that the pair is bound."""
@@ -198,23 +202,15 @@ def _entries(path: Path) -> Sequence[Calibration]:
     if not path.is_file():
         return ()
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
-        return [
-            Calibration(
-                **{
-                    **row,
-                    "weights": tuple(row["weights"]),
-                    "knots": tuple((x, y) for x, y in row["knots"]),
-                    "decision": _decision(row.get("decision")),
-                },
-            )
-            for row in rows
-        ]
-    except (ValueError, TypeError, KeyError) as error:
-        raise AbeRerankError(f"{path} is not a calibration file; remove it and run abe-rerank tune") from error
+        return calibrations(read_json(path))
+    except (OSError, ValueError) as error:
+        raise AbeRerankError(
+            f"{path} is not a calibration file ({error}); remove it and run abe-rerank tune"
+        ) from error
 
 
-def _decision(row: Mapping[str, Any] | None) -> Decision | None:
-    if row is None:
-        return None
-    return Decision(**{**row, "fits": tuple(row["fits"]), "presence": tuple(map(tuple, row["presence"]))})
+def calibrations(rows: Any) -> list[Calibration]:
+    """The calibrations in a JSON value. Raises ValueError for what is none."""
+    if not isinstance(rows, list):
+        raise ValueError("a list is expected")
+    return [checked(Calibration, row) for row in rows]

@@ -4,6 +4,9 @@ The hypotheses of a pair are that its object has one of the values (the asked on
 any other value of the kind) or is not there. The weights may not be negative, so that more evidence for a hypothesis
 never lowers it. All evidence is in logits of the backbone, so that one set of weights serves any backbone until it has
 its own; probabilities are meant as such only where it has.
+
+Two colours change places more often than one goes astray: a value that is asked of another object is likelier where
+that object seems to have this one's. That is said once, from what each pair shows by itself, and exact for two pairs.
 """
 
 from __future__ import annotations
@@ -19,6 +22,8 @@ from abe_rerank.types import Verdict
 
 CERTAIN = 0.5
 """A verdict that is less likely than this is "unsure"."""
+MOST_MUTUAL = 5.0
+"""However often swaps come in twos where a decision is fitted, one without its other must stay thinkable."""
 _RIDGE = 1e-3
 
 
@@ -26,33 +31,53 @@ _RIDGE = 1e-3
 class Decision:
     """The weights of the evidence by readout (``fits`` [r], ``presence`` [r, 3]), and how likely it is beforehand that
     a value is one of another object's (``swapped``) or any other (``wrong``), or that nothing is there (``absent``), as
-    logits against the asked value."""
+    logits against the asked value. ``mutual`` is what the logit of a swap gains where the other object swaps, too."""
 
     fits: tuple[float, ...]
     presence: tuple[tuple[float, ...], ...]
     swapped: float
     wrong: float
     absent: float
+    mutual: float = 0.0
 
-    def probabilities(self, look: Look, asked: Choices) -> np.ndarray:
-        """[c + 1]: of each value, and last that the object is not there."""
+    def probabilities(self, looks: Sequence[Look], asked: Sequence[Choices]) -> list[np.ndarray]:
+        """For each pair of a prompt [c + 1]: of each value, and last that the object is not there."""
+        logits = [self._logits(look, choices) for look, choices in zip(looks, asked, strict=True)]
+        alone = [_softmax(pair) for pair in logits]
+        for i, c, j, k in exchanges(asked):
+            logits[i][c] += np.log1p(np.expm1(self.mutual) * alone[j][k])
+        return [_softmax(pair) for pair in logits]
+
+    def _logits(self, look: Look, asked: Choices) -> np.ndarray:
         fits = np.array(self.fits) @ look.fits
         swaps, others = _shares(asked)
         biases = np.where(swaps > 0, self.swapped + _log(swaps), 0) + np.where(others > 0, self.wrong + _log(others), 0)
-        logits = fits - fits.max() + biases
         gone = self.absent - float((np.array(self.presence) * look.presence).sum())
-        odds = np.exp(np.array([*logits, gone]) - max(logits.max(), gone))
-        return np.asarray(odds / odds.sum())
+        return np.array([*(fits - fits.max() + biases), gone])
+
+
+def exchanges(asked: Sequence[Choices]) -> list[tuple[int, int, int, int]]:
+    """(i, c, j, k) for each two pairs of a prompt whose values may have changed places: value c of pair i is what pair
+    j asks for, and value k of pair j is what pair i asks for."""
+    owners = [{value: c for c, (value, of) in enumerate(zip(a.values, a.asked_of, strict=True)) if of} for a in asked]
+    wants = [a.values[0] for a in asked]
+    return [
+        (i, mine[wants[j]], j, theirs[wants[i]])
+        for i, mine in enumerate(owners)
+        for j, theirs in enumerate(owners)
+        if i != j and wants[j] in mine and wants[i] in theirs
+    ]
 
 
 STANDARD = Decision(
-    fits=(0.75, 0.8, 0.55),
-    presence=((0.0, 0.0, 0.6), (0.5, 0.7, 0.05), (0.15, 0.7, 0.15)),
-    swapped=-1.05,
-    wrong=1.4,
-    absent=6.4,
+    fits=(0.08, 0.32, 0.47),
+    presence=((0.0, 0.0, 0.0), (0.01, 0.05, 0.28), (0.2, 0.0, 0.0)),
+    swapped=-1.1,
+    wrong=0.28,
+    absent=0.22,
+    mutual=3.1,
 )
-"""For backbones without a fit: that of the built-in one."""
+"""For backbones without a fit: fitted on two proving backbones together, of CLIP's and of SigLIP's kind."""
 
 
 @dataclass(frozen=True)
@@ -99,14 +124,73 @@ class Labelled:
     group: str
 
 
-def fit_decision(rows: Sequence[Labelled]) -> Decision:
+def fit_decision(questions: Sequence[Sequence[Labelled]]) -> Decision:
     """The weights that make the truths likeliest, each group of rows counting alike, those that begin with "in place"
     twice: a report that denies what is in plain view is not believed again.
 
-    Raises UsageError for fewer than 20 rows that are in place, that are not, or whose object is not there.
+    A question is the pairs of one prompt on one picture, in the prompt's order. Raises UsageError for fewer than 20
+    pairs that are in place, that are not, or whose object is not there.
     """
     from scipy.optimize import minimize
 
+    table = _tabulate(questions)
+    readouts = table.fits.shape[1]
+    count = readouts * 4
+
+    def loss(w: np.ndarray) -> float:
+        """The weighted log loss with its ridge."""
+        return table.loss(w) + _RIDGE * float((w[:count] ** 2).sum())
+
+    start = np.concatenate([np.full(readouts, 0.5), np.full(count - readouts, 0.3), [-0.5, -0.5, 0.0, 1.0]])
+    bounds = [(0, None)] * count + [(None, None)] * 3 + [(0, MOST_MUTUAL)]
+    w = minimize(loss, start, method="L-BFGS-B", bounds=bounds, options={"maxfun": 200_000, "maxiter": 2000}).x
+    b = w[readouts:count]
+    swapped, wrong, absent, mutual = (float(x) for x in w[count:])
+    return Decision(
+        fits=tuple(float(x) for x in w[:readouts]),
+        presence=tuple(tuple(float(x) for x in row) for row in b.reshape(readouts, -1)),
+        swapped=swapped,
+        wrong=wrong,
+        absent=absent + float(table.level @ b),
+        mutual=mutual,
+    )
+
+
+@dataclass(frozen=True)
+class _Table:
+    """Labelled pairs as padded arrays: ``fits`` [n, r, c], ``there``, ``swaps`` and ``others`` [n, c], ``presence``
+    [n, r * 3] without its mean ``level``, the hypothesis that is true ``truth`` [n] (c for an absent object),
+    ``weights`` [n], and ``exchanges`` [4, m] with rows in place of pairs."""
+
+    fits: np.ndarray
+    there: np.ndarray
+    swaps: np.ndarray
+    others: np.ndarray
+    presence: np.ndarray
+    level: np.ndarray
+    truth: np.ndarray
+    weights: np.ndarray
+    exchanges: np.ndarray
+
+    def loss(self, w: np.ndarray) -> float:
+        """The weighted log loss of (fits, presence, swapped, wrong, absent, mutual): :meth:`Decision.probabilities`
+        of all pairs at once."""
+        readouts = self.fits.shape[1]
+        swapped, wrong, absent, mutual = w[-4:]
+        values = np.where(self.there, np.einsum("nrc,r->nc", self.fits, w[:readouts]), -np.inf)
+        values = values - values.max(axis=1, keepdims=True)
+        values = values + np.where(self.swaps > 0, swapped + _log(self.swaps), 0)
+        values = values + np.where(self.others > 0, wrong + _log(self.others), 0)
+        logits = np.column_stack([values, absent - self.presence @ w[readouts:-4]])
+        i, c, j, k = self.exchanges
+        gains = np.log1p(np.expm1(mutual) * _softmax(logits)[j, k])
+        np.add.at(logits, (i, c), gains)
+        likely = logits[np.arange(len(logits)), self.truth] - np.logaddexp.reduce(logits, axis=1)
+        return -float(self.weights @ likely)
+
+
+def _tabulate(questions: Sequence[Sequence[Labelled]]) -> _Table:
+    rows = [row for question in questions for row in question]
     values = [row.value for row in rows]
     kinds = (values.count(0), sum(bool(value) for value in values), values.count(None))
     if min(kinds) < 20:
@@ -119,30 +203,29 @@ def fit_decision(rows: Sequence[Labelled]) -> Decision:
         fits[n, :, :c], there[n, :c] = row.look.fits, True
         swaps[n, :c], others[n, :c] = _shares(row.asked)
     presence = np.array([row.look.presence.ravel() for row in rows])
-    level, weights = presence.mean(axis=0), _weights([row.group for row in rows])
-    truth = np.array([most if row.value is None else row.value for row in rows])
-    count = readouts * 4
-
-    def loss(w: np.ndarray) -> float:
-        """The weighted log loss with its ridge."""
-        values = np.where(there, np.einsum("nrc,r->nc", fits, w[:readouts]), -np.inf)
-        values = values - values.max(axis=1, keepdims=True)
-        values = values + np.where(swaps > 0, w[-3] + _log(swaps), 0) + np.where(others > 0, w[-2] + _log(others), 0)
-        logits = np.column_stack([values, w[-1] - (presence - level) @ w[readouts:count]])
-        likely = logits[np.arange(len(rows)), truth] - np.logaddexp.reduce(logits, axis=1)
-        return -float(weights @ likely) + _RIDGE * float((w[:count] ** 2).sum())
-
-    start = np.concatenate([np.full(readouts, 0.5), np.full(count - readouts, 0.3), [-0.5, -0.5, 0.0]])
-    bounds = [(0, None)] * count + [(None, None)] * 3
-    w = minimize(loss, start, method="L-BFGS-B", bounds=bounds, options={"maxfun": 200_000, "maxiter": 2000}).x
-    b = w[readouts:count]
-    return Decision(
-        fits=tuple(float(x) for x in w[:readouts]),
-        presence=tuple(tuple(float(x) for x in row) for row in b.reshape(readouts, -1)),
-        swapped=float(w[-3]),
-        wrong=float(w[-2]),
-        absent=float(w[-1] + level @ b),
+    firsts = np.cumsum([0, *(len(question) for question in questions)])
+    found = [
+        (first + i, c, first + j, k)
+        for first, question in zip(firsts, questions, strict=False)
+        for i, c, j, k in exchanges([row.asked for row in question])
+    ]
+    return _Table(
+        fits=fits,
+        there=there,
+        swaps=swaps,
+        others=others,
+        presence=presence - presence.mean(axis=0),
+        level=presence.mean(axis=0),
+        truth=np.array([most if value is None else value for value in values]),
+        weights=_weights([row.group for row in rows]),
+        exchanges=np.array(found, int).reshape(-1, 4).T,
     )
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    """Over the last axis."""
+    odds = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return np.asarray(odds / odds.sum(axis=-1, keepdims=True))
 
 
 def _shares(asked: Choices) -> tuple[np.ndarray, np.ndarray]:

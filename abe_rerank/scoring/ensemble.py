@@ -144,6 +144,10 @@ class EnsembleScorer:
         """See :class:`abe_rerank.scoring.Scorer`."""
         return Seen(tuple(member.encode(images) for member in self.members))
 
+    def encode_to_explain(self, images: Sequence[Image]) -> Seen:
+        """See :class:`abe_rerank.scoring.Scorer`."""
+        return Seen(tuple(member.encode_to_explain(images) for member in self.members))
+
     def prepare(self, specs: Sequence[Spec]) -> tuple[Any, ...]:
         """See :class:`abe_rerank.scoring.Scorer`."""
         return tuple(member.prepare(specs) for member in self.members)

@@ -208,6 +208,10 @@ class Scorer(Protocol):
         """What this scorer sees of ``images``, whatever is asked of them later; it has a length, and ``take``."""
         ...
 
+    def encode_to_explain(self, images: Sequence[Image]) -> Any:
+        """The same with what :meth:`explain_features` needs beside it."""
+        ...
+
     def explain_features(self, features: Any, spec: Spec) -> list[Score]:
         """One score for each of the encoded images, with its terms, evidence and regions; the prompt is not empty."""
         ...

@@ -2,8 +2,8 @@
 
 A patch says well where things are and what colour they have, but its word on what a thing *is* is noisy. A window read
 through the model's own pooling is a small picture, which is what the model was trained on. So for each pair every value
-is read on the asked noun, in every patch and window, beside the nouns of what could stand there instead; what is found
-best counts. Of windows there are few on purpose: the best of many is the luckiest one.
+is read on the asked noun, in every window, beside the nouns of what could stand there instead; what is found best
+counts. Of windows there are few on purpose: the best of many is the luckiest one.
 """
 
 from __future__ import annotations
@@ -16,15 +16,18 @@ import torch
 from torch import Tensor
 
 from abe_rerank.backbones import ImageFeatures
-from abe_rerank.scoring import alignment
+from abe_rerank.backbones.features import RegionPlan
 from abe_rerank.scoring.phrase_table import PhraseReader
 from abe_rerank.scoring.readings import BASIC_VALUES, PairPlan, PromptPlan, Reading, kind_of, plain, read_alone
 from abe_rerank.scoring.units import Units
 
-WINDOWS = ("regions 0.375/0.25/1", "regions 0.5/0.25/1")
-"""The readouts of windows that are read beside the patches."""
+SIDES = (0.25, 0.375, 0.5)
+"""The sides of the windows that are read, as shares of the picture's shorter side."""
+STRIDE = 0.25
 ALIKE = 0.25
 """A noun that is nearer to the asked one than this share of the usual distance between nouns may mean the same."""
+SAME = 1e-4
+"""Nouns that are nearer to each other than this share of the usual distance are one word to the model."""
 NOUN_COUNTS = 2.0
 """What a logit of the noun against the other nouns weighs beside a logit of the phrase."""
 MOST = 32
@@ -51,11 +54,11 @@ class Choices:
 
 @dataclass(frozen=True)
 class Look:
-    """What is seen of a pair in one image by each readout, the patches first, in logits.
+    """What is seen of a pair in one image in windows of each size, in logits.
 
-    ``fits`` [r, c] is how well the noun with each value fits where it fits best. ``presence`` [r, 3]: the best of them
-    above neutral phrases; the log share of the noun among all nouns where it is largest; how far the best place stands
-    out of the rest of the picture.
+    ``fits`` [r, c] is how well the noun with each value fits where it fits best, the log share of the noun among all
+    nouns there counting with it. ``presence`` [r, 3]: the same for the best of the values, above neutral phrases; the
+    log share of the noun where it is largest; how far the best place stands out of the rest of the picture.
     """
 
     fits: np.ndarray
@@ -77,20 +80,26 @@ def choices(plan: PromptPlan, pair: PairPlan) -> Choices:
     return Choices(tuple(value for value, _ in values.values()), tuple(owner for _, owner in values.values()))
 
 
+def windows(depth: float) -> tuple[RegionPlan, ...]:
+    """The windows that are read, which see themselves alone in the last layers, ``depth`` of all."""
+    return tuple(RegionPlan(side, STRIDE, depth) for side in SIDES)
+
+
 class SecondLook:
     """Reads the phrases of second looks off one backbone, and looks."""
 
-    def __init__(self, reader: PhraseReader, template: str, units: Units, smoothing: float, share: float) -> None:
-        self.reader, self.template, self.units, self.smoothing, self.share = reader, template, units, smoothing, share
+    def __init__(self, reader: PhraseReader, template: str, units: Units) -> None:
+        self.reader, self.template, self.units = reader, template, units
 
     def looks(self, features: ImageFeatures, plan: PromptPlan) -> list[list[Look]]:
-        """For each image and each pair of the prompt what is seen. ``features`` have their windows with them; for a
-        backbone that reads none the patches stand in their place.
+        """For each image and each pair of the prompt what is seen in the windows ``beside`` the ``features``.
+
+        Raises ValueError for features without windows.
         """
-        found = features.looks
-        views = (features, *(found.read() if found is not None else [features] * len(WINDOWS)))
+        if not features.beside:
+            raise ValueError("verdicts are read in windows: encode with encode_to_explain")
         phrases = [self._phrases(plan, pair) for pair in plan.pairs]
-        return [[self._look(views, n, *asked) for asked in phrases] for n in range(len(features))]
+        return [[self._look(features.beside, n, *asked) for asked in phrases] for n in range(len(features))]
 
     def _phrases(self, plan: PromptPlan, pair: PairPlan) -> tuple[Tensor, Tensor]:
         """The noun with each value [c, d], and the nouns that could be meant [m, d], the asked one first."""
@@ -106,10 +115,10 @@ class SecondLook:
     def _told_apart(self, nouns: Tensor) -> Tensor:
         """The nouns [m, d] without those that may mean the first one, and without those that the model cannot tell
         from others, as words that it does not know."""
-        cosines = nouns @ nouns.T
-        usual = 1 - cosines[0, 1:].median()
-        twins = (cosines > 1 - 1e-4).sum(dim=1) > 1
-        kept = (1 - cosines[0] >= ALIKE * usual) & ~twins
+        apart = 1 - nouns @ nouns.T
+        usual = apart[0, 1:].median()
+        twins = (apart < SAME * usual).sum(dim=1) > 1
+        kept = (apart[0] >= ALIKE * usual) & ~twins
         kept[0] = True
         return nouns[kept]
 
@@ -118,25 +127,15 @@ class SecondLook:
         return Look(np.stack([fits for fits, _ in rows]), np.stack([presence for _, presence in rows]))
 
     def _seen(self, view: ImageFeatures, n: int, values: Tensor, nouns: Tensor) -> tuple[np.ndarray, np.ndarray]:
-        """(fits [c], presence [3]) of one image in the places [p] of a view."""
-        places = view.patches[n][view.mask[n]]
+        """(fits [c], presence [3]) of one image in the windows [p] of a view."""
         phrases = torch.cat([values, nouns, self.units.neutral[None]])
-        logits = self.units.logit_scale * places @ phrases.T
-        if view.plan is None:
-            laid = alignment.neighbour_means(logits[None, :, None], [view.grids[n]], self.smoothing)
-            logits = laid[0, :, 0]
-        count = 1 if view.plan is not None else max(1, round(self.share * len(places)))
-        own, others = logits[:, : len(values)], logits[:, len(values) : -1]
+        logits = self.units.logit_scale * view.patches[n][view.mask[n]] @ phrases.T
+        own, others, neutral = logits[:, : len(values)], logits[:, len(values) : -1], logits[:, -1]
         share = others.log_softmax(dim=1)[:, 0]
+        named = own + NOUN_COUNTS * share[:, None]
         best = own.amax(dim=1)
-        fits = _top(own + NOUN_COUNTS * share[:, None], count)
-        presence = torch.stack([best - logits[:, -1], share, best - best.median()], dim=1)
-        return _numbers(fits), _numbers(_top(presence, count))
-
-
-def _top(values: Tensor, count: int) -> Tensor:
-    """The mean of the ``count`` largest over the first axis, for each column of [p, c]."""
-    return values.topk(min(count, len(values)), dim=0).values.mean(dim=0)
+        presence = torch.stack([named.amax(dim=1) - neutral, share, best - best.median()])
+        return _numbers(named.amax(dim=0)), _numbers(presence.amax(dim=1))
 
 
 def _numbers(values: Tensor) -> np.ndarray:

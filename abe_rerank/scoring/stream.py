@@ -151,7 +151,7 @@ def _scores(scorer: Scorer, block: _Block) -> list[Score]:
             found[k] = Score(None, "unscored", scorer.stamp, reason="the prompt is empty")
         else:
             by_prompt[spec].append((k, place))
-    features = scorer.encode(block.pictures) if by_prompt else None
+    features = scorer.encode_to_explain(block.pictures) if by_prompt else None
     for spec, rows in by_prompt.items():
         assert features is not None
         places = list(dict.fromkeys(place for _, place in rows))
@@ -257,6 +257,10 @@ class FeatureScorer(ABC):
     def encode(self, images: Sequence[Image]) -> Any:
         """See :class:`abe_rerank.scoring.Scorer`."""
         return self.backbone.encode_images(images, self.patch_readout)
+
+    def encode_to_explain(self, images: Sequence[Image]) -> Any:
+        """See :class:`abe_rerank.scoring.Scorer`."""
+        return self.encode(images)
 
     @abstractmethod
     def prepare(self, specs: Sequence[Spec]) -> Any:

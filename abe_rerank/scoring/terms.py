@@ -16,12 +16,12 @@ from torch import Tensor
 
 from abe_rerank.backbones import ImageFeatures
 from abe_rerank.errors import AbeRerankError, UsageError
-from abe_rerank.files import write_whole
+from abe_rerank.files import checked, read_json, write_whole
 from abe_rerank.scoring import alignment
 from abe_rerank.scoring.calibration import GENERAL, Calibration
-from abe_rerank.scoring.decision import STANDARD, decide
+from abe_rerank.scoring.decision import STANDARD, Found, decide
 from abe_rerank.scoring.phrase_table import PromptTable, TextReadout
-from abe_rerank.scoring.readings import PairPlan, PromptPlan, RegionQuery
+from abe_rerank.scoring.readings import PromptPlan, RegionQuery
 from abe_rerank.scoring.second_look import Look, choices
 from abe_rerank.scoring.units import InUnits
 from abe_rerank.types import Box, PairScore, Region
@@ -51,7 +51,9 @@ class AbeSettings:
     maps to tell them apart by a factor of e; it means the same on a model whose cosines lie close together. ``local``:
     what the local term is, the sum over objects of how well the whole phrase fits some place (``somewhere``), or the
     mean over nouns and pairs of their evidence in the objects' ``regions``. ``lambda_`` and ``mu`` weigh the local term
-    and the binding difference against the global cosine, whose weight is ``global_weight``.
+    and the binding difference against the global cosine, whose weight is ``global_weight``. ``window_depth``: the share
+    of the vision encoder's layers, the last ones, in which a window that verdicts are read in sees itself alone; the
+    less, the cheaper.
     """
 
     text_readout: TextReadout = "pooled"
@@ -69,6 +71,7 @@ class AbeSettings:
     mu: float = 3.0
     global_weight: float = 1.0
     template: str = "{article} {phrase}"
+    window_depth: float = 0.75
 
     def __post_init__(self) -> None:
         if not 0 <= self.alpha <= 1:
@@ -77,6 +80,8 @@ class AbeSettings:
             raise UsageError(f"region_share must lie in (0, 1], got {self.region_share}")
         if not 0 <= self.smoothing <= 1:
             raise UsageError(f"smoothing must lie in [0, 1], got {self.smoothing}")
+        if not 0 <= self.window_depth <= 1:
+            raise UsageError(f"window_depth must lie in [0, 1], got {self.window_depth}")
         if self.softness <= 0:
             raise UsageError(f"softness must be positive, got {self.softness}")
         for name, allowed in _CHOICES.items():
@@ -101,8 +106,8 @@ def settings_for(folder: Path | None) -> AbeSettings:
         return AbeSettings()
     path = folder / SETTINGS_FILE
     try:
-        return AbeSettings(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
+        return checked(AbeSettings, read_json(path))
+    except (OSError, ValueError) as error:
         raise AbeRerankError(f"{path} does not hold settings of the scorer ({error}); mend or remove it") from error
 
 
@@ -204,18 +209,20 @@ class Explained:
 def explain_pairs(seen: Explained, n: int) -> tuple[PairScore, ...]:
     """The pairs of image ``n``."""
     regions = [_region(seen.found, seen.features, n, k) for k in range(len(seen.plan.objects))]
-    return tuple(_pair(seen, pair, j, n, regions[pair.object]) for j, pair in enumerate(seen.plan.pairs))
+    fitted = None if seen.calibration is None else seen.calibration.decision
+    asked = [choices(seen.plan, pair) for pair in seen.plan.pairs]
+    likely = (fitted or STANDARD).probabilities(seen.looks[n], asked)
+    judged = [decide(*pair) for pair in zip(likely, asked, strict=True)]
+    return tuple(_pair(seen, j, n, regions[pair.object], judged[j]) for j, pair in enumerate(seen.plan.pairs))
 
 
-def _pair(seen: Explained, pair: PairPlan, j: int, n: int, region: Region) -> PairScore:
-    found, calibration = seen.found, seen.calibration or GENERAL
+def _pair(seen: Explained, j: int, n: int, region: Region, judged: Found) -> PairScore:
+    found, calibration, pair = seen.found, seen.calibration or GENERAL, seen.plan.pairs[j]
     evidence, margin = float(found.evidence[n, 0, j, 0]), float(found.margins[n, 0, j])
     noun = float(seen.units.nouns[n, 0, pair.object])
     strongest = int(found.strongest[n, 0, j])
     values = seen.units.evidence[n, 0, j, : len(pair.values)].tolist()
     fitted = calibration.decision
-    asked = choices(seen.plan, pair)
-    judged = decide((fitted or STANDARD).probabilities(seen.looks[n][j], asked), asked)
     probability, other = judged.bound, judged.other
     if fitted is None:
         probability = _of_value(values, 0, noun, calibration)

@@ -8,7 +8,6 @@ model's own folder or a hub's cache; a folder that brings its own ``abe.json`` w
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,10 +16,10 @@ from abe_rerank.backbones import Backbone
 from abe_rerank.backbones.devices import size_words
 from abe_rerank.backbones.loading import BUILTIN
 from abe_rerank.errors import AbeRerankError, UsageError
-from abe_rerank.files import write_whole
+from abe_rerank.files import checked, read_json, write_whole
 from abe_rerank.scoring.calibration import FILE as CALIBRATION_FILE
-from abe_rerank.scoring.calibration import GENERAL_ERROR, Calibration, read_calibration
-from abe_rerank.scoring.terms import SETTINGS_FILE
+from abe_rerank.scoring.calibration import GENERAL_ERROR, Calibration, calibrations, read_calibration
+from abe_rerank.scoring.terms import SETTINGS_FILE, AbeSettings
 
 if TYPE_CHECKING:
     from abe_rerank.scoring.registry import Scorer
@@ -59,9 +58,11 @@ def read_tuned(folder: Path) -> Tuned | None:
     if not path.is_file():
         return None
     try:
-        return Tuned(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise AbeRerankError(f"{path} is not what abe-rerank tune writes; remove it and tune again") from error
+        return checked(Tuned, read_json(path))
+    except (OSError, ValueError) as error:
+        raise AbeRerankError(
+            f"{path} is not what abe-rerank tune writes ({error}); remove it and tune again"
+        ) from error
 
 
 def write_tuned(folder: Path, tuned: Tuned) -> None:
@@ -117,18 +118,25 @@ def export(backbone: Backbone, file: Path) -> None:
     folder = kept_in(backbone)
     if read_tuned(folder) is None:
         raise UsageError(f"nothing is kept for {backbone.name}: run abe-rerank tune --backbone {backbone.name} first")
-    parts = {name: json.loads((folder / name).read_text(encoding="utf-8")) for name in _PARTS}
+    try:
+        parts = {name: read_json(folder / name) for name in _PARTS}
+    except (OSError, ValueError) as error:
+        raise AbeRerankError(f"{folder} is damaged ({error}); run abe-rerank tune again") from error
     write_whole(file, (json.dumps(parts, indent=1) + "\n").encode())
 
 
 def take_over(backbone: Backbone, file: Path) -> Tuned:
     """Keep what :func:`export` wrote, perhaps on another machine. Raises UsageError unless it is for these weights."""
     try:
-        parts: Mapping[str, object] = json.loads(file.read_text(encoding="utf-8"))
-        tuned = Tuned(**parts[TUNED_FILE])  # type: ignore[arg-type]
+        parts = read_json(file)
+        if not isinstance(parts, dict) or set(parts) != set(_PARTS):
+            raise ValueError(f"an object with {', '.join(_PARTS)} is expected")
+        tuned = checked(Tuned, parts[TUNED_FILE])
+        checked(AbeSettings, parts[SETTINGS_FILE])
+        calibrations(parts[CALIBRATION_FILE])
         texts = {name: (json.dumps(parts[name], indent=1) + "\n").encode() for name in _PARTS}
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise UsageError(f"{file} is not what abe-rerank tune --export writes") from error
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{file} is not what abe-rerank tune --export writes ({error})") from error
     here = (backbone.weights_hash, size_words(backbone.image_size).strip())
     if (tuned.weights, tuned.size) != here:
         raise UsageError(

@@ -9,6 +9,8 @@ import codecs
 import csv
 import io
 import json
+import os
+import stat
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,14 +18,25 @@ from typing import Any, Literal
 
 from abe_rerank.errors import UsageError
 
+MOST_BYTES = 512 * 2**20
+"""The largest text that is read whole."""
+
 _MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 _DELIMITERS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
 
 
 def read_text(path: Path) -> str:
-    """The text of a file in UTF-8, or in UTF-16 with its mark. Raises UsageError for a file that holds no text."""
+    """The text of a file in UTF-8, or in UTF-16 with its mark. Raises UsageError for a file that holds no text, or more
+    than can be read whole."""
     try:
-        return decoded(path.read_bytes(), str(path))
+        with path.open("rb") as stream:
+            endless = stat.S_ISCHR(os.fstat(stream.fileno()).st_mode)
+            content = b"" if endless else stream.read(MOST_BYTES + 1)
+        if endless:
+            raise UsageError(f"{path} cannot be read: it is a device; name a file")
+        if len(content) > MOST_BYTES:
+            raise UsageError(f"{path} is larger than {MOST_BYTES // 2**20} MB; cut it into several")
+        return decoded(content, str(path))
     except (OSError, ValueError) as error:
         if isinstance(error, UsageError):
             raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from torch import Tensor, nn
@@ -25,15 +25,14 @@ class Reader(Protocol):
     pads_to_window: bool
     unread: tuple[str, ...]
 
-    def read_images(self, model: nn.Module, inputs: Mapping[str, Tensor], readout: str) -> tuple[Tensor, Tensor]:
-        """(global [N, D], patches [N, P, D]) in the shared space, not normalised."""
-        ...
+    def read_images(
+        self, model: nn.Module, inputs: Mapping[str, Tensor], readouts: Sequence[str | RegionPlan]
+    ) -> tuple[Tensor, list[Tensor]]:
+        """(global [N, D], by each readout patches or windows [N, P, D]) in the shared space, of one forward that all
+        readouts share, not normalised.
 
-    def read_regions(self, model: nn.Module, inputs: Mapping[str, Tensor], plan: RegionPlan) -> tuple[Tensor, Tensor]:
-        """(global [N, D], windows [N, W, D]) in the shared space, not normalised.
-
-        One vector for each window of :func:`abe_rerank.backbones.features.lay_windows` on the image's grid; where the
-        images have different grids, what stands behind an image's last window is padding.
+        A plan has one vector for each window of :func:`abe_rerank.backbones.features.lay_windows` on the image's grid;
+        where the images have different grids, what stands behind an image's last window is padding.
         """
         ...
 

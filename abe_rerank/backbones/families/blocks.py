@@ -7,7 +7,7 @@ attention and MLP, under the names that transformers gives them in CLIP and in S
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +22,22 @@ class Passed:
 
     entered: Tensor | None = None
     left: Tensor | None = None
+
+    @property
+    def went_in(self) -> Tensor:
+        """What went in, after the forward."""
+        assert self.entered is not None
+        return self.entered
+
+    @property
+    def came_out(self) -> Tensor:
+        """What came out, after the forward."""
+        assert self.left is not None
+        return self.left
+
+
+Reading = Callable[[], Tensor]
+"""Gives what one readout saw of a forward that is over, [N, P, ...]."""
 
 
 @contextmanager
@@ -55,14 +71,6 @@ def read_global(model: Any, inputs: Mapping[str, Tensor]) -> Tensor:
     """The model's own image features [N, D], not normalised; positions are interpolated to the input's size."""
     extra = {} if "spatial_shapes" in inputs else {"interpolate_pos_encoding": True}
     return pooled(model.get_image_features(**inputs, **extra))
-
-
-def run_watched(model: Any, inputs: Mapping[str, Tensor], module: nn.Module) -> tuple[Tensor, Tensor, Tensor]:
-    """(global features [N, D], what the module took and what it gave [N, tokens, C])."""
-    with watch(module) as seen:
-        features = read_global(model, inputs)
-    assert seen.entered is not None and seen.left is not None  # noqa: PT018
-    return features, seen.entered, seen.left
 
 
 def self_attend(attention: Any, states: Tensor, readout: str, mask: Tensor | None) -> Tensor:

@@ -33,7 +33,9 @@ def region_step(layer: Any, tokens: Tensor, keys: Tensor, values: Tensor, mask: 
         return x.view(*x.shape[:-1], heads, width).transpose(1, 2)
 
     normed = layer.layer_norm1(tokens)
-    query, own_key, own_value = (split(p(normed)) for p in (attention.q_proj, attention.k_proj, attention.v_proj))
+    # by forward, past the hooks by which region tokens of other windows watch these projections
+    projections = (attention.q_proj, attention.k_proj, attention.v_proj)
+    query, own_key, own_value = (split(projection.forward(normed)) for projection in projections)
     query = query * width**-0.5
     there = (query @ split(keys).transpose(-1, -2)).masked_fill(~mask, torch.finfo(query.dtype).min)
     itself = (query * own_key).sum(dim=-1, keepdim=True)
@@ -53,6 +55,12 @@ class RegionTokens:
     def __init__(self, mask: Tensor) -> None:
         self.mask = mask
         self.tokens: Tensor | None = None
+
+    @property
+    def found(self) -> Tensor:
+        """The tokens, after the forward."""
+        assert self.tokens is not None
+        return self.tokens
 
     @contextmanager
     def beside(self, layers: Sequence[Any]) -> Iterator[RegionTokens]:
@@ -100,6 +108,8 @@ def late_crops(vision: Any, states: Tensor, windows: Tensor, layers: Sequence[An
 
     ``states`` [n, p, c] enter the first of ``layers``, ``windows`` [w, s] are indices of patches.
     """
+    if not layers:
+        return pool_windows(vision.head, vision.post_layernorm(states), windows)
     count = len(windows)
     found = []
     every = torch.arange(len(states) * count, device=states.device)
@@ -110,3 +120,21 @@ def late_crops(vision: Any, states: Tensor, windows: Tensor, layers: Sequence[An
             seen = attend(layer, seen)
         found.append(vision.head(vision.post_layernorm(seen)))
     return torch.cat(found).view(len(states), count, -1)
+
+
+def pool_windows(head: Any, states: Tensor, windows: Tensor) -> Tensor:
+    """What a pooling head makes of the patches of each window alone [n, w, c]; ``states`` [n, p, c], ``windows``
+    [w, s]. A patch's key and value are computed once for all windows."""
+    attention = head.attention
+    width = attention.embed_dim // attention.num_heads
+    weights, biases = attention.in_proj_weight.chunk(3), attention.in_proj_bias.chunk(3)
+    query, keys, values = (
+        F.linear(x, weight, bias).unflatten(-1, (-1, width))
+        for x, weight, bias in zip((head.probe, states, states), weights, biases, strict=True)
+    )
+    scores = (keys * query).sum(dim=-1) * width**-0.5  # [n, p, h]
+    shares = scores[:, windows].softmax(dim=2, dtype=torch.float32).to(states.dtype)
+    read = torch.einsum("nwsh,nwshd->nwhd", shares, values[:, windows]).flatten(2)
+    pooled: Tensor = attention.out_proj(read)
+    result: Tensor = pooled + head.mlp(head.layernorm(pooled))
+    return result

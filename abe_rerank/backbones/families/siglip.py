@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from abe_rerank.backbones.families import reads
-from abe_rerank.backbones.families.blocks import read_global, reread, run_watched, watch
+from abe_rerank.backbones.families.blocks import Reading, read_global, reread, watch
 from abe_rerank.backbones.families.regions import late_crops
 from abe_rerank.backbones.features import RegionPlan, lay_windows
 
@@ -29,36 +30,46 @@ class Siglip2Reader:
     pads_to_window = True
     unread: tuple[str, ...] = ()
 
-    def read_images(self, model: Any, inputs: Mapping[str, Tensor], readout: str) -> tuple[Tensor, Tensor]:
+    def read_images(
+        self, model: Any, inputs: Mapping[str, Tensor], readouts: Sequence[str | RegionPlan]
+    ) -> tuple[Tensor, list[Tensor]]:
         """See :class:`abe_rerank.backbones.families.Reader`."""
-        vision = model.vision_model
-        if readout == "value":
-            features, _, left = run_watched(model, inputs, vision.post_layernorm)
-            return features, self._head_value(vision.head, left)
-        last = vision.encoder.layers[-1]
-        features, entered, _ = run_watched(model, inputs, last)
-        mask = inputs.get("pixel_attention_mask")
-        left = reread(last, entered, readout, None if mask is None else mask.bool())
-        return features, self._head_value(vision.head, vision.post_layernorm(left))
-
-    def read_regions(self, model: Any, inputs: Mapping[str, Tensor], plan: RegionPlan) -> tuple[Tensor, Tensor]:
-        """See :class:`abe_rerank.backbones.families.Reader`. Images of one grid go through together."""
-        vision = model.vision_model
-        layers = vision.encoder.layers
-        first = len(layers) - plan.layers(len(layers))
-        with watch(layers[first] if first < len(layers) else vision.post_layernorm) as seen:
+        with ExitStack() as stack:
+            readings = [self._reading(stack, model.vision_model, inputs, readout) for readout in readouts]
             features = read_global(model, inputs)
-        assert seen.entered is not None
+        return features, [finish() for finish in readings]
+
+    def _reading(
+        self, stack: ExitStack, vision: Any, inputs: Mapping[str, Tensor], readout: str | RegionPlan
+    ) -> Reading:
+        layers = vision.encoder.layers
+        if isinstance(readout, RegionPlan):
+            first = len(layers) - readout.layers(len(layers))
+            entry = stack.enter_context(watch(layers[first] if first < len(layers) else vision.post_layernorm))
+            return lambda: self._crops(vision, inputs, entry.went_in, readout, layers[first:])
+        if readout == "value":
+            normed = stack.enter_context(watch(vision.post_layernorm))
+            return lambda: self._head_value(vision.head, normed.came_out)
+        mask = inputs.get("pixel_attention_mask")
+        real = None if mask is None else mask.bool()
+        last = stack.enter_context(watch(layers[-1]))
+        return lambda: self._head_value(
+            vision.head, vision.post_layernorm(reread(layers[-1], last.went_in, readout, real))
+        )
+
+    def _crops(
+        self, vision: Any, inputs: Mapping[str, Tensor], states: Tensor, plan: RegionPlan, layers: Sequence[Any]
+    ) -> Tensor:
+        """The windows of ``plan`` [N, W, D] of what enters ``layers``; images of one grid go through together."""
         found = []
         for index, (rows, columns) in self._grids(vision, inputs):
-            windows = lay_windows(rows, columns, plan).to(seen.entered.device)
-            states = seen.entered[index, : rows * columns]
-            found.append((index, late_crops(vision, states, windows, layers[first:])))
+            windows = lay_windows(rows, columns, plan).to(states.device)
+            found.append((index, late_crops(vision, states[index, : rows * columns], windows, layers)))
         most = max(vectors.shape[1] for _, vectors in found)
-        regions = features.new_zeros(len(features), most, features.shape[-1])
+        regions = states.new_zeros(len(states), most, found[0][1].shape[-1])
         for index, vectors in found:
             regions[index, : vectors.shape[1]] = vectors
-        return features, regions
+        return regions
 
     @staticmethod
     def _grids(vision: Any, inputs: Mapping[str, Tensor]) -> list[tuple[Tensor, tuple[int, int]]]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from abe_rerank.benchmarks.verdicts import Question, as_table, judged, said, truth_of
+from abe_rerank.benchmarks.verdicts import Judged, Question, as_table, judged, said, truth_of
 from abe_rerank.drawing.sampling import Sampling, draw, settle
 from abe_rerank.evaluation.statistics import bootstrap_mean, paired_difference
 from abe_rerank.files import table
@@ -150,12 +150,12 @@ def main(
         found = list(lots(pipeline, oracle, count, prompts))
         values = {name: values_of(scorer, found) for name, scorer in scorers.items()}
         abe = scorers.get("abe")
-        rows = judged(abe, generated_questions(found)) if isinstance(abe, AbeScorer) else []
-        parts.append((measured(count, found, values), rows))
+        verdicts = judged(abe, generated_questions(found)) if isinstance(abe, AbeScorer) else Judged((), None)
+        parts.append((measured(count, found, values), verdicts))
     if json_output:
-        listed = [part | {"verdicts": [asdict(row) for row in rows]} for part, rows in parts]
+        listed = [part | {"verdicts": asdict(verdicts)} for part, verdicts in parts]
         return json.dumps({"schema_version": 1, "benchmark": "faults", "prompts": prompts, "parts": listed})
-    return "\n\n".join(f"{_text(part)}\n{as_table(rows)}" for part, rows in parts)
+    return "\n\n".join(f"{_text(part)}\n{as_table(verdicts)}" for part, verdicts in parts)
 
 
 def measured(objects: int, found: Sequence[Lot], values: Mapping[str, Sequence[np.ndarray]]) -> dict[str, object]:

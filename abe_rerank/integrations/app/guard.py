@@ -74,12 +74,20 @@ class Guard:
             if not compare_digest(_credentials(headers.get("authorization", "")), self.expected):
                 asked = [(b"www-authenticate", b'Basic realm="abe-rerank", charset="UTF-8"')]
                 return 401, "this page asks for the user and the password that abe-rerank app printed\n", asked
-        elif urlsplit(f"//{host}").hostname not in LOCAL:
+        elif _host_of(f"//{host}") not in LOCAL:
             return 403, "this page is for the machine that it runs on; open it as http://127.0.0.1\n", []
         origin = headers.get("origin")
         reads = scope["type"] == "http" and scope["method"] in ("GET", "HEAD")
-        if not reads and origin is not None and urlsplit(origin).netloc != host:
+        if not reads and origin is not None and origin.partition("://")[2] != host:
             return 403, "another page asked for this; open abe-rerank's own\n", []
+        return None
+
+
+def _host_of(address: str) -> str | None:
+    """The host that an address names; None for what is no address."""
+    try:
+        return urlsplit(address).hostname
+    except ValueError:
         return None
 
 

@@ -140,6 +140,7 @@ _OWN = (
     "variant",
     "revision",
     "lora",
+    "model_config",
     "allow_pickle",
     "strategy",
 )

@@ -28,6 +28,12 @@ PATIENCE = 20.0
 BREATH = 0.03
 """Seconds between two looks at whether there is news."""
 
+LONGEST = 2**16
+"""The most bytes of what is asked of the desk."""
+
+MOST_MORE = 1000
+"""The most images that are drawn on asking once for more."""
+
 Answer = Callable[["Request"], Awaitable[Response]]
 
 
@@ -69,7 +75,7 @@ def routes_of(desk: Desk) -> list[Route]:
         key, more = str(asked.get("run", "")), asked.get("more")
         if desk.find(key) is None:
             shelf.run_folder(desk.root, key)
-        await run_in_threadpool(desk.go_on, key, more if isinstance(more, int) and more > 0 else 4)
+        await run_in_threadpool(desk.go_on, key, min(more, MOST_MORE) if type(more) is int and more > 0 else 4)
         return JSONResponse({})
 
     return [
@@ -152,8 +158,13 @@ def _key(seed: int | None, sha: str, strategy: bool) -> str:
 
 async def _asked(request: Request) -> dict[str, Any]:
     try:
-        found = json.loads(await request.body())
-    except ValueError:
+        content = b""
+        async for part in request.stream():
+            content += part
+            if len(content) > LONGEST:
+                return {}
+        found = json.loads(content)
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

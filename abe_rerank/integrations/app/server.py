@@ -22,6 +22,10 @@ PORTS = range(7860, 7960)
 """Where a free port is looked for if none is named."""
 
 
+MOST_BYTES = 512 * 2**20
+"""The largest picture that can be dropped into the page."""
+
+
 @dataclass(frozen=True)
 class Place:
     """Where the page is served. ``password`` is needed, and made where none is given, unless it is this machine."""
@@ -63,6 +67,7 @@ def application(desk: Desk, password: str | None) -> Asgi:
         enable_monitoring=False,
         pwa=False,
         mcp_server=False,
+        max_file_size=MOST_BYTES,
         theme=layout.theme(),
         head=layout.head(),
     )

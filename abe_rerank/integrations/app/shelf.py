@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from abe_rerank.errors import UsageError
-from abe_rerank.files import inside
+from abe_rerank.errors import AbeRerankError, UsageError
+from abe_rerank.files import inside, printable, read_json
 
 SHOWN = 60
 """The most runs that are listed."""
+
+TITLE = 300
+"""The most characters of a prompt that are listed."""
 
 HANDED_OUT = {
     ".html": "text/html; charset=utf-8",
@@ -57,19 +59,25 @@ def _changed(folder: Path) -> float:
 def _described(folder: Path) -> PastRun | None:
     evaluation = not (folder / "report.json").is_file()
     try:
-        said = json.loads((folder / ("run.json" if evaluation else "report.json")).read_bytes())
+        said = read_json(inside(folder, "run.json" if evaluation else "report.json"))
         title = str(said.get("suite") or "prompts of its own") if evaluation else str(said["prompt"])
         count = int(said["prompts"]) if evaluation else len(said["candidates"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        picture, page = (inside(folder, name).is_file() for name in ("best.png", "report.html"))
+        folder.name.encode()  # a name that is no UTF-8 stands in no address
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, AbeRerankError):
         return None
-    picture, page = ((folder / name).is_file() for name in ("best.png", "report.html"))
-    return PastRun(folder.name, title, count, evaluation, picture, page)
+    return PastRun(folder.name, printable(title[:TITLE]), count, evaluation, picture, page)
 
 
 def run_folder(root: Path, name: str) -> Path:
     """The folder of a run by its name. Raises UsageError for a name that is none."""
     folder = root / name
-    if not name or name.startswith(".") or Path(name).name != name or folder.is_symlink() or not folder.is_dir():
+    try:
+        there = bool(name) and not name.startswith(".") and Path(name).name == name
+        there = there and not folder.is_symlink() and folder.is_dir()
+    except OSError:  # a name that is too long
+        there = False
+    if not there:
         raise UsageError(f"there is no run {name!r} in {root}; it was moved or deleted")
     return folder
 

@@ -157,8 +157,7 @@ class PickBest:
         Raises UsageError for an empty prompt, what is no picture, a K above the number of pictures, or latents of
         another number, AbeRerankError where fewer than K could be scored.
         """
-        from abe_rerank.report.ranked import ranked
-        from abe_rerank.report.views import contact_sheet
+        from abe_rerank.report.views import contact_sheet, ranked
 
         wanted, given = int(_only(k, "k")), [latent for latent in latents or () if latent is not None]
         count = len(apart(images))
