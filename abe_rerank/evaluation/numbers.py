@@ -173,12 +173,15 @@ def _numbers(result: Result) -> tuple[float, ...]:
 
 
 def _atoms(result: Result) -> Sequence[tuple[str, float]]:
-    """(kind, probability) of each atom: the judge's, else the scorer's own, else its calibrated pairs."""
-    judged = () if result.judge is None else result.judge.parts
-    for parts in (judged, result.parts):
-        if found := [(part.kind, part.value) for part in parts if part.kind in ATOMS]:
-            return found
-    return [("attribute", pair.probability) for pair in result.pairs if pair.probability is not None]
+    """(kind, probability) of each atom: the judge's, else the scorer's own with its calibrated pairs."""
+    judged, own = (
+        [(part.kind, part.value) for part in parts if part.kind in ATOMS]
+        for parts in ((() if result.judge is None else result.judge.parts), result.parts)
+    )
+    if judged or any(kind == "attribute" for kind, _ in own):
+        return judged or own
+    pairs = [("attribute", pair.probability) for pair in result.pairs if pair.probability is not None]
+    return [*pairs, *own] if pairs else []
 
 
 def _soft(result: Result) -> tuple[float, ...]:

@@ -57,8 +57,11 @@ def job_of(
 ) -> Job:
     """The job of a table; its pictures' bytes are left out unless they are to be kept.
 
-    Raises UsageError for a column that is not there, is of another type, or has the name of a result.
+    Raises UsageError for a table without rows, and a column that is not there, is of another type, or has the name of a
+    result.
     """
+    if not table.rows:
+        raise UsageError(f"{name} has no rows")
     missing = [column for column in (image, prompt) if column not in table.schema.names]
     if missing:
         raise UsageError(f"{name} has no column {missing[0]!r}; it has {', '.join(table.schema.names)}")
@@ -81,11 +84,9 @@ def job_of(
 def score_table(table: Table, job: Job, engine: Engine, progress: Callable[[int], None] = lambda rows: None) -> Report:
     """Score what the folder lacks, and say what became of all rows. ``progress`` is told how many rows are done.
 
-    Raises UsageError if the table has no rows, the folder holds another one or is being written, or the engine is not
-    there, AbeRerankError if something cannot be read or written: what is done stays, and the same call goes on.
+    Raises UsageError if the folder holds another table or is being written, or the engine or the reranker is not there,
+    AbeRerankError if something cannot be read or written: what is done stays, and the same call goes on.
     """
-    if not table.rows:
-        raise UsageError(f"{job.table} has no rows")
     job.out.mkdir(parents=True, exist_ok=True)
     with held(job.out / ".table.lock", job.out):
         wait_for_workers(job.out)
@@ -133,7 +134,7 @@ def _is_heavy(kind: pa.DataType) -> bool:
 
 
 def _begin(table: Table, job: Job) -> None:
-    """Write what is asked, or check that it is what was asked before."""
+    """Write what is asked, or check that it is what was asked before; where no row was done before, anything may be."""
     asked = {
         "schema_version": 1,
         "table": job.table,
@@ -146,13 +147,13 @@ def _begin(table: Table, job: Job) -> None:
     }
     file = job.out / "table.json"
     content = json.dumps(asked, ensure_ascii=False, indent=1)
+    if not _rows_there(job.out):
+        write_whole(file, content.encode(errors="replace"))
+        return
     try:
         there = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        if shard_folder(job.out).exists():
-            raise UsageError(f"{job.out} holds rows, but no table.json; choose another folder with --out") from None
-        write_whole(file, content.encode(errors="replace"))
-        return
+        raise UsageError(f"{job.out} holds rows, but no table.json; choose another folder with --out") from None
     except (OSError, ValueError) as error:
         raise AbeRerankError(f"{file} cannot be read: {first_line(error)}; choose another folder with --out") from None
     asked_now = json.loads(content.encode(errors="replace"))
