@@ -67,6 +67,7 @@ def test_generate_takes_many_prompts_as_evaluate_does(cli, models, tmp_path):
         ([], "give a PROMPT"),
         ([PROMPT, "--prompts", "shapes"], "give a PROMPT"),
         (["--prompts", "shapes", "--assets"], "--assets is for a single PROMPT"),
+        (["--prompts", "shapes", "--until-bound", 0.5, "--max-seconds", 3], "--max-seconds is for a single PROMPT"),
         ([PROMPT, "--processes", 0], "--processes"),
     ],
 )

@@ -86,11 +86,10 @@ def run(request: GenerateRequest) -> None:
     from abe_rerank.evaluation.one_prompt import draw_prompt
     from abe_rerank.evaluation.processes import World
     from abe_rerank.report.views import write_drawn
-    from abe_rerank.runs.workplace import check_out, folder_for
+    from abe_rerank.runs.workplace import folder_for
 
     order, seconds = request.order, dict[str, float]()
     _warn_of_waste(order.sampling)
-    check_out(request.out)
     world = World.join(request.backbone.device)
     with finishing_first(world) as stop:
         with timed(seconds, "loading"):
@@ -109,7 +108,8 @@ def run(request: GenerateRequest) -> None:
     out = folder_for(request.out, order.prompt, drawn.begun, drawn.folder)
     facts = request.facts(drawn, out, seconds, world.processes)
     report = write_drawn(drawn, facts, out, linked=request.assets, warn=warn)
-    say("\n".join([report_table(report), *_picked(report, out), *_spent(report)]))
+    said_last = [*_picked(report, out), *_spent(report)]
+    say("\n".join([report_table(report), *said_last]))
     if drawn.missing:
         raise stop.error(f"{drawn.count} images are in {out}; the same command goes on")
     if report.picked is None:

@@ -112,14 +112,17 @@ class GenerateRequest:
 
     @property
     def order(self) -> Order:
-        """What is to be drawn. Raises UsageError for what cannot be, or for options that do not go together."""
+        """What is to be drawn. Raises UsageError for what cannot be, for options that do not go together, and for a
+        folder that a run cannot be written to."""
         from abe_rerank.evaluation.one_prompt import Order
         from abe_rerank.evaluation.work import Asked
         from abe_rerank.reranker import check_prompt
+        from abe_rerank.runs.workplace import check_out
 
         sampling = self.draw.sampling(self.n)
         check_prompt(self.prompt)
         strategy = self.strategy.strategy(self.n, self.draw.seed)
+        check_out(self.out)
         asked = Asked("", self.draw.name, self.backbone.name, self.command, self.draw.choices.settings)
         return Order(self.prompt, sampling, strategy, asked, self.draw.offload, self.out)
 
@@ -138,7 +141,6 @@ class GenerateRequest:
     def facts(self, drawn: DrawnPrompt, out: Path, seconds: Mapping[str, float], processes: int) -> RunFacts:
         """What the report of a run in ``out`` says of it beside what was drawn."""
         from abe_rerank.runs.generated import RunFacts
-        from abe_rerank.runs.provenance import peak_mb
 
         assert drawn.record.text_to_image is not None  # as images were drawn
         return RunFacts(
@@ -149,7 +151,7 @@ class GenerateRequest:
             choices=self.draw.choices.settings,
             allow_pickle=self.backbone.allow_pickle,
             seconds=seconds,
-            peak_mb=peak_mb(drawn.backbone.device),
+            peak_mb=drawn.peak_mb,
             processes=processes,
             interrupted=drawn.missing,
             warnings=drawn.warnings,

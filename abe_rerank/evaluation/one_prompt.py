@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -21,6 +21,7 @@ from abe_rerank.recipes import Course, Drawing
 from abe_rerank.runs.evaluated import Result, RunRecord
 from abe_rerank.runs.folders import is_held
 from abe_rerank.runs.journal import batch_size_of, lock_of
+from abe_rerank.runs.provenance import peak_mb
 from abe_rerank.runs.reading import lines, open_run
 from abe_rerank.runs.workplace import key_of, workplace
 from abe_rerank.suites import SuitePrompt
@@ -55,6 +56,7 @@ class DrawnPrompt:
     asked: Drawing
     backbone: Backbone
     warnings: tuple[str, ...]
+    peak_mb: Mapping[str, float]
 
     @property
     def missing(self) -> bool:
@@ -132,13 +134,29 @@ def draw_prompt(
     warnings = prompt_warnings([order.prompt], reranker.scorer.backbone, pipeline, source.drawing)
     for line in warnings:
         warn(line)
-    with _kept_if_begun(place):
-        begun, plan = _drawn_to_the_end(replace(source, folder=place), plan, measure, record, world, stopped, note)
-        results = _results(place)
-    return DrawnPrompt(results, place, begun, plan, source.drawing, reranker.scorer.backbone, tuple(warnings))
+    begun, plan, results = _drawn(replace(source, folder=place), plan, measure, record, world, stopped, note)
+    backbone = reranker.scorer.backbone
+    how = (source.drawing, backbone, tuple(warnings), peak_mb(backbone.device))
+    return DrawnPrompt(results, place, begun, plan, *how)
 
 
-def _drawn_to_the_end(
+def _drawn(
+    source: Drawn,
+    plan: Plan,
+    measure: Judges,
+    record: RunRecord,
+    world: World,
+    stopped: Callable[[], bool],
+    note: Callable[[str], None],
+) -> tuple[RunRecord, Plan, tuple[Result, ...]]:
+    """The record of when the run was begun, all that was asked for, and what is there of it; nothing is left behind
+    where nothing was drawn."""
+    with _kept_if_begun(source.folder):
+        begun, done = _to_the_end(source, plan, measure, record, world, stopped, note)
+        return begun, done, _results(source.folder)
+
+
+def _to_the_end(
     source: Drawn,
     plan: Plan,
     measure: Judges,

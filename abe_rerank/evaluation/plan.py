@@ -74,7 +74,8 @@ class Plan:
         return tuple((index, k) for index in range(len(self.prompts)) for k in range(2 * self.strategy.n))
 
     def after(self, found: Mapping[Key, Tried], seconds: float = 0.0) -> Plan:
-        """The plan with what its strategy asks for after what was found, ``seconds`` after the beginning.
+        """The plan with what its strategy asks for after what was found, ``seconds`` after the beginning; no prompt is
+        a step ahead of another of which something is missing, so that the order of the work is always the same.
 
         Raises as :meth:`abe_rerank.drawing.strategies.Strategy.next` does.
         """
@@ -83,9 +84,12 @@ class Plan:
         of_each: list[dict[int, Tried]] = [{} for _ in self.prompts]
         for (index, candidate), tried in found.items():
             of_each[index][candidate] = tried
-        steps = tuple(steps_of(self.strategy, tried, seconds) for tried in of_each)
+        steps = [steps_of(self.strategy, tried, seconds) for tried in of_each]
+        asked = [sum(len(step.recipes) for step in each) for each in steps]
+        behind = [len(each) for each, n, tried in zip(steps, asked, of_each, strict=True) if n > len(tried)]
+        steps = [each[: min(behind)] for each in steps] if behind else steps
         counts = tuple(sum(len(step.recipes) for step in each) for each in steps)
-        return replace(self, steps=steps, counts=counts)
+        return replace(self, steps=tuple(steps), counts=counts)
 
     def blocks(self) -> Iterator[Block]:
         """All blocks, in the order of their keys; none holds images of two steps."""

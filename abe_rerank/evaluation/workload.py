@@ -175,7 +175,8 @@ class Judges:
             if one is not None:
                 one.scorer.forget()
         scores = list(score_stream(self.reranker.scorer, items))
-        judged = [None] * len(taken) if self.judge is None else _judged(score_stream(self.judge.scorer, items))
+        second = () if self.judge is None else score_stream(self.judge.scorer, items)
+        judged = [None] * len(taken) if self.judge is None else _judged(second)
         seen = [None] * len(taken) if self.oracle is None else _seen(self.oracle, taken, spec)
         columns = zip(block.candidates, taken, scores, judged, seen, strict=True)
         return [
