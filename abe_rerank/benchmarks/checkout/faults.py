@@ -95,7 +95,7 @@ def lots(
         rng = np.random.default_rng((seed, objects, k))
         colours, shapes = rng.choice(COLOURS, objects, replace=False), rng.choice(SHAPES, objects, replace=False)
         pairs = [(str(c), str(s)) for c, s in zip(colours, shapes, strict=True)]
-        wanted = [(RIGHT, pairs, times * RIGHT_OF_EIGHT)]
+        wanted: list[tuple[str, Pairs, int]] = [(RIGHT, pairs, times * RIGHT_OF_EIGHT)]
         wanted += [(fault, faulty(pairs, fault, rng), times) for fault in FAULTS]
         first, kept, left_out = int(rng.integers(2**31)), [], Counter[str]()
         for fault, shown, count in wanted:
