@@ -97,6 +97,8 @@ def load_pipeline(
     """
     for text in lora:
         lora_file(text)
+    import diffusers  # noqa: F401  (before it is hushed)
+
     single = check_single_file(model, model_config, revision, variant)
     hub = Hub(revision, cache_dir, local_files_only, token)
     folder = config_folder(single, model_config, hub) if single else model_folder(model, variant, allow_pickle, hub)
