@@ -40,21 +40,28 @@ class Recipe:
     steps: int | None = None
     renewed: tuple[tuple[int, float], ...] = ()
 
+    @property
+    def words(self) -> str:
+        """What its file is called: "seed3", "seed3-draft2", "seed3-0.5-of-7"."""
+        draft = "" if self.steps is None else f"-draft{self.steps}"
+        return f"seed{self.seed}{draft}" + "".join(f"-{share:g}-of-{seed}" for seed, share in self.renewed)
+
 
 @dataclass(frozen=True)
 class Course:
     """How a strategy went: its name and settings, how many pictures and drafts were drawn, in how many seconds, scoring
-    included, and why it ended."""
+    included (None where these are told elsewhere), and why it ended."""
 
     strategy: str
     settings: Mapping[str, object]
     pictures: int
     drafts: int
-    seconds: float
+    seconds: float | None
     ended: str
 
     @property
     def told(self) -> dict[str, object]:
         """All of it as one mapping, as reports have it."""
-        counts = {"pictures": self.pictures, "drafts": self.drafts, "seconds": self.seconds, "ended": self.ended}
+        seconds = {} if self.seconds is None else {"seconds": self.seconds}
+        counts = {"pictures": self.pictures, "drafts": self.drafts, **seconds, "ended": self.ended}
         return {"name": self.strategy, **self.settings, **counts}

@@ -16,15 +16,19 @@ from pathlib import Path
 
 from PIL import Image
 
+from abe_rerank.drawing.strategies.drafts import Drafts
+from abe_rerank.evaluation.plan import Plan
 from abe_rerank.evaluation.work import World, begin, finish, work
-from abe_rerank.evaluation.workload import Plan, Taken
+from abe_rerank.evaluation.workload import Taken
 from abe_rerank.files import write_whole
+from abe_rerank.recipes import Recipe
 from abe_rerank.runs.evaluated import Result, RunRecord
 from abe_rerank.runs.records import ModelRecord
 from abe_rerank.suites import SuitePrompt
 
 PROMPTS = tuple(SuitePrompt(str(k), f"prompt {k}") for k in range(2))
 PLAN = Plan(PROMPTS, (3, 1), batch_size=2)
+DRAFTS = Plan.following(Drafts(n=3, seed=5, draft_steps=1, keep=2), PROMPTS, 2, even=False)
 RECORD = RunRecord(
     created="now",
     suite="s",
@@ -50,12 +54,13 @@ class Squares:
 
     def take(self, block, prompt, wanted):
         taken = []
-        for candidate in block.candidates:
+        recipes = block.recipes or [Recipe(candidate) for candidate in block.candidates]
+        for candidate, recipe in zip(block.candidates, recipes, strict=True):
             image = Image.new("RGB", (2, 2), (16 * block.index + candidate,) * 3)
             path = f"images/{block.index}-{candidate}.bmp"
             if candidate in wanted:
                 write_whole(self.folder / path, image.tobytes())
-            taken.append(Taken(path, candidate, image))
+            taken.append(Taken(path, recipe.seed, image, steps=recipe.steps))
         return taken
 
 
@@ -71,6 +76,7 @@ class Level:
                 category="",
                 prompt=prompt.prompt,
                 seed=one.seed,
+                steps=one.steps,
                 image=one.path,
                 value=float(one.image.getpixel((0, 0))[0]),
                 status="scored",
@@ -84,11 +90,11 @@ class Level:
         ]
 
 
-def run(folder: Path) -> None:
-    state = begin(folder, RECORD, b"prompts\n", PLAN)
+def run(folder: Path, plan: Plan = PLAN) -> None:
+    state = begin(folder, RECORD, b"prompts\n", plan)
     if not state.complete:
-        work(folder, PLAN, Squares(folder), Level(), state, World(0, 1, None))
-        finish(folder, PLAN)
+        done = work(folder, plan, Squares(folder), Level(), state, World(0, 1, None))
+        finish(folder, done)
 
 
 def in_child(work: Callable[[], None]) -> int:
@@ -130,28 +136,28 @@ def content(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
-def try_moment(moment: int, root: Path) -> bool:
+def try_moment(moment: int, root: Path, plan: Plan) -> bool:
     """Kill a run at a moment, and the next ones early; compare what a last one leaves. False if it was not killed."""
     expected, folder = content(root / "undisturbed"), root / "killed"
-    status = in_child(lambda: killed_at(moment, lambda: run(folder)))
+    status = in_child(lambda: killed_at(moment, lambda: run(folder, plan)))
     if not os.WIFSIGNALED(status):
         assert status == 0, moment
         return False
     for early in (1, 3, 8):
-        in_child(lambda: killed_at(early, lambda: run(folder)))  # noqa: B023 - done at once
-    assert in_child(lambda: run(folder)) == 0, moment
+        in_child(lambda: killed_at(early, lambda: run(folder, plan)))  # noqa: B023 - done at once
+    assert in_child(lambda: run(folder, plan)) == 0, moment
     assert content(folder) == expected, moment
     shutil.rmtree(folder)
     return True
 
 
-def main(root: Path) -> None:
-    run(root / "undisturbed")
+def main(root: Path, plan: Plan) -> None:
+    run(root / "undisturbed", plan)
     moment = 1
-    while try_moment(moment, root):
+    while try_moment(moment, root, plan):
         moment += 1
     print(moment - 1)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), DRAFTS if "drafts" in sys.argv else PLAN)

@@ -17,7 +17,9 @@ from abe_rerank.integrations.app import shelf, stage
 from abe_rerank.integrations.app.desk import Desk
 from abe_rerank.integrations.app.guard import Guard
 from abe_rerank.integrations.app.orders import Models, Order, order_of
+from abe_rerank.integrations.app.routes import seen
 from abe_rerank.integrations.app.server import Place
+from abe_rerank.integrations.app.works import save
 from abe_rerank.runs.generated import read_generated
 
 PROMPT = "a red cube and a small blue sphere"
@@ -132,6 +134,46 @@ def test_a_strategy_draws_as_it_does_without_the_page(desk, models, reranker, pi
     with pytest.raises(UsageError, match="followed the strategy drafts"):
         desk.go_on(work.key, 2)
     assert " --until-bound 0.9 " in Order(PROMPT, models).command(3, 0, "until-bound")
+
+
+def test_a_strategys_settings_and_every_option_stand_in_the_command(desk, models, tmp_path):
+    own = {"draft_steps": 1, "keep": 1}
+    order = Order(PROMPT, models, n=2, steps=2, batch_size=2, strategy="drafts", strategy_settings=own)
+    work = finished(desk, desk.draw(order))
+    assert (work.state, work.error, len(work.found)) == ("done", None, 1)
+    asked = read_by_click(work.report.commands.run)
+    assert (asked["draft_steps"], asked["keep"], asked["batch_size"]) == (1, 1, "2")
+    with pytest.raises(UsageError, match="probability must be above 0"):
+        desk.draw(Order(PROMPT, models, strategy="until-bound", strategy_settings={"probability": 2.0}))
+    drawn = replace(models, scheduler="EulerDiscreteScheduler", lora=("a.safetensors:0.5", "b"), variant="fp16")
+    call = {"eta": "0.5", "clip_skip": "1"}
+    sizes = {"width": 16, "height": 24, "steps": 3, "guidance": 2.0, "negative_prompt": "a star"}
+    own = {"probability": 0.5, "max_seconds": 9.0}
+    order = Order(PROMPT, drawn, 4, 1, 2, call=call, strategy="until-bound", strategy_settings=own, **sizes)
+    asked = read_by_click(order.command(4, 1, "until-bound"))
+    expected = {**sizes, "n": 4, "seed": 1, "batch_size": "2", "until_bound": 0.5, "max_seconds": 9.0}
+    assert {name: asked[name] for name in expected} == expected
+    assert (asked["scheduler"], asked["variant"], asked["device"]) == ("EulerDiscreteScheduler", "fp16", "cpu")
+    assert list(asked["lora"]) == ["a.safetensors:0.5", "b"]
+    assert list(asked["arguments"]) == ["eta=0.5", "clip_skip=1"]
+
+
+def test_a_stopped_run_goes_on_to_all_that_it_asked_for_after_a_restart(desk, models):
+    work = finished(desk, desk.draw(Order(PROMPT, models, n=4, steps=1)))
+    assert not read_generated(desk.root / work.key)[0].interrupted
+    part = replace(work, report=work.report.model_copy(update={"candidates": work.found[:2]}), wanted=4)
+    save(desk.root, part)
+    report, _ = read_generated(desk.root / work.key)
+    assert (report.interrupted, report.settings["n"], len(report.candidates)) == (True, 4, 2)
+    other = Desk(desk.root, models)
+    page = seen(other, work.key)
+    assert (page["state"], page["wanted"], page["status"][:15]) == ("stopped", 4, "stopped: 2 of 4")
+    other.open()
+    other.go_on(work.key, 9)
+    whole = finished(other, work.key)
+    other.close()
+    assert (whole.state, len(whole.found)) == ("done", 4)
+    assert not read_generated(desk.root / work.key)[0].interrupted
 
 
 def test_a_past_run_goes_on_from_its_folder(tmp_path, desk, models):

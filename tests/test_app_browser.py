@@ -177,6 +177,40 @@ def _levels(page, stage):
 
 
 @pytest.mark.slow
+def test_what_stands_in_the_fields_stands_in_the_command(page, served):
+    set_up(page, 3, 2)
+    page.js("document.querySelector('#abe-strategy input').dispatchEvent(new Event('focus'))")
+    assert not page.find("#abe-drafts-keep")
+    page.find("#abe-strategy input")[0].click()
+    page.until("return document.querySelectorAll('[role=option]').length > 2")
+    page.js("document.querySelectorAll('[role=option]')[1].dispatchEvent(new MouseEvent('mousedown', {bubbles: true}))")
+    page.until("return document.querySelector('#abe-drafts-keep :is(textarea, input)')")
+    for name, text in {
+        "abe-drafts-draft_steps": "1",
+        "abe-drafts-keep": "1",
+        "abe-scheduler": "EulerDiscreteScheduler",
+        "abe-negative": "a star",
+        "abe-set": "guidance_rescale=0.1",
+    }.items():
+        (element,) = page.find(f"#{name} :is(textarea, input)")
+        element.send_keys(text)
+    (element,) = page.find("#abe-batch input")
+    element.clear()
+    element.send_keys("2")
+    press_draw(page, 3, 2)
+    finish(page)
+    command = page.text("#abe-command")
+    for part in (
+        "--n 3 --seed 0 --batch-size 2 --steps 2",
+        "--negative-prompt 'a star'",
+        "--draft-steps 1 --keep 1",
+        "--set guidance_rescale=0.1",
+        "--scheduler EulerDiscreteScheduler",
+    ):
+        assert part in command
+
+
+@pytest.mark.slow
 def test_a_run_is_stopped_and_gone_on_with(page, served):
     press_draw(page, n=6, steps=30)
     page.until(f"return (() => {{ {CARDS} }})() >= 1")

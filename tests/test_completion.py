@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -80,6 +81,29 @@ def test_a_script_for_each_shell(cli, monkeypatch, shell):
     assert code == 0
     assert "_ABE_RERANK_COMPLETE=complete_" in out
     assert "abe-rerank" in out
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
+def test_bash_completes_behind_a_colon(tmp_path):
+    """A bash as one types in it: words end at colons, what is offered replaces what stands behind the last one."""
+    (tmp_path / "abe-rerank").write_text(f'#!/bin/sh\nexec {sys.executable} -m abe_rerank "$@"\n')
+    (tmp_path / "abe-rerank").chmod(0o755)
+    lines = """
+        eval "$(_ABE_RERANK_COMPLETE=source_bash abe-rerank)"
+        ask() {
+            COMP_WORDS=(abe-rerank "$@"); COMP_CWORD=$#
+            _abe_rerank_completion abe-rerank; echo "${COMPREPLY[*]}"
+        }
+        ask evaluate --suite shapes : colour-2
+        ask evaluate --suite shapes :
+        ask evaluate --suite sh
+    """
+    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(["bash", "-c", lines], env=environment, capture_output=True, text=True, check=True)
+    first, second, third = done.stdout.splitlines()
+    assert first == "colour-2"
+    assert second.split() == list(dict.fromkeys(prompt.category for prompt in suites.load_prompts("shapes")))
+    assert third == "shapes"
 
 
 def test_completing_imports_nothing_heavy():

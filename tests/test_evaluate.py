@@ -326,7 +326,8 @@ def test_a_device_that_fails_ends_the_run_and_a_prompt_that_fails_does_not(pipel
 
     from abe_rerank.drawing.pipelines import load_pipeline
     from abe_rerank.drawing.sampling import DeviceError, Sampling
-    from abe_rerank.evaluation.workload import Block, Drawn
+    from abe_rerank.evaluation.plan import Block
+    from abe_rerank.evaluation.workload import Drawn
 
     pipeline = load_pipeline(pipeline_folder, device="cpu")
     source = Drawn(pipeline, Sampling(n=4, seed=5, batch_size=2, steps=1), tmp_path)

@@ -11,7 +11,7 @@ import pytest
 from kill_everywhere import PLAN, RECORD, Level, Squares
 
 from abe_rerank import AbeRerankError, UsageError
-from abe_rerank.evaluation.workload import Plan
+from abe_rerank.evaluation.plan import Plan
 from abe_rerank.runs.journal import collect, merge, open_folder, results_file, writing
 from abe_rerank.suites import SuitePrompt
 
@@ -36,9 +36,10 @@ def lines(tmp_path):
     return [result.line().encode() + b"\n" for result in found]
 
 
-def test_a_run_killed_at_every_write_ends_as_an_undisturbed_one(tmp_path):
+@pytest.mark.parametrize("plan", ["counts", pytest.param("drafts", marks=pytest.mark.slow)])
+def test_a_run_killed_at_every_write_ends_as_an_undisturbed_one(tmp_path, plan):
     script = Path(__file__).with_name("kill_everywhere.py")
-    done = subprocess.run([sys.executable, script, tmp_path], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, script, tmp_path, plan], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert int(done.stdout.split()[-1]) > 30
 

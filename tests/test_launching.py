@@ -67,6 +67,7 @@ def test_generate_takes_many_prompts_as_evaluate_does(cli, models, tmp_path):
         ([], "give a PROMPT"),
         ([PROMPT, "--prompts", "shapes"], "give a PROMPT"),
         (["--prompts", "shapes", "--assets"], "--assets is for a single PROMPT"),
+        (["--prompts", "shapes", "--until-bound", 0.5, "--max-seconds", 3], "--max-seconds is for a single PROMPT"),
         ([PROMPT, "--processes", 0], "--processes"),
     ],
 )
@@ -99,6 +100,13 @@ def test_two_processes_draw_and_score_what_one_does_and_stop_together(models, tm
     assert all((tmp_path / "one" / n).read_bytes() == (tmp_path / "two" / n).read_bytes() for n in names)
     one, both = (json.loads((tmp_path / n / "report.json").read_text(encoding="utf-8")) for n in ("one", "two"))
     assert (one["candidates"], one["processes"], both["processes"]) == (both["candidates"], 1, 2)
+
+    drafts = (*words, "--draft-steps", 1, "--keep", 3, "--steps", 2)
+    for name, processes in (("first", 1), ("both", 2)):
+        run = abe_rerank(*drafts, "--out", tmp_path / name, "--processes", processes)
+        assert (run.wait(), run.stderr.read().count("Traceback")) == (0, 0)
+    first, both = (json.loads((tmp_path / n / "report.json").read_text(encoding="utf-8")) for n in ("first", "both"))
+    assert (first["candidates"], len(first["candidates"])) == (both["candidates"], 3)
 
     many = ("generate", PROMPT, "--n", 4000, "--batch-size", 1, *models, "--out", tmp_path / "many")
     stopped = abe_rerank(*many, "--processes", 2)

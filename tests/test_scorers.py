@@ -19,9 +19,10 @@ from abe_rerank.scoring import make_scorer, readings
 from abe_rerank.scoring import terms as terms_module
 from abe_rerank.scoring.abe import AbeScorer
 from abe_rerank.scoring.calibration import fit, write_calibration
+from abe_rerank.scoring.placing import peak, region_box
 from abe_rerank.scoring.readings import competitors, plan, values_of
 from abe_rerank.scoring.stream import rounding_warning, score_stream
-from abe_rerank.scoring.terms import AbeSettings, peak, region_box, write_settings
+from abe_rerank.scoring.terms import AbeSettings, write_settings
 from abe_rerank.scoring.units import PHRASES
 from abe_rerank.types import Attribute, Kind, ObjectPhrase, Spec
 

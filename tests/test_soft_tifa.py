@@ -202,6 +202,20 @@ def test_both_means_kinds_and_counts_are_those_of_loops(tmp_path: Path, capsys: 
     assert page.count("<circle") >= 2 * len(soft.by_count)
 
 
+def test_what_a_scorer_says_of_relations_stands_beside_its_pairs(tmp_path: Path) -> None:
+    shape = Shape(calibrated=True, judge=None)
+    held = PartRecord(kind="relation", text="cube left of ring", value=0.9)
+    related = [result.model_copy(update={"parts": (held,)}) for result in results(shape)]
+    without, found = (
+        summarize([write_run(tmp_path / name, shape, made)]).runs[0].soft_tifa
+        for name, made in (("without", None), ("with", related))
+    )
+    attribute, relation = found.kinds
+    assert (attribute.kind, relation.kind) == ("attribute", "relation")
+    assert relation.mean.mean == pytest.approx(0.9)
+    assert attribute.mean == without.kinds[0].mean
+
+
 def test_calibrated_pairs_are_atoms_and_plain_scores_have_none(tmp_path: Path) -> None:
     plain, sure = (Shape(calibrated=flag, judge=None) for flag in (False, True))
     assert summarize([write_run(tmp_path / "plain", plain)]).runs[0].soft_tifa is None

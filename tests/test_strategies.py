@@ -14,7 +14,7 @@ from tiny_pipelines import save_tiny_pipeline
 from abe_rerank import UsageError
 from abe_rerank.drawing.pipelines import load_pipeline
 from abe_rerank.drawing.sampling import Sampling, batches, settle
-from abe_rerank.drawing.strategies import make_strategy, names
+from abe_rerank.drawing.strategies import Tried, make_strategy, names, steps_of
 from abe_rerank.drawing.strategies.pursuit import pursue
 from abe_rerank.recipes import Drawing, Recipe
 from abe_rerank.types import Candidate, Sample, Samples, Score
@@ -27,19 +27,19 @@ def scored(value, probabilities=()):
     return Score(value, "unscored" if value is None else "scored", "test", pairs=pairs)
 
 
-def candidate(recipe, score):
-    return Candidate(None, score, recipe.seed, renewed=recipe.renewed, steps=recipe.steps)
+def tried(recipe, score):
+    return Tried(recipe, score.value, score.status, tuple(pair.probability for pair in score.pairs))
 
 
 def course(strategy, score_of, seconds=0.0):
     """The steps of a strategy whose pictures have the scores ``score_of(recipe)``, and why it ended."""
-    tried, steps = [], []
+    found, steps = [], []
     while True:
-        step = strategy.next(tried, seconds)
+        step = strategy.next(found, seconds)
         if not step.recipes:
             return steps, step.why
         steps.append(step.recipes)
-        tried += [candidate(recipe, score_of(recipe)) for recipe in step.recipes]
+        found += [tried(recipe, score_of(recipe)) for recipe in step.recipes]
 
 
 def test_best_of_n_draws_all_at_once():
@@ -105,6 +105,24 @@ def test_search_renews_the_best_noise_so_far():
 def test_settings_that_cannot_be_are_refused(name, settings, said):
     with pytest.raises(UsageError, match=said):
         make_strategy(name, 4, 0, **settings)
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_strategy_that_is_asked_again_after_any_pictures_asks_for_the_same(name):
+    """Against the course of a strategy that is asked step by step, whatever part of its pictures is there."""
+    strategy = make_strategy(name, 11, 3)
+    values = np.random.default_rng(0).permutation(100) / 100
+    seen = lambda r: scored(values[sum(s for s, _ in r.renewed) + r.seed], [0.5, values[r.seed]])  # noqa: E731
+    steps, why = course(strategy, seen)
+    pictures = [tried(recipe, seen(recipe)) for step in steps for recipe in step]
+    for there in range(len(pictures) + 1):
+        found = steps_of(strategy, dict(enumerate(pictures[:there])))
+        asked = [step.recipes for step in found if step.recipes]
+        assert asked == steps[: len(asked)]
+        assert sum(map(len, asked)) >= there
+        assert (sum(map(len, asked)) > there) or (there == len(pictures) and found[-1].why == why)
+    holes = steps_of(strategy, {k: one for k, one in enumerate(pictures) if k != 1})
+    assert [step.recipes for step in holes] == steps[:1]
 
 
 def drawn(pipeline, recipes, size=2, **call):

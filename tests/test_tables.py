@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import subprocess
+import sys
 import tarfile
 from collections import Counter
 from pathlib import Path
@@ -21,8 +23,7 @@ from abe_rerank.cli.app import main  # noqa: E402
 from abe_rerank.errors import AbeRerankError, UsageError  # noqa: E402
 from abe_rerank.integrations.daft import shards  # noqa: E402
 from abe_rerank.integrations.daft.columns import scored  # noqa: E402
-from abe_rerank.integrations.daft.engines import Engine  # noqa: E402
-from abe_rerank.integrations.daft.scored_table import best_of, job_of, score_table  # noqa: E402
+from abe_rerank.integrations.daft.scored_table import best_of, job_of  # noqa: E402
 from abe_rerank.integrations.daft.shards import Job, Lane, do_lane, shards_of  # noqa: E402
 from abe_rerank.integrations.daft.sources import KINDS, Table, open_table  # noqa: E402
 from abe_rerank.integrations.daft.table_kinds import ENDINGS  # noqa: E402
@@ -89,6 +90,13 @@ def as_tar(folder: Path) -> Path:
     return folder / "table.tar"
 
 
+def as_lance(folder: Path) -> Path:
+    lance = pytest.importorskip("lance", reason="Lance tables need pylance")
+    table = pa.table({"image": PICTURES, "prompt": PROMPTS})
+    lance.write_dataset(table, folder / "table.lance", max_rows_per_file=9)
+    return folder / "table.lance"
+
+
 def as_folder(folder: Path) -> Path:
     table = pa.table({"image": PICTURES, "prompt": PROMPTS})
     (folder / "table").mkdir()
@@ -112,7 +120,7 @@ def rows_in(out: Path) -> list[dict[str, object]]:
     return [row for file in sorted((out / "rows").glob("*.parquet")) for row in pq.read_table(file).to_pylist()]
 
 
-@pytest.mark.parametrize("made", [as_parquet, as_csv, as_jsonl, as_tar, as_folder])
+@pytest.mark.parametrize("made", [as_parquet, as_csv, as_jsonl, as_tar, as_folder, as_lance])
 def test_every_kind_of_table_has_the_scores_of_the_reranker(made, tmp_path, reranker, values):
     rows = do_all(reranker, *job(made(tmp_path), tmp_path / "out"))
     assert [row["row"] for row in rows] == list(range(20))
@@ -230,6 +238,26 @@ def test_the_command_scores_goes_on_and_takes_the_best(tmp_path, reranker, value
     assert "another reranker" in capsys.readouterr().err
 
 
+def test_a_wrong_name_is_a_wrong_use_and_leaves_the_folder_free(tmp_path, capsys):
+    words = ["score", str(as_parquet(tmp_path)), "--out", str(tmp_path / "out"), "--workers", "1"]
+    for wrong, said in (
+        (["--scorer", "abc"], "unknown scorer 'abc'"),
+        (["--by", "id"], "add --top-k 1"),
+    ):
+        with pytest.raises(SystemExit, match="2"):
+            main([*words, *wrong])
+        assert said in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        main([*words, "--backbone", str(tmp_path / "nowhere")])
+    assert "no backbone called" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="0"):
+        main([*words, "--scorer", "clip"])
+    (tmp_path / "1.png").write_bytes(PICTURES[0])
+    with pytest.raises(SystemExit, match="2"):
+        main(["score", str(tmp_path / "1.png"), "--prompt", "a red cube", "--shard-rows", "8"])
+    assert "--shard-rows is for tables" in capsys.readouterr().err
+
+
 def test_a_dataframe_gets_a_column(reranker, values):
     frame = daft.from_pydict({"image": [*PICTURES[:3], None], "prompt": [*PROMPTS[:3], "a cube"]})
     cells = scored(frame).to_pydict()["binding"]
@@ -254,8 +282,10 @@ def test_tables_that_cannot_be_used_are_named(tmp_path):
         job(tmp_path / "taken.parquet", tmp_path / "out")
     assert job(tmp_path / "taken.parquet", tmp_path / "out", prefix="abe_")[1].schema.names[-1] == "abe_pairs"
     pq.write_table(pa.table({"image": ["a"], "prompt": ["b"]}).slice(1), tmp_path / "empty.parquet")
-    with pytest.raises(UsageError, match="has no rows"):
-        score_table(*job(tmp_path / "empty.parquet", tmp_path / "out"), Engine())
+    (tmp_path / "empty.jsonl").write_text("")
+    for empty in ("empty.parquet", "empty.jsonl"):
+        with pytest.raises(UsageError, match="has no rows"):
+            job(tmp_path / empty, tmp_path / "out")
     (tmp_path / "broken.parquet").write_bytes(b"PAR1 no more")
     with pytest.raises(AbeRerankError, match=r"broken.parquet cannot be read"):
         open_table(str(tmp_path / "broken.parquet"))
@@ -279,3 +309,23 @@ def test_a_table_that_has_grown_since_is_not_mixed(tmp_path, reranker):
     pq.write_table(pa.table({"image": PICTURES[:5], "prompt": PROMPTS[:5], "id": [0] * 5}), tmp_path / "table.parquet")
     with pytest.raises(AbeRerankError, match="has 5 rows now, and had 20 before"):
         do_lane(reranker, asked, Lane(table.parts[0], tuple(shards_of(table.parts[0], 8))))
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_it_goes_on_to_the_same_rows(tmp_path):
+    script = Path(__file__).with_name("kill_table.py")
+    ended = subprocess.run([sys.executable, str(script), str(tmp_path), "2", "--scorer", "clip"], capture_output=True)
+    assert ended.returncode == 0, ended.stderr.decode()
+
+
+@pytest.mark.slow
+def test_a_cluster_of_two_workers_gives_the_same_rows(tmp_path):
+    pytest.importorskip("ray", reason="a cluster needs Ray")
+    path, rows = as_parquet(tmp_path), []
+    for engine in ("native", "ray"):
+        out = tmp_path / engine
+        words = ["score", str(path), "--out", str(out), "--engine", engine, "--workers", "2", "--shard-rows", "4"]
+        ended = subprocess.run([sys.executable, "-m", "abe_rerank", *words], capture_output=True)
+        assert ended.returncode == 0, ended.stderr.decode()
+        rows.append(rows_in(out))
+    assert rows[0] == rows[1]

@@ -28,8 +28,8 @@ from abe_rerank.images import to_pil
 from abe_rerank.parsing import parse
 from abe_rerank.scoring.abe import AbeScorer
 from abe_rerank.scoring.calibration import Calibration, expected_calibration_error, fit
+from abe_rerank.scoring.placing import peak
 from abe_rerank.scoring.stream import score_stream
-from abe_rerank.scoring.terms import peak
 from abe_rerank.shapes.world import Split
 from abe_rerank.suites.rows import read_records
 from abe_rerank.types import Box, Region

@@ -22,6 +22,7 @@ from abe_rerank import __version__
 from abe_rerank.cli import benchmark
 from abe_rerank.cli.calibrate import calibrate, tune
 from abe_rerank.cli.compare import compare
+from abe_rerank.cli.completing import joined_colons
 from abe_rerank.cli.doctor import doctor
 from abe_rerank.cli.evaluate import evaluate
 from abe_rerank.cli.generate import generate
@@ -70,8 +71,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         logging.getLogger("abe_rerank").setLevel(logging.DEBUG)
     if sys.stderr is None:  # closed by who started this
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - open to the end
-    with _stoppable():
-        sys.exit(_run(words, debug))
+    with _stoppable(), joined_colons():
+        code = _run(words, debug)
+    sys.exit(code)
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from abe_rerank.cli.options import (
     ImageSize,
     Lora,
     Model,
+    ModelConfig,
     NegativePrompt,
     Offload,
     Part,
@@ -98,6 +99,7 @@ class DrawOptions(_Options):
     batch_size: BatchSize = "auto"
     arguments: Set = None
     model: Model = None
+    model_config: ModelConfig = None
     scheduler: Scheduler = None
     lora: Lora = None
     variant: Variant = None
@@ -123,9 +125,8 @@ class DrawOptions(_Options):
         """What is chosen of the model."""
         from abe_rerank.drawing.pipelines import ModelChoices
 
-        return ModelChoices(
-            self.variant, self.revision, self.scheduler, tuple(self.lora or ()), tuple(self.slices or ())
-        )
+        lists = (tuple(self.lora or ()), tuple(self.slices or ()))
+        return ModelChoices(self.variant, self.revision, self.scheduler, *lists, self.model_config)
 
 
 def spread(command: Callable[..., None]) -> Callable[..., None]:

@@ -163,23 +163,29 @@ def verdicts(
         list[str] | None,
         typer.Option("--scenes-from", help="A source; can be repeated.", show_default="all", rich_help_panel=MEASURE),
     ] = None,
+    relations: Annotated[
+        bool, typer.Option("--relations", help="What is said of relations instead.", rich_help_panel=MEASURE)
+    ] = False,
     backbone: BackboneOptions,
     as_json: AsJson = False,
 ) -> None:
     """What the verdicts on single pairs are worth, by what is true of a pair."""
     quiet_libraries()
-    from abe_rerank.benchmarks.verdicts import SOURCES, main
+    from abe_rerank.benchmarks import relations as of_relations
+    from abe_rerank.benchmarks import verdicts as of_pairs
     from abe_rerank.scoring.abe import AbeScorer
 
-    known = dict(SOURCES)
+    measure: Any = of_relations if relations else of_pairs
+    known = dict(measure.SOURCES)
     if in_checkout():
-        from abe_rerank.benchmarks.checkout.foreign_tasks import flat_questions, solids_questions
+        from abe_rerank.benchmarks.checkout import foreign_tasks as foreign
 
-        known |= {"flat": flat_questions, "solids": solids_questions}
+        own = {"flat": foreign.flat_questions, "solids": foreign.solids_questions}
+        known |= {"flat": foreign.flat_pictures} if relations else own
     asked = sources or list(known)
     if unknown := [name for name in asked if name not in known]:
         raise UsageError(f"unknown scenes {unknown[0]!r}; choose from {', '.join(known)}")
-    found = main(AbeScorer(backbone.load()), scenes, {name: known[name] for name in asked}, as_json)
+    found = measure.main(AbeScorer(backbone.load()), scenes, {name: known[name] for name in asked}, as_json)
     tell(found, as_json)
 
 

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 from abe_rerank.files import data_folder
@@ -11,6 +16,38 @@ from abe_rerank.suites import names as suite_names
 
 _MARKS = ("report.json", "run.json")
 """One of these lies in the folder of a run."""
+
+
+@contextmanager
+def joined_colons() -> Iterator[None]:
+    """Where bash asks, which takes a colon for the end of a word (``shapes``, ``:``, ``colour``): the words are put
+    together, and of what is offered only what stands behind the last colon is printed, since bash replaces that."""
+    behind = _join()
+    if not behind:
+        yield
+        return
+    offered = StringIO()
+    try:
+        with redirect_stdout(offered):
+            yield
+    finally:
+        sys.stdout.write("".join(line.removeprefix(behind) for line in offered.getvalue().splitlines(keepends=True)))
+
+
+def _join() -> str:
+    """What stands before and with the last colon of the word that is completed, if bash has parted it, else ""."""
+    if os.environ.get("_ABE_RERANK_COMPLETE") != "complete_bash" or not os.environ.get("COMP_CWORD", "").isdigit():
+        return ""
+    words, position = os.environ.get("COMP_WORDS", "").split("\n"), int(os.environ["COMP_CWORD"])
+    begun = words[: position + 1]
+    joined: list[str] = []
+    for k, word in enumerate(begun):
+        if k > 1 and (word == ":" or begun[k - 1] == ":"):
+            joined[-1] += word
+        else:
+            joined.append(word)
+    os.environ.update(COMP_WORDS="\n".join(joined), COMP_CWORD=str(len(joined) - 1))
+    return "" if joined[-1] == begun[-1] else "".join(joined[-1].rpartition(":")[:2])
 
 
 def scorers(incomplete: str) -> list[tuple[str, str]]:

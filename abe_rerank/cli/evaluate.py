@@ -25,8 +25,9 @@ from abe_rerank.suites import formats
 
 if TYPE_CHECKING:
     from abe_rerank.evaluation.layouts import Listing
+    from abe_rerank.evaluation.plan import Plan
     from abe_rerank.evaluation.processes import World
-    from abe_rerank.evaluation.workload import Drawn, Found, Judges, Plan
+    from abe_rerank.evaluation.workload import Drawn, Found, Judges
     from abe_rerank.reranker import Reranker
     from abe_rerank.runs.evaluated import Key
 
@@ -131,20 +132,36 @@ def run(request: EvaluateRequest) -> None:
     plan = _plan(request, listing)
     world = World.join(request.backbone.device)
     with finishing_first(world) as stop:
-        missing = _complete(request, listing, plan, world, stop)
+        plan, missing = _complete(request, listing, plan, world, stop)
     world.leave(stop.asked())
-    if world.is_first and len({index for index, _ in missing}) < len(plan.prompts):
+    if not plan.is_whole:
+        there = len(plan.keys) - len(missing)
+        raise stop.error(f"{there} results are in {request.folder}; the same command goes on")
+    some = len({index for index, _ in missing}) < len(plan.prompts) and not request.strategy.parts
+    if world.is_first and (some or not missing):
         conclude(request.folder, complete=not missing)
     if missing:
         raise stop.error(f"{len(missing)} of {len(plan.keys)} results are missing; the same command goes on")
 
 
-def _complete(request: EvaluateRequest, listing: Listing, plan: Plan, world: World, stop: Stop) -> list[Key]:
-    """Do what is not done until it is asked to stop; gives the results that are missing then."""
+def _complete(
+    request: EvaluateRequest, listing: Listing, plan: Plan, world: World, stop: Stop
+) -> tuple[Plan, list[Key]]:
+    """Do what is not done until it is asked to stop; gives all that was asked for, and the results that are missing."""
     from abe_rerank.backbones.devices import pick_device
     from abe_rerank.cli.evaluate_notes import TimedSource, greet, warn_of_prompts
     from abe_rerank.drawing.placement import offload
-    from abe_rerank.evaluation.work import Asked, begin, finish, missing_of, prompts_file, record_of, work
+    from abe_rerank.evaluation.work import (
+        Asked,
+        begin,
+        check_strategy,
+        finish,
+        grown,
+        missing_of,
+        prompts_file,
+        record_of,
+        work,
+    )
     from abe_rerank.evaluation.workload import Drawn
     from abe_rerank.runs.journal import batch_size_of
 
@@ -157,6 +174,7 @@ def _complete(request: EvaluateRequest, listing: Listing, plan: Plan, world: Wor
     names = (request.suite_name, request.draw.name, request.backbone.name)
     asked = Asked(*names, request.command, request.draw.choices.settings)
     record = record_of(asked, plan, source, measure, world.processes)
+    check_strategy(plan, measure)
     if isinstance(source, Drawn):
         offload(source.pipeline, request.draw.offload, world.device or pick_device(None))
     state = world.by_first(lambda: begin(out, record, prompts_file(plan), plan))
@@ -166,19 +184,18 @@ def _complete(request: EvaluateRequest, listing: Listing, plan: Plan, world: Wor
         if world.is_first:
             warn_of_prompts(plan, source, measure)
         timed_source = TimedSource(source)
-        work(out, plan, timed_source, measure, state, world, stop.asked)
+        plan = work(out, plan, timed_source, measure, state, world, stop.asked)
         if world.is_first:
             timed_source.note_seconds()
-        world.wait(stop.asked())
-        if not stop.asked():
+        if not world.any(stop.asked()):
             world.by_first(lambda: finish(out, plan))
         elif not world.is_first:
             sys.exit(stop.code)
-        elif missing := missing_of(out, plan):
-            return missing
+        elif (missing := missing_of(out, plan)) or not plan.is_whole:
+            return plan, missing
         else:
             finish(out, plan)
-    return []
+    return grown(out, plan), []
 
 
 def _listing(request: EvaluateRequest) -> Listing:
@@ -196,16 +213,14 @@ def _listing(request: EvaluateRequest) -> Listing:
 
 
 def _plan(request: EvaluateRequest, listing: Listing) -> Plan:
-    """The work, one by one where the size of the batches is left to the model that draws. Raises UsageError for numbers
-    that cannot be."""
-    from abe_rerank.evaluation.workload import Plan
+    """The work; images that exist are read one by one. Raises UsageError for numbers that cannot be."""
+    from abe_rerank.evaluation.plan import Plan
 
-    sampling = request.sampling
-    size = 1 if sampling.batch_size == "auto" else sampling.batch_size
+    plan = request.plan(listing.prompts)
     if request.images is None:
-        return Plan(listing.prompts, (sampling.n,) * len(listing.prompts), size)
+        return plan
     counts = tuple(request.n or max(1, len(files)) for files in listing.files)
-    return Plan(listing.prompts, counts, size)
+    return Plan(listing.prompts, counts, plan.batch_size)
 
 
 def _source(request: EvaluateRequest, listing: Listing, world: World) -> tuple[Drawn | Found, Reranker]:

@@ -15,22 +15,24 @@ from abe_rerank.files import readable, table
 
 if TYPE_CHECKING:
     from abe_rerank.evaluation.layouts import Listing
+    from abe_rerank.evaluation.plan import Block, Plan
     from abe_rerank.evaluation.summary_schema import Choices, Group
     from abe_rerank.evaluation.work import State
-    from abe_rerank.evaluation.workload import Block, Drawn, Found, Judges, Plan, Taken
+    from abe_rerank.evaluation.workload import Drawn, Found, Judges, Taken
     from abe_rerank.runs.evaluated import RunRecord
     from abe_rerank.suites import SuitePrompt
 
 
 def greet(out: Path, plan: Plan, state: State, record: RunRecord, listing: Listing) -> None:
     """Say what is started or continued, and what may make its results differ."""
-    total = len(plan.keys)
+    known = plan.is_whole
+    of, total = (f" of {len(plan.keys)}", f"{len(plan.keys)} images") if known else ("", "images as the scores ask for")
     if state.complete:
         note(f"{out} is complete already; nothing to do")
     elif state.done:
-        note(f"continuing the run in {out}: {len(state.done)} of {total} results are there")
+        note(f"continuing the run in {out}: {len(state.done)}{of} results are there")
     else:
-        note(f"{total} images of {len(plan.prompts)} prompts into {out}; processes: {record.processes}")
+        note(f"{total} of {len(plan.prompts)} prompts into {out}; processes: {record.processes}")
     changed = [name for name, version in record.versions.items() if state.begun.versions.get(name) != version]
     if changed and not state.complete:
         was = ", ".join(f"{name} {state.begun.versions.get(name)}" for name in changed)

@@ -5,16 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from abe_rerank.cli.asked import BackboneOptions, DrawOptions
+from abe_rerank.cli.generate_request import StrategyOptions
 from abe_rerank.cli.options import Part, command_line, read_batch_size, read_settings
 from abe_rerank.files import words_of
 
 if TYPE_CHECKING:
     from abe_rerank.drawing.sampling import Sampling
+    from abe_rerank.evaluation.plan import Plan
+    from abe_rerank.suites import SuitePrompt
 
 SUITE, N = "shapes", 4
 
@@ -33,6 +37,7 @@ class EvaluateRequest:
     oracle: bool | None = None
     out: Path | None = None
     n: int | None = None
+    strategy: StrategyOptions = field(default_factory=StrategyOptions)
 
     @property
     def folder(self) -> Path:
@@ -42,8 +47,11 @@ class EvaluateRequest:
         read = {"batch_size": read_batch_size(self.draw.batch_size), "lora": list(self.draw.lora or ())}
         asked = self._own | vars(self.backbone) | vars(self.draw) | read
         asked["arguments"] = list(read_settings(self.draw.arguments).items())
-        if not self.backbone.allow_pickle:
-            del asked["allow_pickle"]
+        for name in ("allow_pickle", "model_config"):  # runs of before did not have them
+            if not asked[name]:
+                del asked[name]
+        if self.strategy.parts:
+            asked["strategy"] = self.strategy.parts
         settings = json.dumps(asked, sort_keys=True, default=str, ensure_ascii=True)
         digest = hashlib.sha256(settings.encode()).hexdigest()[:8]
         name = self.suite_name or Path(os.path.abspath(str(self.images))).name
@@ -77,9 +85,24 @@ class EvaluateRequest:
         parts = [part[0] if isinstance(part, tuple) else part for part in self.draw.parts]
         return sorted({part: None for part in parts if part != "--batch-size"}, key=lambda part: part != "--model")
 
+    def plan(self, prompts: Sequence[SuitePrompt]) -> Plan:
+        """What is drawn of prompts, one by one where the size of the batches is left to the model that draws. Raises
+        UsageError for numbers that cannot be, and options that do not go together."""
+        from abe_rerank.evaluation.plan import Plan
+
+        sampling = self.sampling
+        even = self.draw.batch_size == "auto"
+        size = 1 if sampling.batch_size == "auto" else sampling.batch_size
+        return Plan.following(self.strategy.strategy(sampling.n, sampling.seed), prompts, size, even)
+
     @property
     def command(self) -> str:
-        """The command line, with what is not default."""
+        """The command line, with what is not default; a strategy is an option of ``generate`` alone."""
+        if self.strategy.parts:
+            named = [("--prompts", self.suite), ("--n", self.n), ("--out", None if self.out is None else str(self.out))]
+            scorer = ("--scorer", None if self.scorer == "abe" else self.scorer)
+            parts = [*named, scorer, *self.strategy.parts, *self.draw.parts, *self.backbone.parts]
+            return command_line("generate", parts)
         own: list[Part] = [
             (f"--{name}", value) for name, value in self._own.items() if value != getattr(EvaluateRequest, name)
         ]
@@ -88,5 +111,5 @@ class EvaluateRequest:
     @property
     def _own(self) -> dict[str, object]:
         """The options of this command alone."""
-        names = [field.name for field in fields(self) if field.name not in ("draw", "backbone")]
+        names = [one.name for one in fields(self) if one.name not in ("draw", "backbone", "strategy")]
         return {name: getattr(self, name) for name in names}

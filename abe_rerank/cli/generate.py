@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
-from collections.abc import Iterable
-from datetime import datetime
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,22 +13,18 @@ from abe_rerank.cli.asked import BackboneOptions, DrawOptions, spread
 from abe_rerank.cli.config_file import Config
 from abe_rerank.cli.evaluate import run as run_many
 from abe_rerank.cli.evaluate_request import EvaluateRequest
-from abe_rerank.cli.generate_request import GenerateRequest
-from abe_rerank.cli.generate_run import DrawnRun, draw_run
-from abe_rerank.cli.launching import run_in
+from abe_rerank.cli.generate_request import GenerateRequest, StrategyOptions
+from abe_rerank.cli.launching import is_launched, run_in
+from abe_rerank.cli.loading import load_models
 from abe_rerank.cli.options import DRAW, OUTPUT, Assets, Count, Processes, Scorer
 from abe_rerank.cli.stopping import finishing_first
-from abe_rerank.cli.strategy_options import StrategyOptions
-from abe_rerank.cli.terminal import cosine, say, warn
+from abe_rerank.cli.terminal import cosine, note, say, timed, warn
 from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.files import table
 
 if TYPE_CHECKING:
     from abe_rerank.drawing.sampling import Sampling
-    from abe_rerank.drawing.strategies import Strategy
-    from abe_rerank.evaluation.processes import World
     from abe_rerank.runs.generated import Report
-    from abe_rerank.types import Spec
 
 
 @spread
@@ -66,20 +60,19 @@ def generate(
 
     Each image is on the disk as soon as it is drawn: after a kill, the same command goes on where it was. Ctrl-C (or
     SIGTERM) finishes what is at hand and reports what is there; once more stops at once. --processes 2 shares the work;
-    for GPUs and several machines see abe-rerank evaluate --help, whose commands hold here too. A run with --draft-steps
-    or --until-bound is of one process, written when it ends, and begins anew after a kill.
+    for GPUs and several machines see abe-rerank evaluate --help, whose commands hold here too.
     """
     if (prompt is None) == (prompts is None):
         raise UsageError('give a PROMPT, as in "a yellow cylinder and a red cube", or a file of --prompts')
-    if strategy.parts and (prompt is None or processes > 1):
-        raise UsageError("--draft-steps and --until-bound are for a single PROMPT in one process; leave them out")
     if prompt is not None:
         one = GenerateRequest(prompt, draw, backbone, n, scorer, out, assets, strategy)
         run_in(processes, one.whole_command, lambda: run(one))
-    elif assets:
-        raise UsageError("--assets is for a single PROMPT; leave it out with --prompts")
+    elif assets or strategy.max_seconds is not None:
+        name = "--assets" if assets else "--max-seconds"
+        raise UsageError(f"{name} is for a single PROMPT; leave it out with --prompts")
     else:
-        many = EvaluateRequest(draw, backbone, suite=prompts, scorer=scorer, oracle=False, out=out, n=n)
+        asked = {"suite": prompts, "scorer": scorer, "oracle": False, "out": out, "n": n, "strategy": strategy}
+        many = EvaluateRequest(draw, backbone, **asked)  # type: ignore[arg-type]
         run_in(processes, many.command, lambda: run_many(many))
 
 
@@ -90,105 +83,38 @@ def run(request: GenerateRequest) -> None:
     Raises UsageError for input that cannot be used, AbeRerankError if loading, drawing or scoring everything fails,
     InterruptedRunError if it was stopped.
     """
+    from abe_rerank.evaluation.one_prompt import draw_prompt
     from abe_rerank.evaluation.processes import World
-    from abe_rerank.reranker import as_spec
-    from abe_rerank.runs.workplace import check_out
+    from abe_rerank.report.views import write_drawn
+    from abe_rerank.runs.workplace import folder_for
 
-    sampling, spec = request.draw.sampling(request.n), as_spec(request.prompt)
-    strategy = request.strategy.strategy(sampling.n, sampling.seed)
-    _warn_of_waste(sampling)
-    if request.out is not None:
-        check_out(request.out)
+    order, seconds = request.order, dict[str, float]()
+    _warn_of_waste(order.sampling)
     world = World.join(request.backbone.device)
-    if strategy is not None:
-        if world.processes > 1:
-            raise UsageError("--draft-steps and --until-bound run in one process; start one, or leave them out")
-        _follow(request, spec, sampling, strategy, world)
-        return
     with finishing_first(world) as stop:
-        drawn = draw_run(request, spec, sampling, world, stop)
+        with timed(seconds, "loading"):
+            backbone = replace(request.backbone, device=world.device)
+            models = load_models(request.draw, backbone, request.scorer, shown=world.is_first)
+        if world.is_first and (is_launched() or world.processes > 1):
+            note(f"processes: {world.processes}")
+        with timed(seconds, "sampling and scoring"):
+            said = (warn, note) if world.is_first else ()
+            drawn = draw_prompt(order, *models, world, stop.asked, *said)
     world.leave(stop.asked())
     if not world.is_first:
         sys.exit(stop.code if stop.asked() else 0)
     if not drawn.results:
         raise stop.error("nothing was drawn yet")
-    report, out = _write(request, spec, drawn)
-    say("\n".join([report_table(report), *_picked(report, out)]))
-    if report.interrupted:
-        raise stop.error(f"{len(report.candidates)} of {request.n} images are in {out}; the same command goes on")
-    _check_picked(report, out)
-
-
-def _follow(request: GenerateRequest, spec: Spec, sampling: Sampling, strategy: Strategy, world: World) -> None:
-    """A run that follows a strategy; raises as :func:`run` does."""
-    from abe_rerank.cli.generate_strategy import said_of, strategy_run
-    from abe_rerank.runs.folders import check_free
-
-    if request.out is not None:
-        check_free(request.out)
-    with finishing_first(world) as stop:
-        report, out = strategy_run(request, spec, sampling, strategy, stop)
-    say("\n".join([report_table(report), *_picked(report, out), said_of(report)]))
-    if stop.asked():
-        raise stop.error(f"what was drawn until then is in {out}")
-    _check_picked(report, out)
-
-
-def _check_picked(report: Report, out: Path) -> None:
+    out = folder_for(request.out, order.prompt, drawn.begun, drawn.folder)
+    facts = request.facts(drawn, out, seconds, world.processes)
+    report = write_drawn(drawn, facts, out, linked=request.assets, warn=warn)
+    said_last = [*_picked(report, out), *_spent(report)]
+    say("\n".join([report_table(report), *said_last]))
+    if drawn.missing:
+        raise stop.error(f"{drawn.count} images are in {out}; the same command goes on")
     if report.picked is None:
         reason = report.candidates[0].score.reason
         raise AbeRerankError(f"no image could be scored ({reason}); the images are in {out}")
-
-
-def _write(request: GenerateRequest, spec: Spec, drawn: DrawnRun) -> tuple[Report, Path]:
-    """Write the run folder, whole or not at all; what was drawn is removed when all of it is in there."""
-    from abe_rerank.report.views import write_views
-    from abe_rerank.runs.folders import new_run_folder
-    from abe_rerank.runs.generated import RunFacts, report_of, write_generated
-    from abe_rerank.runs.provenance import peak_mb
-    from abe_rerank.runs.workplace import Pictures, folder_for, ranked
-    from abe_rerank.scoring.stream import rounding_warning
-    from abe_rerank.types import Settings
-
-    interrupted = len(drawn.results) < request.n
-    begun = datetime.fromisoformat(drawn.record.created)
-    candidates, files = ranked(drawn.results, drawn.folder)
-    images = Pictures(files)
-    close = rounding_warning([candidate.score.value for candidate in candidates], drawn.backbone)
-    _warn([close] if close else [])
-    model = drawn.record.text_to_image
-    assert model is not None  # as images were drawn
-    missing = f"interrupted: {len(candidates)} of {request.n} images were drawn; the same command goes on"
-    out = folder_for(request.out, spec.prompt, begun, drawn.folder)
-    facts = RunFacts(
-        commands=request.commands(candidates[0], drawn.drawing.batch_size, out),
-        backbone=drawn.record.backbone,
-        text_to_image=model,
-        created=begun,
-        choices=request.draw.choices.settings,
-        allow_pickle=request.backbone.allow_pickle,
-        seconds=drawn.seconds,
-        peak_mb=peak_mb(drawn.backbone.device),
-        processes=drawn.processes,
-        interrupted=interrupted,
-        warnings=(*drawn.warnings, *([close] if close else []), *([missing] if interrupted else [])),
-    )
-    report = report_of(spec, Settings(drawn.record.scorer, drawn.drawing), candidates, facts)
-    with new_run_folder(out) as folder:
-        write_generated(folder, report, images)
-        write_views(folder, report, images, linked=request.assets or len(images) > EMBEDDED)
-    if not interrupted:
-        shutil.rmtree(drawn.folder, ignore_errors=True)
-    return report, out
-
-
-EMBEDDED = 64
-"""The most images that a page holds itself; of more it names the files."""
-
-
-def _warn(warnings: Iterable[str]) -> None:
-    for warning in warnings:
-        warn(warning)
 
 
 def _warn_of_waste(sampling: Sampling) -> None:
@@ -221,3 +147,13 @@ def _picked(report: Report, out: Path) -> list[str]:
         return []
     best = report.candidates[report.picked - 1]
     return [f"picked seed {best.seed}: {status_line(best.score)}", str(out / "best.png"), str(out / "report.html")]
+
+
+def _spent(report: Report) -> list[str]:
+    """What a strategy cost and why it ended; nothing of best of N."""
+    told = report.settings.get("strategy")
+    if not isinstance(told, dict):
+        return []
+    drafts = f" and {told['drafts']} drafts" if told["drafts"] else ""
+    took = f"{report.seconds['sampling and scoring']} s"
+    return [f"{told['name']}: {told['pictures']} images{drafts} in {took}; ended as {told['ended']}"]

@@ -60,8 +60,17 @@ Set = Annotated[
 Model = Annotated[
     str | None,
     typer.Option(
-        help="Text-to-image model: a diffusers folder or hub id.",
+        help="Text-to-image model: a diffusers folder, a hub id, or a single safetensors file.",
         show_default="the built-in one",
+        rich_help_panel=MODELS,
+    ),
+]
+ModelConfig = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DIR",
+        help="Where --model is a single file: a diffusers folder or hub id of such a model, for its configs.",
+        show_default="what the file looks like",
         rich_help_panel=MODELS,
     ),
 ]

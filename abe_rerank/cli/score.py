@@ -15,7 +15,7 @@ import typer
 from abe_rerank.cli.asked import BackboneOptions, spread
 from abe_rerank.cli.loading import load_reranker
 from abe_rerank.cli.options import OUTPUT, AsJson, Scorer
-from abe_rerank.cli.score_table import TableOptions, score_table
+from abe_rerank.cli.score_table import TableOptions, check_none, score_table
 from abe_rerank.cli.terminal import cosine, say, say_json, warn
 from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.files import table
@@ -57,6 +57,7 @@ def score(
         score_table(images[0], table.out, table, backbone, scorer, top_k)
         return
     asked = rows_of([Path(name) for name in images or []], prompt, manifest)
+    check_none(table)
     _check_boxes(asked.rows, scorer)
     run(load_reranker(backbone, scorer), asked, top_k, as_json)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +13,7 @@ from abe_rerank.cli.asked import BackboneOptions
 from abe_rerank.cli.terminal import note, say, warn
 from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.files import printable, table
+from abe_rerank.scoring.registry import named
 
 if TYPE_CHECKING:
     from abe_rerank.integrations.daft.engines import Engine
@@ -103,6 +104,13 @@ class TableOptions:
     urls: Urls = False
 
 
+def check_none(options: TableOptions) -> None:
+    """Raises UsageError if an option for tables was given and no --out: it would change nothing."""
+    given = [field.name for field in fields(TableOptions) if getattr(options, field.name) != field.default]
+    if given:
+        raise UsageError(f"--{given[0].replace('_', '-')} is for tables; say where their scores go with --out")
+
+
 def score_table(
     name: str, out: Path, options: TableOptions, backbone: BackboneOptions, scorer: str, top_k: int | None
 ) -> None:
@@ -119,6 +127,7 @@ def score_table(
             raise
         raise UsageError('tables are scored by Daft, which is not here: pip install "abe-rerank[scale]"') from None
     engine = _engine(options, backbone.device)
+    named(scorer)
     found = open_table(name)
     job = scored_table.job_of(
         found,
@@ -134,6 +143,8 @@ def score_table(
         chosen={**vars(backbone), "scorer": scorer},
     )
     grouped = options.by or options.prompt_column
+    if top_k is None and options.by is not None:
+        raise UsageError("--by makes the groups whose best rows --top-k takes; add --top-k 1")
     if top_k is not None and grouped not in job.schema.names:
         raise UsageError(f"the output has no column {grouped!r} to group by; it has {', '.join(job.schema.names)}")
     note(f"{found.rows:,} rows in {len(found.parts)} files; {engine.name}, {engine.workers} workers")

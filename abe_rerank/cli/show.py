@@ -53,7 +53,7 @@ def show(
 
 def account(report: Report, candidate: CandidateRecord) -> str:
     """One candidate in words: whether it was picked and why, and each pair."""
-    from abe_rerank.report.sentences import SIGNS, called, claim, headline, why
+    from abe_rerank.report.sentences import SIGNS, called, claim, headline, relations, why
 
     of = f"rank {candidate.rank} of {len(report.candidates)}"
     lines = [f"{called(candidate)}, {of}: {headline(candidate.score)}"]
@@ -61,7 +61,7 @@ def account(report: Report, candidate: CandidateRecord) -> str:
         lines = [f"picked {lines[0]}", why(report)]
     pairs = [[f"{SIGNS[p.verdict]} {p.verdict}", claim(p), f"margin {cosine(p.margin)}"] for p in candidate.score.pairs]
     rows = table(pairs[0], pairs[1:]).splitlines() if pairs else []
-    return "\n".join([*(printable(line) for line in lines), *rows])
+    return "\n".join([*(printable(line) for line in lines), *rows, *map(printable, relations(candidate.score))])
 
 
 def overview(report: Report) -> str:

@@ -5,26 +5,23 @@ from __future__ import annotations
 import inspect
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from abe_rerank import builtin
 from abe_rerank.backbones.devices import choose
-from abe_rerank.backbones.hub import at_revision, fetched, split_revision
 from abe_rerank.backbones.model_files import check_finite, hushed, json_object, refusal
 from abe_rerank.drawing.components import (
     INDEX,
     add_loras,
-    check_files,
     dtype_keyword,
     exchange_scheduler,
     index_of,
     load_networks,
     lora_file,
 )
+from abe_rerank.drawing.model_sources import check_single_file, config_folder, from_single_file, model_folder
 from abe_rerank.drawing.placement import take_in_parts
 from abe_rerank.errors import AbeRerankError, UsageError
 
@@ -58,12 +55,13 @@ class ModelChoices:
     scheduler: str | None = None
     lora: tuple[str, ...] = ()
     slices: tuple[str, ...] = ()
+    model_config: str | None = None
 
     @property
     def settings(self) -> dict[str, Any]:
         """Those that were made, as a run keeps them; a scheduler is part of how images are drawn."""
         lists = {"lora": list(self.lora) or None, "slices": list(self.slices) or None}
-        found = {"variant": self.variant, "revision": self.revision, **lists}
+        found = {"variant": self.variant, "revision": self.revision, **lists, "model_config": self.model_config}
         return {name: value for name, value in found.items() if value is not None}
 
 
@@ -77,9 +75,13 @@ def load_pipeline(
     scheduler: str | None = None,
     lora: Sequence[str] = (),
     slices: Sequence[str] = (),
+    model_config: str | Path | None = None,
     allow_pickle: bool = False,
 ) -> Pipeline:
     """A text-to-image pipeline from a diffusers folder or a hub id (``owner/name@revision``); None is the built-in one.
+
+    ``model`` may be a single safetensors file, too, whose configuration is that of the diffusers folder or hub id
+    ``model_config``, or else that of the model that diffusers takes it for, where it is in the local cache.
 
     ``device`` and ``dtype`` are what :func:`abe_rerank.backbones.devices.choose` takes; ``variant`` names the weight
     files ("fp16"), None the plain ones or the only ones; ``scheduler``, ``lora`` and ``slices`` are what
@@ -88,31 +90,19 @@ def load_pipeline(
     from text alone, or whose files do not fit together (tensors missing, unexpected, misshapen, not finite),
     AbeRerankError if it cannot be loaded.
     """
-    import diffusers
-
     for text in lora:
         lora_file(text)
-    folder = _model_folder(model, revision, variant, allow_pickle)
+    single = check_single_file(model, model_config, revision, variant)
+    folder = config_folder(single, model_config) if single else model_folder(model, revision, variant, allow_pickle)
     place = choose(device, dtype)
     what = f"the text-to-image model {folder if model is None else model}"
-    loader: Any = diffusers.DiffusionPipeline
     try:
-        named = json_object(folder / INDEX)
-        index = index_of(folder / INDEX, named)
         with hushed():
-            networks = load_networks(index.parts, place.dtype, variant, allow_pickle)
-            pipeline: Pipeline = loader.from_pretrained(
-                str(folder),
-                trust_remote_code=False,
-                local_files_only=True,
-                **networks,
-                **dict.fromkeys(index.nulls),
-                **{dtype_keyword("diffusers"): place.dtype},
+            pipeline: Pipeline = (
+                from_single_file(single, folder, place.dtype, allow_pickle)
+                if single
+                else _from_folder(folder, place.dtype, variant, allow_pickle)
             ).to(place.device)
-        if unchecked := sorted(set(modules(pipeline)) - set(networks)):
-            raise UsageError(
-                f"its part {unchecked[0]} is of a class whose weights cannot be checked; use another model"
-            )
     except AbeRerankError as error:
         raise type(error)(f"{what} cannot be loaded: {error}") from error
     except Exception as error:
@@ -125,6 +115,25 @@ def load_pipeline(
         add_loras(pipeline, lora)
     for name, network in modules(pipeline).items():
         check_finite(network, f"{name} of {what}")
+    return pipeline
+
+
+def _from_folder(folder: Path, dtype: torch.dtype, variant: str | None, allow_pickle: bool) -> Any:
+    import diffusers
+
+    loader: Any = diffusers.DiffusionPipeline
+    index = index_of(folder / INDEX, json_object(folder / INDEX))
+    networks = load_networks(index.parts, dtype, variant, allow_pickle)
+    pipeline = loader.from_pretrained(
+        str(folder),
+        trust_remote_code=False,
+        local_files_only=True,
+        **networks,
+        **dict.fromkeys(index.nulls),
+        **{dtype_keyword("diffusers"): dtype},
+    )
+    if unchecked := sorted(set(modules(pipeline)) - set(networks)):
+        raise UsageError(f"its part {unchecked[0]} is of a class whose weights cannot be checked; use another model")
     return pipeline
 
 
@@ -231,49 +240,6 @@ def _typed(name: str, value: Any, parameter: inspect.Parameter, kind: str) -> An
     except (ValidationError, ValueError, PydanticUserError):
         wanted = inspect.formatannotation(parameter.annotation)
         raise UsageError(f"{name} of {kind} must be {wanted}, not {value!r}") from None
-
-
-def _model_folder(model: str | Path | None, revision: str | None, variant: str | None, allow_pickle: bool) -> Path:
-    """The local folder of a pipeline; a hub id is looked up in the local cache, else on the hub.
-
-    Raises UsageError for what is neither.
-    """
-    model = at_revision(model, revision)
-    if model is None:
-        return builtin.path("text-to-image")
-    path = Path(model)
-    if os.path.isdir(path):
-        if os.path.isfile(path / INDEX):
-            return path
-        other = "; it is a model for --backbone (config.json)" if os.path.isfile(path / "config.json") else ""
-        raise UsageError(f"{path} holds no diffusers pipeline (no model_index.json){other}")
-    known = split_revision(str(model))
-    if isinstance(model, Path) or os.path.lexists(path) or known is None or "/" not in known[0]:
-        raise UsageError(
-            f"no text-to-image model at {model}; give a folder with a model_index.json, or a hub id owner/name"
-        )
-    return fetched(str(model), "text-to-image model", lambda local: _download(*known, variant, allow_pickle, local))
-
-
-def _download(name: str, revision: str | None, variant: str | None, allow_pickle: bool, local: bool) -> Path:
-    """The cached files of a hub model; downloaded where they are not there, unless ``local``."""
-    import diffusers
-    from huggingface_hub import snapshot_download
-
-    if local:  # diffusers would ask the hub all the same
-        folder = Path(snapshot_download(name, revision=revision, local_files_only=True))
-        check_files(index_of(folder / INDEX, json_object(folder / INDEX)).parts, variant, allow_pickle)
-        return folder
-    loader: Any = diffusers.DiffusionPipeline
-    with hushed():
-        downloaded = loader.download(
-            name,
-            revision=revision,
-            variant=variant,
-            use_safetensors=None if allow_pickle else True,
-            trust_remote_code=False,
-        )
-    return Path(downloaded)
 
 
 def check_text_to_image(pipeline: Pipeline) -> None:

@@ -130,13 +130,19 @@ def fitting_batch(pipeline: Pipeline, n: int, arguments: Mapping[str, Any]) -> i
     return math.ceil(n / math.ceil(n / most))
 
 
-def draw(pipeline: Pipeline, prompt: str, drawing: Drawing, progress: bool = False) -> Samples:
-    """Draw ``drawing.n`` images of ``prompt``, in the order of their seeds.
+def draw(
+    pipeline: Pipeline,
+    prompt: str,
+    drawing: Drawing,
+    progress: bool = False,
+    recipes: Sequence[Recipe] | None = None,
+) -> Samples:
+    """Draw ``drawing.n`` images of ``prompt``, in the order of their seeds, or by ``recipes`` as :func:`batches` does.
 
     The drawing of the result has the batch size that went. Raises as :func:`batches` does.
     """
     found: list[Sample] = []
-    for batch in batches(pipeline, prompt, drawing, progress):
+    for batch in batches(pipeline, prompt, drawing, progress, recipes):
         found = [*found, *batch.images] if batch.drawing == drawing else list(batch.images)
         drawing = batch.drawing
     return Samples(tuple(found), drawing)

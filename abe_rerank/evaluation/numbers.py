@@ -123,7 +123,7 @@ def read_numbers(run: RunFolder) -> RunNumbers:
     """Folds the lines of a run. Raises AbeRerankError, naming file and line, for one that is not a result.
 
     A result that stands twice is refused too. Drawn prompts with fewer images than the run asks for are unfinished, and
-    so are prompts whose candidates have a gap.
+    so are prompts whose candidates have a gap, and all prompts where a strategy may ask for more. Drafts do not count.
     """
     columns, prompts, unscored = _Columns(), dict[int, Prompt](), list[Unscored]()
     gone: list[str] = []
@@ -132,6 +132,8 @@ def read_numbers(run: RunFolder) -> RunNumbers:
     for file, line in lines(run):
         result = line.result
         assert result is not None
+        if result.steps is not None:
+            continue
         prompt = Prompt(result.prompt_id, intern(result.category), result.prompt)
         if prompts.setdefault(result.index, prompt) != prompt:
             what = f"prompt {result.index} is another one than in the lines before"
@@ -171,12 +173,15 @@ def _numbers(result: Result) -> tuple[float, ...]:
 
 
 def _atoms(result: Result) -> Sequence[tuple[str, float]]:
-    """(kind, probability) of each atom: the judge's, else the scorer's own, else its calibrated pairs."""
-    judged = () if result.judge is None else result.judge.parts
-    for parts in (judged, result.parts):
-        if found := [(part.kind, part.value) for part in parts if part.kind in ATOMS]:
-            return found
-    return [("attribute", pair.probability) for pair in result.pairs if pair.probability is not None]
+    """(kind, probability) of each atom: the judge's, else the scorer's own with its calibrated pairs."""
+    judged, own = (
+        [(part.kind, part.value) for part in parts if part.kind in ATOMS]
+        for parts in ((() if result.judge is None else result.judge.parts), result.parts)
+    )
+    if judged or any(kind == "attribute" for kind, _ in own):
+        return judged or own
+    pairs = [("attribute", pair.probability) for pair in result.pairs if pair.probability is not None]
+    return [*pairs, *own] if pairs else []
 
 
 def _soft(result: Result) -> tuple[float, ...]:
@@ -217,10 +222,14 @@ def _whole(
     images = images.where(np.lexsort((images.candidate, images.prompt)))
     _refuse_contradictions(run, images)
     indices, starts, counts = np.unique(images.prompt, return_index=True, return_counts=True)
+    if run.record.text_to_image is not None and not run.record.is_fixed:  # drafts came before, and are left out
+        images.candidate[:] -= np.repeat(images.candidate[starts], counts)
     ends = starts + counts - 1
     whole = images.candidate[ends] == counts - 1 if len(images) else np.zeros(0, dtype=bool)
-    if run.record.text_to_image is not None:
+    if run.record.is_fixed:
         whole &= counts >= run.record.n
+    elif run.record.text_to_image is not None:
+        whole &= run.complete
     places = np.repeat(np.cumsum(whole) - 1, counts)
     kept = images if whole.all() else images.where(np.repeat(whole, counts))  # no second copy where all is there
     kept.prompt[:] = places[np.repeat(whole, counts)]

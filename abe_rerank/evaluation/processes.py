@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -14,10 +13,6 @@ T = TypeVar("T")
 
 _PATIENCE = timedelta(days=30)
 """How long processes wait for the slowest; the launcher stops all of them when one dies, so that none waits for it."""
-
-
-_GRACE = timedelta(seconds=20)
-"""How long stopped processes wait for each other; the launcher of torch kills them after 30 seconds."""
 
 
 @dataclass(frozen=True)
@@ -69,20 +64,21 @@ class World:
         result: T = box[0]
         return result
 
-    def wait(self, stopped: bool = False) -> None:
-        """Return when all processes have come here; where they are ``stopped``, perhaps by a launcher that lost one of
-        them, after some seconds in any case."""
+    def any(self, flag: bool) -> bool:
+        """Whether something is so in any of the processes; all come here before one goes on.
+
+        Raises AbeRerankError where one of them is gone, unless it is so here.
+        """
         if self.processes == 1:
-            return
-        if not stopped:
-            from accelerate import PartialState
+            return flag
+        from accelerate.utils import gather_object
 
-            PartialState().wait_for_everyone()
-            return
-        from torch import distributed
-
-        with suppress(RuntimeError):  # one of them is gone, or they are on GPUs, which have no such barrier
-            distributed.monitored_barrier(timeout=_GRACE)
+        try:
+            return any(gather_object([flag]))
+        except RuntimeError:
+            if flag:
+                return True
+            raise AbeRerankError("another process of this run is gone; the same command goes on") from None
 
     def leave(self, stopped: bool = False) -> None:
         """Close the connection between the processes; where they are ``stopped``, it ends with them."""

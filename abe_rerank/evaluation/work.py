@@ -1,10 +1,11 @@
-"""A run at work: its record, what is not done yet, and the merging of what all processes wrote."""
+"""A run at work: its record, what is not done yet, what a strategy asks for next, and the merging of what all wrote."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Mapping
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,11 +13,13 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
+from abe_rerank.drawing.strategies import Strategy, settings_of
+from abe_rerank.evaluation.plan import Block, Plan
 from abe_rerank.evaluation.processes import World
-from abe_rerank.evaluation.workload import Drawn, Found, Judges, Plan, Source
+from abe_rerank.evaluation.workload import Drawn, Found, Judges, Source, Taken
 from abe_rerank.files import inside, readable
 from abe_rerank.runs.doctor import compared
-from abe_rerank.runs.evaluated import Key, RunRecord
+from abe_rerank.runs.evaluated import Key, Result, RunRecord
 from abe_rerank.runs.journal import (
     Place,
     collect,
@@ -29,6 +32,7 @@ from abe_rerank.runs.journal import (
     writing,
 )
 from abe_rerank.runs.provenance import backbone_record, pipeline_record, versions
+from abe_rerank.runs.reading import read_lines
 from abe_rerank.suites import as_line
 
 
@@ -53,20 +57,45 @@ def begin(out: Path, record: RunRecord, prompts: bytes, plan: Plan) -> State:
     :func:`abe_rerank.runs.journal.open_folder` and :func:`abe_rerank.runs.journal.collect` do.
     """
     begun = open_folder(out, record, prompts)
-    known = frozenset(plan.keys)
+    known = frozenset(plan.possible)
     merged: dict[Key, Place] = {}
     if (out / "results.jsonl").is_file():
         merged, whole = merged_places(out)
-        if whole and merged.keys() == known and not _gone(out, begun, merged):
-            return State(begun, known, complete=True)
-    places = collect(out, plan.keys)
+        done = grown(out, plan)
+        if whole and done.is_whole and merged.keys() == set(done.keys) and not _gone(out, begun, merged):
+            return State(begun, frozenset(done.keys), complete=True)
+    places = collect(out, known)
     if (out / "results.jsonl").is_file():
         reopen(out, [place for key, place in merged.items() if key in known and key not in places])
-        places = collect(out, plan.keys)
+        places = collect(out, known)
     gone = _gone(out, begun, places)
     drop((place.file, place.number) for place in gone.values())
     images = tuple(str(place.image) for place in gone.values())
     return State(begun, frozenset(places) - frozenset(gone), complete=False, gone=images)
+
+
+def grown(out: Path, plan: Plan, seconds: float = 0.0) -> Plan:
+    """The plan with what its strategy asks for after the results in ``out``, ``seconds`` after the beginning."""
+    if plan.is_whole:
+        return plan
+    merged = out / "results.jsonl"
+    files = [merged] if merged.is_file() else sorted((out / "results").glob("*.jsonl"))
+    found: Iterator[Result | None] = (line.result for file in files for line in read_lines(file))
+    return plan.after({result.key: result.tried for result in found if result is not None}, seconds)
+
+
+def check_strategy(plan: Plan, measure: Judges) -> None:
+    """Raises UsageError, before anything is drawn, where the scorer does not say what the strategy needs to know: it is
+    asked about a picture of nothing."""
+    from PIL import Image
+
+    from abe_rerank.reranker import as_spec
+
+    if plan.is_whole or plan.strategy is None:
+        return
+    prompt = next((prompt for prompt in plan.prompts if not as_spec(prompt.prompt).nothing_to_bind), plan.prompts[0])
+    blank = Taken("blank", 0, Image.effect_noise((64, 64), 64).convert("RGB"))
+    plan.strategy.next([one.tried for one in measure.results(Block(0, range(1)), prompt, [blank])], 0.0)
 
 
 def work(
@@ -78,28 +107,50 @@ def work(
     world: World,
     stopped: Callable[[], bool] = lambda: False,
     label: str | None = "evaluating",
-) -> None:
-    """This process' share of what is not done, one line after the other, each on the disk before the next.
+) -> Plan:
+    """What is not done, shared out among the processes: each line is on the disk before the next. Gives the plan as it
+    is then, with all that its strategy asked for.
 
-    Between blocks it looks whether it is ``stopped``, and then leaves the rest undone. ``label`` is that of the bar,
-    None for no bar. Raises DeviceError where the device runs out of memory or fails; the lines that are written stay.
+    After each of its steps a strategy is asked in the first process, when all have come there. Between blocks a process
+    looks whether it is ``stopped``, and then leaves the rest undone. ``label`` is that of the bar, None for no bar.
+    Raises DeviceError where the device runs out of memory or fails; the lines that are written stay.
     """
+    began, done = time.monotonic(), state.done
+    plan = grown(out, plan)
+    while True:
+        _share(out, plan, source, measure, done, world, stopped, label)
+        if plan.is_whole or world.any(stopped()):
+            return plan
+        done |= frozenset(plan.keys)
+        plan = world.by_first(lambda asked=plan: grown(out, asked, time.monotonic() - began))  # type: ignore[misc]
+
+
+def _share(
+    out: Path,
+    plan: Plan,
+    source: Source,
+    measure: Judges,
+    done: Collection[Key],
+    world: World,
+    stopped: Callable[[], bool],
+    label: str | None,
+) -> None:
+    """This process' share of what is asked for now."""
     from tqdm import tqdm
 
     from abe_rerank.backbones.progress import bars_wanted
 
-    share = plan.share(state.done, world.rank, world.processes)
-    todo = sum(len(_waiting(block.keys, state.done)) for block in share)
+    share = [(block, _waiting(block.keys, done)) for block in plan.share(done, world.rank, world.processes)]
+    todo = sum(len(wanted) for _, wanted in share)
     hidden = label is None or not world.is_first or not bars_wanted()
     title = label if world.processes == 1 else f"{label}, process 1 of {world.processes}"
     with (
         writing(results_file(out, world.rank)) as journal,
         tqdm(total=todo, desc=title, unit="image", disable=hidden) as bar,
     ):
-        for block in share:
+        for block, wanted in share:
             if stopped():
                 return
-            wanted = _waiting(block.keys, state.done)
             prompt = plan.prompts[block.index]
             taken = source.take(block, prompt.prompt, wanted)
             for result in measure.results(block, prompt, taken):
@@ -110,12 +161,12 @@ def work(
 
 def finish(out: Path, plan: Plan) -> None:
     """Merge the lines of all processes. Raises AbeRerankError if one is missing or there twice."""
-    merge(out, plan.keys)
+    merge(out, grown(out, plan).keys)
 
 
 def missing_of(out: Path, plan: Plan) -> list[Key]:
     """The results that no process has written yet. Raises as :func:`abe_rerank.runs.journal.collect` does."""
-    there = collect(out, plan.keys)
+    there = collect(out, plan.possible)
     return [key for key in plan.keys if key not in there]
 
 
@@ -143,13 +194,17 @@ def _gone(out: Path, begun: RunRecord, places: dict[Key, Place]) -> dict[Key, Pl
 @dataclass(frozen=True)
 class Asked:
     """What the suite and the models were called by who asked for them, the command that did, and what was chosen of the
-    model that draws (variant, revision, LoRAs)."""
+    model that draws (variant, revision, LoRAs); kept as a file can hold it."""
 
     suite: str
     model: str
     backbone: str
     command: str
     choices: Mapping[str, JsonValue] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("suite", "model", "backbone", "command"):
+            object.__setattr__(self, name, readable(getattr(self, name)))
 
 
 def prompts_file(plan: Plan) -> bytes:
@@ -164,20 +219,21 @@ def record_of(
     scorer, judge = measure.reranker.scorer, measure.judge
     reader = scorer.backbone
     origin = _drawing(source) if isinstance(source, Drawn) else _listing(source)
+    followed = {} if plan.strategy is None or plan.is_whole else {"strategy": _told(plan.strategy)}
     return RunRecord(
         created=datetime.now().astimezone().isoformat(timespec="seconds"),
-        suite=readable(asked.suite),
+        suite=asked.suite,
         prompts=len(plan.prompts),
         prompts_sha256=hashlib.sha256(prompts_file(plan)).hexdigest(),
-        n=max(plan.counts),
+        n=max(plan.counts) if plan.strategy is None else plan.strategy.n,
         scorer=scorer.stamp,
         judge=None if judge is None else judge.scorer.stamp,
         oracle=measure.oracle is not None,
-        text_to_image=pipeline_record(source.pipeline, readable(asked.model)) if isinstance(source, Drawn) else None,
-        backbone=backbone_record(reader, readable(asked.backbone)),
-        settings={**origin, **asked.choices, "batch_size": plan.batch_size, "device": reader.device.type},
+        text_to_image=pipeline_record(source.pipeline, asked.model) if isinstance(source, Drawn) else None,
+        backbone=backbone_record(reader, asked.backbone),
+        settings={**origin, **asked.choices, **followed, "batch_size": plan.batch_size, "device": reader.device.type},
         versions=versions(),
-        command=readable(asked.command),
+        command=asked.command,
         processes=processes,
     )
 
@@ -187,6 +243,11 @@ def _drawing(source: Drawn) -> dict[str, JsonValue]:
     drawing = source.drawing
     arguments = json.loads(json.dumps(drawing.arguments, default=repr))
     return {"seed": drawing.seed, "dtype": drawing.dtype, "scheduler": drawing.scheduler, **arguments}
+
+
+def _told(strategy: Strategy) -> JsonValue:
+    """A strategy as a record has it; best of N is what a record means that names none."""
+    return {"name": strategy.name, **json.loads(json.dumps(dict(settings_of(strategy))))}
 
 
 def _listing(source: Found) -> dict[str, JsonValue]:

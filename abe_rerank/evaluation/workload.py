@@ -1,21 +1,18 @@
-"""What an evaluation has to do: images of prompts, in blocks that go through the models together.
-
-A block is a run of up to ``batch_size`` images of one prompt. Blocks depend on nothing but the prompts, the numbers of
-images and the batch size, and a block is drawn and scored whole even where some of its results are there already: so
-results do not depend on when a run was killed, nor on the number of processes.
-"""
+"""Where the images of a block come from, drawn or read, and what says how well each shows its prompt."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from abe_rerank.errors import AbeRerankError, UsageError
+from abe_rerank.evaluation.plan import Block
 from abe_rerank.files import readable, write_png
-from abe_rerank.runs.evaluated import JudgeResult, Key, OracleResult, Result, terms_of
+from abe_rerank.recipes import Recipe
+from abe_rerank.runs.evaluated import JudgeResult, OracleResult, Result, terms_of
 from abe_rerank.runs.provenance import pixels_sha256
 from abe_rerank.runs.records import PartRecord
 from abe_rerank.suites import SuitePrompt
@@ -32,54 +29,18 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Block:
-    """The images ``candidates`` of the prompt at ``index``."""
-
-    index: int
-    candidates: range
-
-    @property
-    def keys(self) -> tuple[Key, ...]:
-        """The key of each image, in order."""
-        return tuple((self.index, candidate) for candidate in self.candidates)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """All the work of a run: ``counts`` says how many images each prompt has."""
-
-    prompts: tuple[SuitePrompt, ...]
-    counts: tuple[int, ...]
-    batch_size: int = 1
-
-    @property
-    def keys(self) -> tuple[Key, ...]:
-        """The keys of all results, in the order of the merged file."""
-        return tuple((index, candidate) for index, count in enumerate(self.counts) for candidate in range(count))
-
-    def blocks(self) -> Iterator[Block]:
-        """All blocks, in the order of their keys."""
-        for index, count in enumerate(self.counts):
-            for first in range(0, count, self.batch_size):
-                yield Block(index, range(first, min(first + self.batch_size, count)))
-
-    def share(self, done: Collection[Key], rank: int, processes: int) -> list[Block]:
-        """Every ``processes``-th of the blocks that are not all done, from the ``rank``-th on."""
-        waiting = [block for block in self.blocks() if any(key not in done for key in block.keys)]
-        return waiting[rank::processes]
-
-
-@dataclass(frozen=True)
 class Taken:
     """An image that was drawn or read, or the reason why there is none to be scored.
 
-    ``path`` is what the result calls it; None if there is no file.
+    ``path`` is what the result calls it; None if there is no file. ``steps`` and ``renewed`` are those of its recipe.
     """
 
     path: str | None
     seed: int | None = None
     image: Image | None = None
     failure: str | None = None
+    steps: int | None = None
+    renewed: tuple[tuple[int, float], ...] = ()
 
     @property
     def picture(self) -> Image | NoPicture:
@@ -99,7 +60,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Drawn:
-    """Images drawn into ``folder/images``; candidate k of every prompt has seed ``sampling.seed + k``.
+    """Images drawn into ``folder/images``: those of a block's recipes, else candidate k has seed ``sampling.seed + k``.
 
     ``alone``: there is one prompt, so that a bar shows its steps, and what goes wrong with it ends the run.
     """
@@ -136,25 +97,25 @@ class Drawn:
         where one image does not; what else goes wrong is the images' failure, and raised where the prompt is alone."""
         from abe_rerank.drawing.sampling import BatchSizeError, DeviceError, draw
 
-        seeds = [self.sampling.seed + candidate for candidate in block.candidates]
+        recipes = block.recipes or tuple(Recipe(self.sampling.seed + candidate) for candidate in block.candidates)
+        asked = block.batch_size or self.drawing.batch_size
         try:
-            drawing = replace(self.drawing, n=len(seeds), seed=seeds[0])
-            samples = draw(self.pipeline, prompt, drawing, progress=self.alone)
+            drawing = replace(self.drawing, n=len(recipes), seed=recipes[0].seed, batch_size=asked)
+            samples = draw(self.pipeline, prompt, drawing, progress=self.alone, recipes=recipes)
         except (UsageError, DeviceError):
             raise
         except AbeRerankError as error:
             if self.alone:
                 raise
-            return [Taken(None, seed, failure=str(error)) for seed in seeds]
-        size = samples.drawing.batch_size
-        if size < self.drawing.batch_size:
-            raise BatchSizeError(self.drawing.batch_size, size)
+            return [Taken(None, one.seed, None, str(error), one.steps, one.renewed) for one in recipes]
+        if samples.drawing.batch_size < asked:
+            raise BatchSizeError(asked, samples.drawing.batch_size)
         taken = []
-        for candidate, drawn in zip(block.candidates, samples.images, strict=True):
-            path = f"images/{block.index:05d}/seed{drawn.seed}.png"
+        for candidate, recipe, drawn in zip(block.candidates, recipes, samples.images, strict=True):
+            path = f"images/{block.index:05d}/{recipe.words}.png"
             if candidate in wanted:
                 write_png(self.folder / path, drawn.image)
-            taken.append(Taken(path, drawn.seed, drawn.image, drawn.failure))
+            taken.append(Taken(path, drawn.seed, drawn.image, drawn.failure, drawn.steps, drawn.renewed))
         return taken
 
 
@@ -207,13 +168,15 @@ class Judges:
         from abe_rerank.scoring.questions import with_questions
         from abe_rerank.scoring.stream import score_stream
 
-        spec = with_questions(as_spec(prompt.prompt), prompt.questions)
+        spec = as_spec(prompt.prompt)
+        spec = with_questions(spec, prompt.questions)
         items = [(one.picture, spec) for one in taken]
         for one in (self.reranker, self.judge):
             if one is not None:
                 one.scorer.forget()
         scores = list(score_stream(self.reranker.scorer, items))
-        judged = [None] * len(taken) if self.judge is None else _judged(score_stream(self.judge.scorer, items))
+        second = () if self.judge is None else score_stream(self.judge.scorer, items)
+        judged = [None] * len(taken) if self.judge is None else _judged(second)
         seen = [None] * len(taken) if self.oracle is None else _seen(self.oracle, taken, spec)
         columns = zip(block.candidates, taken, scores, judged, seen, strict=True)
         return [
@@ -225,6 +188,8 @@ class Judges:
                     "category": prompt.category,
                     "prompt": prompt.prompt,
                     "seed": one.seed,
+                    "steps": one.steps,
+                    "renewed": one.renewed,
                     "image": one.path,
                     "pixels_sha256": None if isinstance(one.picture, NoPicture) else pixels_sha256(one.picture),
                     "judge": judgement,

@@ -17,8 +17,8 @@ from markupsafe import Markup
 from PIL import Image
 
 from abe_rerank.report.pages import asset, fill
-from abe_rerank.report.ranked import ranked
 from abe_rerank.report.sentences import mark, pieces
+from abe_rerank.report.views import ranked
 from abe_rerank.runs.records import ParseRecord, ScoreRecord
 from abe_rerank.types import Ranking, Score, Spec
 

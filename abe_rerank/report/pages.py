@@ -14,6 +14,7 @@ from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
 from abe_rerank.report import sentences
+from abe_rerank.runs.meanings import holds
 
 
 def render_page(template: str, assets: Sequence[str], context: Mapping[str, object], *, linked: bool) -> str:
@@ -90,9 +91,21 @@ def json_block(value: object) -> Markup:
     return htmlsafe_json_dumps(value, dumps=lambda v: json.dumps(v, ensure_ascii=False, separators=(",", ":")))
 
 
-_WORDS = ("brief", "called", "claim", "competitor", "headline", "numbers", "sentence", "status_line", "why")
+_WORDS = (
+    "brief",
+    "called",
+    "claim",
+    "competitor",
+    "headline",
+    "numbers",
+    "relations",
+    "sentence",
+    "status_line",
+    "why",
+)
 _FILTERS: dict[str, Callable[..., str]] = {
     "cosine": cosine,
     "box": box_style,
     "count": count,
+    "holds": holds,
 }

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from abe_rerank.evaluation.comparison import METRICS
 from abe_rerank.evaluation.summary_schema import Comparison, RunSummary
 from abe_rerank.runs.generated import CandidateRecord, Report
-from abe_rerank.runs.meanings import VERDICTS
+from abe_rerank.runs.meanings import VERDICTS, holds
 from abe_rerank.runs.records import PairRecord, ParseRecord, ScoreRecord
 from abe_rerank.types import Verdict
 
@@ -59,6 +59,11 @@ def claim(pair: PairRecord) -> str:
     if pair.verdict in ("swapped", "wrong"):
         return f"{sentence(pair)}: {pair.attribute} fits it {asked}, {pair.competitor} {rival}"
     return f"{sentence(pair)}: {asked}; {competitor(pair)} would fit it {rival}"
+
+
+def relations(score: ScoreRecord) -> list[str]:
+    """What is seen of the prompt's relations: "holds: cube to the left of ring (0.97)"."""
+    return [f"{holds(part.value)}: {part.text} ({part.value:.2f})" for part in score.parts if part.kind == "relation"]
 
 
 def numbers(pair: PairRecord) -> tuple[str, str]:

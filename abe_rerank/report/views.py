@@ -1,9 +1,12 @@
-"""What is made from the run of one prompt to be looked at: its page, its contact sheet, its attention figures."""
+"""The run folder of one prompt, and what is made to be looked at in it: page, contact sheet, attention figures."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from PIL import Image, ImageDraw
@@ -23,13 +26,38 @@ from abe_rerank.report.pictures import (
     spotlight,
     write,
 )
-from abe_rerank.report.ranked import Ranked
 from abe_rerank.report.sections import Page, View, sections
 from abe_rerank.report.sentences import brief, called, claim, competitor, pieces, status_line
-from abe_rerank.runs.generated import CandidateRecord, Report
+from abe_rerank.reranker import as_spec
+from abe_rerank.runs.folders import new_run_folder
+from abe_rerank.runs.generated import CandidateRecord, Report, RunFacts, candidate_record, report_of, write_generated
 from abe_rerank.runs.meanings import VERDICTS
 from abe_rerank.runs.records import PairRecord
-from abe_rerank.types import Box, Verdict
+from abe_rerank.runs.workplace import Pictures, records_of
+from abe_rerank.types import Box, Candidate, Ranking, Settings, Verdict
+
+if TYPE_CHECKING:
+    from abe_rerank.evaluation.one_prompt import DrawnPrompt
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """What a contact sheet needs to know; the names are those of :class:`abe_rerank.runs.generated.Report`."""
+
+    prompt: str
+    picked: int | None
+    candidates: tuple[CandidateRecord, ...]
+
+
+def ranked(ranking: Ranking, name: Callable[[Candidate], str | None] = lambda candidate: candidate.source) -> Ranked:
+    """The candidates of a ranking, best first; one without a seed is called by its ``name``, or else by its rank."""
+    records = []
+    for rank, candidate in enumerate(ranking.candidates, start=1):
+        called, record = name(candidate), candidate_record(rank, candidate)
+        named = {} if called is None else {"image": f"{rank:02d}_{Path(called).stem}.png"}
+        records.append(record.model_copy(update=named))
+    picked = 1 if records and records[0].score.value is not None else None
+    return Ranked(ranking.prompt, picked, tuple(records))
 
 
 def write_views(folder: Path, report: Report, images: Sequence[Image.Image], *, linked: bool = False) -> None:
@@ -37,11 +65,45 @@ def write_views(folder: Path, report: Report, images: Sequence[Image.Image], *, 
 
     Raises AbeRerankError if the folder cannot be written, or a link in it leads elsewhere.
     """
+    page, sheet = render_html(report, images, linked=linked), contact_sheet(report, images)
     figures = [(inside(folder, f"attention/{name}"), figure) for name, figure in _attention(report, images)]
-    write_whole(folder / "report.html", render_html(report, images, linked=linked).encode())
-    write_png(folder / "contact_sheet.png", contact_sheet(report, images))
-    for path, figure in figures:
+    write_whole(folder / "report.html", page.encode())
+    for path, figure in [(folder / "contact_sheet.png", sheet), *figures]:
         write_png(path, figure)
+
+
+EMBEDDED = 64
+"""The most images that a page holds itself; of more it names the files."""
+
+
+def write_drawn(
+    drawn: DrawnPrompt, facts: RunFacts, out: Path, *, linked: bool = False, warn: Callable[[str], None]
+) -> Report:
+    """Write the run folder ``out`` of what was drawn, whole or not at all; the hidden folder in which it was drawn is
+    removed when nothing is to be drawn yet. ``warn`` is told of scores that lie too close.
+
+    Raises UsageError and AbeRerankError as :func:`abe_rerank.runs.folders.new_run_folder` does.
+    """
+    from abe_rerank.scoring.stream import rounding_warning
+
+    results = drawn.ranked
+    close = rounding_warning([result.value for result in results], drawn.backbone)
+    more = [] if close is None else [close]
+    for line in more:
+        warn(line)
+    if drawn.missing:
+        more.append(f"interrupted: {drawn.count} images were drawn; the same command goes on")
+    candidates, files = records_of(results, drawn.folder)
+    images = Pictures(files)
+    settings = Settings(drawn.record.scorer, drawn.drawing, drawn.course)
+    spec = as_spec(results[0].prompt)
+    report = report_of(spec, settings, candidates, replace(facts, warnings=(*facts.warnings, *more)))
+    with new_run_folder(out) as folder:
+        write_generated(folder, report, images)
+        write_views(folder, report, images, linked=linked or len(images) > EMBEDDED)
+    if not drawn.missing:
+        shutil.rmtree(drawn.folder, ignore_errors=True)
+    return report
 
 
 def _attention(report: Report, images: Sequence[Image.Image]) -> list[tuple[str, Image.Image]]:

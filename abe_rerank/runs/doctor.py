@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -12,10 +13,12 @@ from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.files import inside
 from abe_rerank.images import read
 from abe_rerank.runs.evaluated import Key, Result, RunRecord
+from abe_rerank.runs.folders import is_held
 from abe_rerank.runs.generated import CandidateRecord, Report, copy_best, read_report
-from abe_rerank.runs.journal import drop, merged_places, refuse_links, reopen
+from abe_rerank.runs.journal import drop, lock_of, merged_places, refuse_links, reopen
 from abe_rerank.runs.provenance import pixels_sha256
 from abe_rerank.runs.reading import RunFolder, read_lines, read_record
+from abe_rerank.runs.workplace import begun_for, goes_on
 
 Illness = Literal["missing", "changed", "damaged"]
 
@@ -35,7 +38,8 @@ class Finding:
 class Checkup:
     """A run that was looked over: how many results and pictures are ``whole``, and what is not.
 
-    ``command`` is the one that made the run; ``report`` is null for an evaluation run.
+    ``command`` is the one that made the run, or goes on with it; ``report`` is null for an evaluation run. ``asked`` is
+    how many results a run of generate will have that is being drawn: 0 where that is not known, null for other runs.
     """
 
     folder: Path
@@ -44,6 +48,33 @@ class Checkup:
     findings: tuple[Finding, ...]
     command: str
     report: Report | None = None
+    asked: int | None = None
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether nothing can be done with what is there, as nothing says what it is."""
+        return any(finding.what == "run.json" for finding in self.findings)
+
+
+def examine_all(folder: Path) -> list[Checkup]:
+    """Look over what is at ``folder``: a run, and what was drawn for it and is not written yet. Raises as
+    :func:`examine` does."""
+    places = begun_for(folder)
+    found = [examine_drawn(place) for place in places]
+    if folder in places or (found and not any((folder / name).is_file() for name in ("report.json", "run.json"))):
+        return found
+    return [examine(folder), *found]
+
+
+def examine_drawn(place: Path) -> Checkup:
+    """Look over the hidden folder in which a run of generate is drawn. Raises as :func:`examine` does for links."""
+    refuse_links(place)
+    try:
+        record = read_record(place)
+    except UsageError:
+        return Checkup(place, 0, 0, (Finding("run.json", "damaged"),), "", asked=0)
+    found = _examine_evaluated(place, record)
+    return replace(found, command=goes_on(place, found.command), asked=record.n if record.is_fixed else 0)
 
 
 def examine(folder: Path) -> Checkup:
@@ -65,10 +96,17 @@ def examine(folder: Path) -> Checkup:
 def mend(checkup: Checkup) -> None:
     """Take away what is damaged, so that the run's own command does only that again.
 
-    In a run of generate, ``best.png`` is written again from the picked image. Raises UsageError if another process is
+    In a run of generate, ``best.png`` is written again from the picked image; what was drawn is removed where nothing
+    says what it is. Raises UsageError if another process is
     writing the run, AbeRerankError if it cannot be written.
     """
     folder, findings = checkup.folder, checkup.findings
+    if checkup.is_lost and checkup.asked is not None:
+        for file in _parts(folder):
+            if is_held(lock_of(file)):
+                raise UsageError(f"another process is writing {file}; wait for it or stop it first")
+        shutil.rmtree(folder, ignore_errors=True)
+        return
     if checkup.report is not None:
         if any(finding.what == "best.png" for finding in findings):
             copy_best(folder, checkup.report)
@@ -128,7 +166,7 @@ def _merged(run: RunFolder, found: dict[Key, tuple[Path, int, bytes]]) -> Iterat
                 yield _picture(run, line.result, illness, None)
         elif found[key][2] != _digest(line.result):
             yield Finding(f"{what} (not what results/ says)", "changed")
-    expected = run.record.prompts * run.record.n if run.record.text_to_image is not None else len(found)
+    expected = run.record.prompts * run.record.n if run.record.is_fixed else len(found)
     if len(seen) < expected:
         yield Finding(f"results.jsonl ({expected - len(seen)} of {expected} results)", "missing")
 
@@ -194,7 +232,8 @@ def compared(file: Path, expected: str | None) -> Illness | None:
 
 def _belongs(result: Result, record: RunRecord) -> bool:
     drawn = record.text_to_image is not None
-    return result.index < record.prompts and (result.candidate < record.n or not drawn)
+    most = record.n if record.is_fixed else 2 * record.n
+    return result.index < record.prompts and (result.candidate < most or not drawn)
 
 
 def _digest(result: Result) -> bytes:

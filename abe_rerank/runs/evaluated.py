@@ -18,7 +18,9 @@ from typing import Literal
 
 from pydantic import Field, JsonValue
 
-from abe_rerank.runs.records import Count, ModelRecord, Number, PartRecord, Record, ScoreRecord
+from abe_rerank.drawing.strategies import Tried
+from abe_rerank.recipes import Recipe
+from abe_rerank.runs.records import Count, Fraction, ModelRecord, Number, PartRecord, Record, ScoreRecord
 from abe_rerank.types import Score, Status
 
 Key = tuple[int, int]
@@ -52,6 +54,8 @@ class _Place(Record):
     category: str
     prompt: str
     seed: int | None
+    steps: int | None = None
+    renewed: tuple[tuple[int, Fraction], ...] = ()
     image: str | None
     pixels_sha256: str | None = None
 
@@ -60,9 +64,11 @@ class Result(ScoreRecord, _Place):
     """One image of one prompt: its score with each pair, what the judge says, what the oracle says.
 
     ``index`` counts prompts from 0 and ``candidate`` the images of a prompt from 0; ``seed`` is null for images that
-    existed before, whose path is ``image``; drawn images have a path within the run folder. ``pixels_sha256`` is that
-    of the image that was scored, as in reports, null where there was none and in lines of version 1. An image that
-    could not be read or drawn has status "unscored" with its reason, and ``image`` is null if there is none.
+    existed before, whose path is ``image``; drawn images have a path within the run folder. ``steps`` (of a draft) and
+    ``renewed`` are those of the image's recipe, where a strategy asked for it; a draft is never picked.
+    ``pixels_sha256`` is that of the image that was scored, as in reports, null where there was none and in lines of
+    version 1. An image that could not be read or drawn has status "unscored" with its reason, and ``image`` is null if
+    there is none.
     """
 
     judge: JudgeResult | None = None
@@ -72,6 +78,14 @@ class Result(ScoreRecord, _Place):
     def key(self) -> Key:
         """(prompt, candidate): the unit of work, and the order of the merged file."""
         return (self.index, self.candidate)
+
+    @property
+    def tried(self) -> Tried:
+        """What a strategy knows of it. Raises ValueError for an image that was not drawn here."""
+        if self.seed is None:
+            raise ValueError("the image was not drawn here")
+        recipe = Recipe(self.seed, self.steps, self.renewed)
+        return Tried(recipe, self.value, self.status, tuple(pair.probability for pair in self.pairs))
 
     def line(self) -> str:
         """The result as one line of JSONL, without the newline."""
@@ -115,6 +129,11 @@ class RunRecord(Record):
         for name in ("schema_version", "created", "versions", "command", "processes", "seal"):
             del kept[name]
         return kept
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether ``n`` images of each prompt are drawn; else as many as a strategy asks for, 2 ``n`` at most."""
+        return self.text_to_image is not None and "strategy" not in self.settings
 
     def sealed(self) -> RunRecord:
         """The same with its seal."""

@@ -213,9 +213,9 @@ def write_generated(folder: Path, report: Report, images: Iterable[Image.Image])
     Raises AbeRerankError if the folder cannot be written.
     """
     for candidate, image in zip(report.candidates, images, strict=True):
-        write_png(inside(folder, candidate.image), image, _about(report, candidate))
-        if candidate.rank == report.picked:
-            write_png(folder / "best.png", image, _about(report, candidate))
+        about, best = _about(report, candidate), [folder / "best.png"] if candidate.rank == report.picked else []
+        for file in (inside(folder, candidate.image), *best):
+            write_png(file, image, about)
     write_whole(folder / "report.json", to_json(report).encode())
 
 

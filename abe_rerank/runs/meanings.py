@@ -26,3 +26,13 @@ VERDICTS: Mapping[Verdict, Meaning] = {
     "unsure": Meaning("what is seen decides nothing", "~", "doubt"),
 }
 """Signs, colours and order are taken from here."""
+
+CLEAR = 0.65
+"""An atom, as a relation, holds or fails if that is at least so likely."""
+
+
+def holds(probability: float) -> Literal["holds", "fails", "unsure"]:
+    """What the probability of an atom says."""
+    if max(probability, 1 - probability) < CLEAR:
+        return "unsure"
+    return "holds" if probability > 0.5 else "fails"

@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.files import inside, readable
 from abe_rerank.runs.evaluated import Result, RunRecord
+from abe_rerank.runs.folders import DRAWN
 from abe_rerank.runs.records import HeatRecord, said_of
 
 
@@ -89,14 +90,20 @@ def read_record(folder: Path) -> RunRecord:
     except ValueError as error:
         what = said_of(error) if isinstance(error, ValidationError) else str(error)
         raise UsageError(
-            f"{file} is damaged, or of another version of abe-rerank ({what}); evaluate into another folder"
+            f"{file} is damaged, or of another version of abe-rerank ({what}); {_instead(folder)}"
         ) from None
     if later is None and record.seal != record.expected_seal:
         raise UsageError(
-            f"{file} is damaged: it was edited after the run began; put back what it said, or evaluate into another "
-            "folder"
+            f"{file} is damaged: it was edited after the run began; put back what it said, or {_instead(folder)}"
         )
     return record
+
+
+def _instead(folder: Path) -> str:
+    """What to do where nothing says what a run is; the hidden folder of a run of generate is in the way until then."""
+    if DRAWN in folder.name:
+        return f"abe-rerank doctor --mend {readable(folder)} removes it, so that the same command begins anew"
+    return "evaluate into another folder"
 
 
 def lines(run: RunFolder) -> Iterator[tuple[int, Line]]:
@@ -138,7 +145,7 @@ def damaged(path: Path, number: int, what: str) -> AbeRerankError:
 
 def way_out(folder: Path) -> str:
     """What to do about damage in a run."""
-    return f"abe-rerank doctor --mend {readable(folder)} removes it, so that evaluate does only that again"
+    return f"abe-rerank doctor --mend {readable(folder)} removes it, so that the same command does only that again"
 
 
 def read_lines(path: Path) -> Iterator[Line]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,9 @@ from abe_rerank.runs.records import ScoreRecord
 FILES = ("attention", "best.png", "candidates", "contact_sheet.png", "report.html", "report.json")
 """What the folder of a run of one prompt holds."""
 
+LONGEST = 80
+"""How much of a folder's name stands in that of the hidden one beside it."""
+
 NAME = "folder"
 """The file in a workplace with the name of the run's own folder, once it has one."""
 
@@ -40,9 +44,9 @@ def key_of(record: RunRecord, batch_size: object) -> str:
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def check_out(out: Path) -> None:
+def check_out(out: Path | None) -> None:
     """Raises UsageError for a folder that a run could not be written to; one that holds an interrupted run can be."""
-    if not _makes_way(out):
+    if out is not None and not _makes_way(out):
         check_free(out)
 
 
@@ -55,11 +59,34 @@ def workplace(out: Path | None, key: str) -> Path:
         found = Path("runs") / f"{DRAWN}{key}"
     else:
         place = out.resolve()
-        beside, within = place.parent / f".{place.name[:80]}{DRAWN}{key}", place / f"{DRAWN}{key}"
+        beside, within = place.parent / f".{place.name[:LONGEST]}{DRAWN}{key}", place / f"{DRAWN}{key}"
         found = within if within.is_dir() or (place.is_dir() and not beside.is_dir()) else beside
     if found.is_symlink():
         raise AbeRerankError(f"{found} is a link, and none is followed within a run; remove it")
     return found
+
+
+def begun_for(folder: Path) -> list[Path]:
+    """The hidden folders in which a run of generate is drawn that has or will have its own folder there; the folder
+    itself, if it is one."""
+    place = folder.absolute()
+    if DRAWN in place.name and place.is_dir():
+        return [folder]
+    found = set(_begun(place))
+    for note in place.parent.glob(f"{DRAWN}*/{NAME}"):
+        if note.read_text(encoding="utf-8", errors="replace") == place.name:
+            found.add(note.parent)
+    return sorted(found)
+
+
+def goes_on(place: Path, command: str) -> str:
+    """The command that goes on with what is drawn in a hidden folder, from the one in its record, which names none."""
+    place = place.absolute()
+    before = place.name.partition(DRAWN)[0].removeprefix(".")
+    if (not before and place.parent.name == "runs") or len(before) >= LONGEST:
+        return command
+    out = shlex.quote(readable(place.parent / before if before else place.parent))
+    return command.replace("abe-rerank generate ", f"abe-rerank generate --out {out} ", 1)
 
 
 def folder_for(out: Path | None, prompt: str, begun: datetime, place: Path) -> Path:
@@ -90,12 +117,11 @@ def _noted(note: Path) -> Path | None:
     return Path("runs") / name if name and len(name) < 256 else None
 
 
-def ranked(results: Iterable[Result], folder: Path) -> tuple[list[CandidateRecord], list[Path]]:
-    """The images whose results lie in ``folder``, best first, and their files; ties keep the order of the seeds."""
-    ordered = sorted(results, key=lambda result: (result.value is None, -(result.value or 0.0), result.key))
-    files = [inside(folder, str(result.image)) for result in ordered]
+def records_of(results: Sequence[Result], folder: Path) -> tuple[list[CandidateRecord], list[Path]]:
+    """The candidates of results, best first, whose images lie in ``folder``, and the files of these."""
+    files = [inside(folder, str(result.image)) for result in results]
     records = []
-    for rank, (result, file) in enumerate(zip(ordered, files, strict=True), start=1):
+    for rank, (result, file) in enumerate(zip(results, files, strict=True), start=1):
         image = read(str(file))
         records.append(
             CandidateRecord(
@@ -128,12 +154,13 @@ def _makes_way(out: Path) -> bool:
     """Whether a folder holds nothing but the report of an interrupted run, or what a killed one had moved there."""
     if not out.is_dir() or any(not _is_ours(path.name) for path in out.iterdir()):
         return False
-    if (out / "report.json").is_file():
-        try:
-            return read_report(out).interrupted
-        except AbeRerankError:
-            return False
-    return any(_begun(out.resolve()))
+    begun = any(_begun(out.resolve()))
+    if not (out / "report.json").is_file():
+        return begun
+    try:
+        return read_report(out).interrupted
+    except AbeRerankError:
+        return False
 
 
 def _is_ours(name: str) -> bool:
@@ -143,4 +170,4 @@ def _is_ours(name: str) -> bool:
 def _begun(place: Path) -> Iterator[Path]:
     """The hidden folders of runs that were to be written to a folder."""
     yield from place.glob(f"{DRAWN}*")
-    yield from place.parent.glob(f".{place.name[:80]}{DRAWN}*")
+    yield from place.parent.glob(f".{place.name[:LONGEST]}{DRAWN}*")

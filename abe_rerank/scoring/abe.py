@@ -24,7 +24,7 @@ from abe_rerank.scoring.phrase_table import PhraseReader, PromptTable, tabulate
 from abe_rerank.scoring.readings import PromptPlan, plan
 from abe_rerank.scoring.second_look import SecondLook, windows
 from abe_rerank.scoring.stream import FeatureScorer
-from abe_rerank.scoring.terms import AbeSettings, Explained, Terms, explain_pairs, settings_for, terms
+from abe_rerank.scoring.terms import AbeSettings, Explained, Terms, explain, settings_for, terms
 from abe_rerank.scoring.tuned import calibration_of, home_of
 from abe_rerank.scoring.units import InUnits, Units, in_units, units_of
 from abe_rerank.types import Score, Spec
@@ -130,9 +130,10 @@ class AbeScorer(FeatureScorer):
 
     def _score(self, seen: Explained, n: int) -> Score:
         found = seen.found
-        if not seen.plan.pairs:
+        pairs, parts = explain(seen, n)
+        if not pairs:
             value = float(found.value[n, 0])
-            return Score(value, "nothing to bind", self.stamp, global_score=value)
+            return Score(value, "nothing to bind", self.stamp, global_score=value, parts=parts)
         return Score(
             value=float(found.value[n, 0]),
             status="scored",
@@ -140,7 +141,8 @@ class AbeScorer(FeatureScorer):
             global_score=float(found.global_[n, 0]),
             local=float(found.local[n, 0]),
             binding_difference=float(found.difference[n, 0]),
-            pairs=explain_pairs(seen, n),
+            pairs=pairs,
+            parts=parts,
         )
 
 

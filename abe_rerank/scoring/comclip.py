@@ -25,8 +25,8 @@ from abe_rerank.backbones import Backbone, ImageFeatures
 from abe_rerank.backbones.lengths import encode_unscaled
 from abe_rerank.scoring.abe import AbeScorer
 from abe_rerank.scoring.boxes import BoxedSpec, boxes_by_object, words_of
+from abe_rerank.scoring.placing import region_box
 from abe_rerank.scoring.stream import FeatureScorer, status_of
-from abe_rerank.scoring.terms import region_box
 from abe_rerank.types import Box, Part, Score, Spec
 
 

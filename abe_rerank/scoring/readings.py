@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Literal
 
 from abe_rerank.parsing.lexicon import lemma
-from abe_rerank.types import Attribute, Kind, ObjectPhrase, Span, Spec
+from abe_rerank.types import Attribute, Kind, ObjectPhrase, Relation, Span, Spec
 
 RegionQuery = Literal["object", "phrase", "any"]
 
@@ -86,7 +86,7 @@ class PromptPlan:
     """All readings of one prompt.
 
     ``objects``, ``nouns``, ``phrases`` (each noun with all its attributes) and ``queries`` run over its objects that
-    are not negated.
+    are not negated, and ``relations`` are between them.
     """
 
     prompt: str
@@ -95,6 +95,7 @@ class PromptPlan:
     phrases: tuple[Reading, ...]
     queries: tuple[tuple[Reading, ...], ...]
     pairs: tuple[PairPlan, ...]
+    relations: tuple[Relation, ...] = ()
 
     @cached_property
     def kinds(self) -> tuple[str, ...]:
@@ -138,7 +139,17 @@ def plan(spec: Spec, template: str, region_query: RegionQuery) -> PromptPlan:
         _queries(spec, o, noun, own, kinds[kind_of(o.text)] > 1, template, region_query)[:most]
         for o, noun, own in zip(objects, nouns, mine, strict=True)
     )
-    return PromptPlan(spec.prompt, objects, nouns, phrases, queries, pairs)
+    return PromptPlan(spec.prompt, objects, nouns, phrases, queries, pairs, _relations(spec))
+
+
+def _relations(spec: Spec) -> tuple[Relation, ...]:
+    """Those between two objects that are not negated, by their places among these."""
+    places = {k: n for n, k in enumerate(k for k, o in enumerate(spec.objects) if not o.negated)}
+    return tuple(
+        replace(relation, subject=places[relation.subject], object=places[relation.object])
+        for relation in spec.relations
+        if relation.subject in places and relation.object in places
+    )
 
 
 def values_of(objects: Iterable[ObjectPhrase]) -> dict[Kind, dict[str, str]]:

@@ -119,6 +119,18 @@ def takes(name: str) -> str:
     return "" if entry is None else entry.takes
 
 
+def named(name: str) -> Entry:
+    """The scorer that a name asks for. Raises UsageError for an unknown one, or what does not belong behind it."""
+    plain, _, argument = name.partition(":")
+    if plain not in entries():
+        raise UsageError(f"unknown scorer {name!r}; choose from {', '.join(forms())}")
+    entry = entries()[plain]
+    if bool(entry.takes) != bool(argument):
+        form = f"{plain}:{entry.takes}" if entry.takes else plain
+        raise UsageError(f"the scorer {name!r} cannot be made: write it {form}")
+    return entry
+
+
 def make_scorer(name: str, backbone: Backbone, settings: Any = None) -> Scorer:
     """The scorer called ``name`` on ``backbone``; ``settings`` is the scorer's own settings object; None takes its
     defaults, for ``abe`` those measured for the backbone where ``abe.json`` lies beside it.
@@ -126,13 +138,8 @@ def make_scorer(name: str, backbone: Backbone, settings: Any = None) -> Scorer:
     Raises UsageError for an unknown name, what does not belong behind it, or settings that are not the scorer's;
     AbeRerankError for one of another package that cannot be imported.
     """
+    entry = named(name)
     plain, colon, argument = name.partition(":")
-    if plain not in entries():
-        raise UsageError(f"unknown scorer {name!r}; choose from {', '.join(forms())}")
-    entry = entries()[plain]
-    if bool(entry.takes) != bool(argument):
-        form = f"{plain}:{entry.takes}" if entry.takes else plain
-        raise UsageError(f"the scorer {name!r} cannot be made: write it {form}")
     kind = _class_of(plain, entry)
     if settings is not None and (kind.settings_type is None or not isinstance(settings, kind.settings_type)):
         raise UsageError(f"{type(settings).__name__} does not hold settings of the scorer {name!r}")

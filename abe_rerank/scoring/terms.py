@@ -21,10 +21,11 @@ from abe_rerank.scoring import alignment
 from abe_rerank.scoring.calibration import Calibration
 from abe_rerank.scoring.decision import STANDARD, Found, decide
 from abe_rerank.scoring.phrase_table import PromptTable, TextReadout
+from abe_rerank.scoring.placing import region_box, relation_parts
 from abe_rerank.scoring.readings import PromptPlan, RegionQuery
 from abe_rerank.scoring.second_look import Look, choices
 from abe_rerank.scoring.units import InUnits
-from abe_rerank.types import Box, PairScore, Region
+from abe_rerank.types import PairScore, Part, Region
 
 RegionKind = Literal["soft", "top", "whole"]
 LocalKind = Literal["somewhere", "regions"]
@@ -206,14 +207,19 @@ class Explained:
     looks: Sequence[Sequence[Look]]
 
 
-def explain_pairs(seen: Explained, n: int) -> tuple[PairScore, ...]:
-    """The pairs of image ``n``."""
-    regions = [_region(seen.found, seen.features, n, k) for k in range(len(seen.plan.objects))]
+def explain(seen: Explained, n: int) -> tuple[tuple[PairScore, ...], tuple[Part, ...]]:
+    """The pairs of image ``n``, and what is seen of the prompt's relations."""
+    plan = seen.plan
+    regions = [_region(seen.found, seen.features, n, k) for k in range(len(plan.objects))]
     fitted = None if seen.calibration is None else seen.calibration.decision
-    asked = [choices(seen.plan, pair) for pair in seen.plan.pairs]
+    asked = [choices(plan, pair) for pair in plan.pairs]
     likely = (fitted or STANDARD).probabilities(seen.looks[n], asked)
     judged = [decide(*pair) for pair in zip(likely, asked, strict=True)]
-    return tuple(_pair(seen, j, n, regions[pair.object], judged[j]) for j, pair in enumerate(seen.plan.pairs))
+    there = [1.0] * len(plan.objects)
+    for pair, probabilities in zip(plan.pairs, likely, strict=True):
+        there[pair.object] = min(there[pair.object], 1 - float(probabilities[-1]))
+    pairs = tuple(_pair(seen, j, n, regions[pair.object], judged[j]) for j, pair in enumerate(plan.pairs))
+    return pairs, relation_parts(plan.objects, plan.relations, regions, there)
 
 
 def _pair(seen: Explained, j: int, n: int, region: Region, judged: Found) -> PairScore:
@@ -266,34 +272,3 @@ def _region(found: Terms, features: ImageFeatures, n: int, k: int) -> Region:
     if features.plan is not None:
         weights /= weights.sum()
     return Region(weights, region_box(weights, features.windows[n]), features.windows[n])
-
-
-def peak(weights: np.ndarray) -> tuple[int, int]:
-    """(row, column) of the heaviest patch of ``weights`` [rows, columns]; of equal ones the middle one."""
-    known = np.nan_to_num(weights)
-    heaviest = np.argwhere(known == known.max())
-    row, column = heaviest[((heaviest - heaviest.mean(axis=0)) ** 2).sum(axis=1).argmin()]
-    return int(row), int(column)
-
-
-def region_box(weights: np.ndarray, window: Box = (0.0, 0.0, 1.0, 1.0)) -> Box:
-    """The box around the patches that hang together with the heaviest one and weigh at least half as much.
-
-    ``weights`` [rows, columns]; patches hang together through shared sides. ``window`` is the part of the image that
-    the grid covers, as fractions; the box is in fractions of the image.
-    """
-    from scipy.ndimage import label
-
-    heaviest = peak(weights)
-    heavy = weights >= 0.5 * weights.max()
-    heavy[heaviest] = True  # even where a weight is no number
-    parts, _ = label(heavy)
-    rows, columns = np.nonzero(parts == parts[heaviest])
-    height, width = weights.shape
-    left, top, right, bottom = window
-    return (
-        left + (right - left) * int(columns.min()) / width,
-        top + (bottom - top) * int(rows.min()) / height,
-        left + (right - left) * (int(columns.max()) + 1) / width,
-        top + (bottom - top) * (int(rows.max()) + 1) / height,
-    )

@@ -6,7 +6,7 @@ ones fits nothing in the scene, and the other way round.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -185,6 +185,18 @@ def flat_questions(split: ReportSplit, count: int) -> Iterator[Question]:
 def solids_questions(split: ReportSplit, count: int) -> Iterator[Question]:
     """``count`` ray-cast groups of three to six solids, asked about two of them."""
     return _questions(SOLIDS, [ForeignTask("verdicts", 2, 3, 6)], split, count)
+
+
+def flat_pictures(split: ReportSplit, count: int) -> Iterator[tuple[Image.Image, Sequence[Any]]]:
+    """``count`` pictures of flat clip art, of two and three objects in turn, with their things."""
+    index = found = 0
+    while found < count:
+        named = 2 + found % 2
+        scene = _flat(foreign_rng(split, "flat, relations", index), ForeignTask("relations", named, named, named))
+        index += 1
+        if FLAT.accepts(scene):
+            found += 1
+            yield FLAT.draw(scene)[0], scene.things
 
 
 def _questions(world: World, tasks: list[ForeignTask], split: ReportSplit, count: int) -> Iterator[Question]:

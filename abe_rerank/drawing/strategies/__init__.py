@@ -1,7 +1,8 @@
 """Which pictures to draw next, given the scores so far: strategies, each in a file of its own, by name.
 
 A strategy is a pure function of what was drawn: it asks for the next pictures by their recipes, until it asks for none.
-One machine (:func:`abe_rerank.drawing.strategies.pursuit.pursue`) draws, scores and gives them out.
+So it can be asked again from the beginning, of pictures in memory (:mod:`abe_rerank.drawing.strategies.pursuit`) or on
+the disk (:mod:`abe_rerank.evaluation.plan`), and asks for the same.
 """
 
 from __future__ import annotations
@@ -13,30 +14,58 @@ from typing import Any, ClassVar, Protocol
 
 from abe_rerank.errors import UsageError
 from abe_rerank.recipes import Recipe
-from abe_rerank.types import Candidate
+from abe_rerank.types import Status
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What a strategy knows of a picture that was drawn: how, its score, and the probability of each pair."""
+
+    recipe: Recipe
+    value: float | None
+    status: Status
+    probabilities: tuple[float | None, ...] = ()
 
 
 @dataclass(frozen=True)
 class Step:
-    """The pictures to draw next; none when it is enough, and ``why``."""
+    """The pictures to draw next, all in the same steps; ``why`` says why none come after these, "" if some may."""
 
     recipes: tuple[Recipe, ...] = ()
     why: str = ""
 
 
 class Strategy(Protocol):
-    """Decides what is drawn. Its dataclass fields are its settings; ``n`` is the most pictures of full quality."""
+    """Decides what is drawn. Its dataclass fields are its settings; ``n`` is the most pictures of full quality, and the
+    most drafts."""
 
     n: int
     seed: int
     name: ClassVar[str]
 
-    def next(self, tried: Sequence[Candidate], seconds: float) -> Step:
-        """What to draw after the candidates that were ``tried``, in their order, ``seconds`` after the beginning.
+    def next(self, tried: Sequence[Tried], seconds: float) -> Step:
+        """What to draw after the pictures that were ``tried``, in their order, ``seconds`` after the beginning.
 
         Raises UsageError where scores cannot tell.
         """
         ...
+
+
+def steps_of(strategy: Strategy, found: Mapping[int, Tried], seconds: float = 0.0) -> tuple[Step, ...]:
+    """What a strategy asks for after the pictures that are there, each by its number in the order of asking from 0 on.
+
+    Of the last step some pictures may be missing in ``found``; it is the end where it says why. Raises as the strategy
+    does.
+    """
+    steps: list[Step] = []
+    tried: list[Tried] = []
+    while True:
+        step = strategy.next(tried, seconds)
+        steps.append(step)
+        numbers = range(len(tried), len(tried) + len(step.recipes))
+        tried += [found[number] for number in numbers if number in found]
+        if step.why or any(number not in found for number in numbers):
+            return tuple(steps)
 
 
 _HOMES: dict[str, str] = {}

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from abe_rerank.drawing.strategies import Step
+from abe_rerank.drawing.strategies import Step, Tried
 from abe_rerank.recipes import Recipe
-from abe_rerank.types import Candidate
 
 
 @dataclass(frozen=True)
@@ -19,8 +18,6 @@ class BestOfN:
     seed: int
     name: ClassVar[str] = "best-of-n"
 
-    def next(self, tried: Sequence[Candidate], seconds: float) -> Step:
-        """All at once; then none."""
-        if tried:
-            return Step(why="all pictures are drawn")
-        return Step(tuple(Recipe(self.seed + k) for k in range(self.n)))
+    def next(self, tried: Sequence[Tried], seconds: float) -> Step:
+        """All at once."""
+        return Step(() if tried else tuple(Recipe(self.seed + k) for k in range(self.n)), "all pictures are drawn")

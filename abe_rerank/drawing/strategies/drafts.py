@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from abe_rerank.drawing.strategies import Step
+from abe_rerank.drawing.strategies import Step, Tried
 from abe_rerank.errors import UsageError
 from abe_rerank.recipes import Recipe
-from abe_rerank.types import Candidate
 
 
 @dataclass(frozen=True)
@@ -32,14 +31,15 @@ class Drafts:
         if not 1 <= self.keep <= self.n:
             raise UsageError(f"of {self.n} drafts at least 1 and at most {self.n} can be kept, got {self.keep}")
 
-    def next(self, tried: Sequence[Candidate], seconds: float) -> Step:
+    def next(self, tried: Sequence[Tried], seconds: float) -> Step:
         """The drafts, then the best of them in full, ties in the order of the seeds."""
         if not tried:
             return Step(tuple(Recipe(self.seed + k, self.draft_steps) for k in range(self.n)))
-        if any(candidate.recipe.steps is None for candidate in tried):
-            return Step(why=f"the {self.keep} best of {self.n} drafts are drawn in full")
-        scored = [candidate for candidate in tried if candidate.score.value is not None]
-        best = sorted(scored, key=lambda candidate: -(candidate.score.value or 0.0))[: self.keep]
+        why = f"the {self.keep} best of {self.n} drafts are drawn in full"
+        if any(one.recipe.steps is None for one in tried):
+            return Step(why=why)
+        scored = [one for one in tried if one.value is not None]
+        best = sorted(scored, key=lambda one: -(one.value or 0.0))[: self.keep]
         if not best:
             return Step(why="no draft could be scored")
-        return Step(tuple(Recipe(candidate.recipe.seed) for candidate in best))
+        return Step(tuple(Recipe(one.recipe.seed) for one in best), why)

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from abe_rerank.drawing.strategies import Step
+from abe_rerank.drawing.strategies import Step, Tried
 from abe_rerank.errors import UsageError
 from abe_rerank.recipes import Recipe
-from abe_rerank.types import Candidate
 
 
 @dataclass(frozen=True)
@@ -32,13 +31,13 @@ class NoiseSearch:
         if self.at_once < 1:
             raise UsageError(f"a round draws at least 1 picture, got {self.at_once}")
 
-    def next(self, tried: Sequence[Candidate], seconds: float) -> Step:
+    def next(self, tried: Sequence[Tried], seconds: float) -> Step:
         """The next round; of equals the first that was drawn leads."""
         if len(tried) >= self.n:
             return Step(why=f"{self.n} pictures are drawn")
         fresh = range(self.seed + len(tried), self.seed + min(len(tried) + self.at_once, self.n))
-        scored = [candidate for candidate in tried if candidate.score.value is not None]
+        scored = [one for one in tried if one.value is not None]
         if not scored:
             return Step(tuple(Recipe(seed) for seed in fresh))
-        best = max(scored, key=lambda candidate: candidate.score.value or 0.0).recipe
+        best = max(scored, key=lambda one: one.value or 0.0).recipe
         return Step(tuple(Recipe(best.seed, renewed=(*best.renewed, (seed, self.share))) for seed in fresh))

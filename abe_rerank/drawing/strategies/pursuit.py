@@ -1,4 +1,4 @@
-"""The one machine that does what a strategy asks: draws, scores, gives each candidate out, and tells how it went."""
+"""A strategy that is followed in memory: draws, scores, gives each candidate out, and tells how it went."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 
-from abe_rerank.drawing.strategies import Strategy, settings_of
+from abe_rerank.drawing.strategies import Strategy, Tried, settings_of
 from abe_rerank.recipes import Course, Drawing, Recipe
 from abe_rerank.types import Candidate, Samples
 
@@ -41,9 +41,9 @@ def pursue(
     tried: list[Candidate] = []
     final, most = drawing_of(1), None
     while not stopped:
-        step = strategy.next(tried, clock() - began)
+        step = strategy.next([_tried(one) for one in tried], clock() - began)
+        why = step.why or why
         if not step.recipes:
-            why = step.why
             break
         asked = _at_most(most, drawing_of(len(step.recipes)))
         new: list[Candidate] = []
@@ -55,15 +55,23 @@ def pursue(
                 new += scored
                 stopped = on_candidate is not None and False in [on_candidate(one) is not False for one in scored]
                 if stopped:
+                    why = "it was stopped"
                     break
         tried += new
         final = asked
+        if step.why:
+            break
     whole = [candidate for candidate in tried if candidate.recipe.steps is None]
     course = Course(
         strategy.name, settings_of(strategy), len(whole), len(tried) - len(whole), round(clock() - began, 3), why
     )
     kept = tuple(whole or tried)
     return Pursuit(kept, replace(final, n=len(kept)), course)
+
+
+def _tried(candidate: Candidate) -> Tried:
+    score = candidate.score
+    return Tried(candidate.recipe, score.value, score.status, tuple(pair.probability for pair in score.pairs))
 
 
 def _at_most(batch_size: int | None, drawing: Drawing) -> Drawing:

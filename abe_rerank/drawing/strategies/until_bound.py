@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from abe_rerank.drawing.strategies import Step
+from abe_rerank.drawing.strategies import Step, Tried
 from abe_rerank.errors import UsageError
 from abe_rerank.recipes import Recipe
-from abe_rerank.types import Candidate, Score
 
 
 @dataclass(frozen=True)
@@ -34,12 +33,12 @@ class UntilBound:
         if self.at_once < 1:
             raise UsageError(f"at least 1 picture is drawn at once, got {self.at_once}")
 
-    def next(self, tried: Sequence[Candidate], seconds: float) -> Step:
+    def next(self, tried: Sequence[Tried], seconds: float) -> Step:
         """The next batch. Raises UsageError for scores without probabilities."""
-        for candidate in tried:
-            if is_bound(candidate.score, self.probability):
-                return Step(why=f"every pair of seed {candidate.recipe.seed} has at least {self.probability:g}")
-        if any(candidate.score.status == "nothing to bind" for candidate in tried):
+        for one in tried:
+            if is_bound(one, self.probability):
+                return Step(why=f"every pair of seed {one.recipe.seed} has at least {self.probability:g}")
+        if any(one.status == "nothing to bind" for one in tried):
             return Step(why="the prompt has nothing to bind")
         if len(tried) >= self.n:
             return Step(why=f"{self.n} pictures are drawn, and none has every pair at {self.probability:g}")
@@ -50,11 +49,11 @@ class UntilBound:
         return Step(tuple(Recipe(self.seed + k) for k in range(len(tried), min(len(tried) + self.at_once, self.n))))
 
 
-def is_bound(score: Score, probability: float) -> bool:
-    """Whether every pair of a score has at least a probability. Raises UsageError for pairs that have none."""
-    if score.status != "scored":
+def is_bound(one: Tried, probability: float) -> bool:
+    """Whether every pair of a picture has at least a probability. Raises UsageError for pairs that have none."""
+    if one.status != "scored":
         return False
-    found = [pair.probability for pair in score.pairs]
+    found = one.probabilities
     if not found or None in found:
         raise UsageError(
             "until-bound needs probabilities, and this scorer has none for this backbone; make them by abe-rerank "

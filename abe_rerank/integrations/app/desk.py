@@ -137,7 +137,7 @@ class Desk:
         order = order_of(report)
         models = replace(order.models, device=self.models.device, dtype=self.models.dtype)
         order = replace(order, models=models)
-        return Work(key, order, len(images), "done", report, found, drawn)
+        return Work(key, order, order.n if report.interrupted else len(images), "done", report, found, drawn)
 
     def _ask(self, work: Work, job: Job) -> None:
         busy = self._at_work is not None

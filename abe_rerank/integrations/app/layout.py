@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -84,7 +84,6 @@ def page(desk: Desk) -> gradio.Blocks:
     from abe_rerank import scoring
 
     built_in: dict[str, Any] = {"placeholder": "built-in", "max_lines": 1}
-    own: dict[str, Any] = {"placeholder": "the model's", "max_lines": 1, "min_width": 80}
     with gr.Blocks(title="abe-rerank", analytics_enabled=False, fill_width=True, delete_cache=(600, 3600)) as blocks:
         with gr.Row(elem_id="abe-page-row", equal_height=False):
             with gr.Column(elem_id="abe-controls", scale=0, min_width=340):
@@ -101,13 +100,22 @@ def page(desk: Desk) -> gradio.Blocks:
                     backbone = gr.Textbox(label="Backbone: a CLIP-like folder or hub id", **built_in)
                     scorer = gr.Dropdown(scoring.names(), value=desk.models.scorer, label="Scorer")
                     strategy = gr.Dropdown(list(STRATEGIES), label="Strategy", elem_id="abe-strategy")
+                    own = _settings_of_strategies(strategy)
                     with gr.Row():
-                        steps = gr.Textbox(label="Steps", elem_id="abe-steps", **own)
-                        guidance = gr.Textbox(label="Guidance", elem_id="abe-guidance", **own)
+                        steps = _field("Steps", "abe-steps")
+                        guidance = _field("Guidance", "abe-guidance")
                     with gr.Row():
-                        width = gr.Textbox(label="Width", elem_id="abe-width", **own)
-                        height = gr.Textbox(label="Height", elem_id="abe-height", **own)
-                    negative = gr.Textbox(label="Negative prompt", placeholder="nothing")
+                        width = _field("Width", "abe-width")
+                        height = _field("Height", "abe-height")
+                    negative = gr.Textbox(label="Negative prompt", placeholder="nothing", elem_id="abe-negative")
+                    with gr.Row():
+                        batch = gr.Number(1, label="Drawn at once", precision=0, minimum=1, elem_id="abe-batch")
+                        scheduler = _field("Scheduler", "abe-scheduler")
+                    with gr.Row():
+                        variant = _field("Variant", "abe-variant", "the plain one")
+                        revision = _field("Revision", "abe-revision", "the main one")
+                    lora = _field("LoRAs: FILE[:WEIGHT], one a line", "abe-lora", "none", lines=6)
+                    call = _field("Further arguments of the model: NAME=VALUE, one a line", "abe-set", lines=6)
                 dropped = gr.File(
                     label="Drop pictures in to score them",
                     file_count="multiple",
@@ -120,10 +128,15 @@ def page(desk: Desk) -> gradio.Blocks:
                 gr.HTML(_file("stage.html"), **_bare("abe-stage"))
         silent: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
         prompt.input(lambda text: str(stage.reading(text)), prompt, read, trigger_mode="always_last", **silent)
-        asked = [prompt, n, seed, model, backbone, scorer, steps, guidance, width, height, negative, strategy]
+        asked: dict[str, gradio.components.Component] = {
+            **{"prompt": prompt, "n": n, "seed": seed, "batch_size": batch, "steps": steps, "guidance": guidance},
+            **{"negative_prompt": negative, "width": width, "height": height, "call": call, "strategy": strategy},
+            **{"model": model, "backbone": backbone, "scorer": scorer, "scheduler": scheduler, "lora": lora},
+            **{"variant": variant, "revision": revision, **own},
+        }
         follow = "(...given) => { window.abeFollow(); return given; }"
         for event in (draw.click, prompt.submit):
-            event(_drawer(desk), asked, told, js=follow, **silent)
+            event(_drawer(desk, list(asked)), list(asked.values()), told, js=follow, **silent)
         models = [prompt, backbone, scorer, dropped]
         dropped.upload(_scorer(desk), models, [told, dropped], js=follow, **silent)
     made: gradio.Blocks = blocks
@@ -135,28 +148,87 @@ def _bare(name: str) -> dict[str, Any]:
     return {"elem_id": name, "elem_classes": ["abe"], "apply_default_css": False, "js_on_load": None}
 
 
-def _drawer(desk: Desk) -> Callable[..., str]:
-    def draw(*given: Any) -> str:
-        prompt, n, seed, model, backbone, scorer, steps, guidance, width, height, negative, strategy = given
+_STRATEGY_FIELDS: dict[str, dict[str, tuple[str, type[Any]]]] = {
+    "drafts": {"draft_steps": ("Steps of a draft", int), "keep": ("Drafts to draw in full", int)},
+    "until-bound": {"probability": ("Until all are this likely", float), "max_seconds": ("Seconds at most", float)},
+}
+"""What the page asks of a strategy: what a setting is called, and what number it is."""
+
+
+def _field(label: str, name: str, placeholder: str = "the model's", lines: int = 1) -> gradio.Textbox:
+    """A field that may be left empty."""
+    import gradio
+
+    return gradio.Textbox(label=label, placeholder=placeholder, max_lines=lines, min_width=80, elem_id=name)
+
+
+def _settings_of_strategies(strategy: gradio.Dropdown) -> dict[str, gradio.Textbox]:
+    """Fields for the settings of strategies by their names; those of the chosen one are shown."""
+    import gradio
+
+    rows: list[tuple[str, gradio.Row]] = []
+    found: dict[str, gradio.Textbox] = {}
+    for name, asked in _STRATEGY_FIELDS.items():
+        with gradio.Row(visible=False) as row:
+            found |= {key: _field(label, f"abe-{name}-{key}", "its own") for key, (label, _) in asked.items()}
+        rows.append((name, row))
+
+    def show(chosen: str) -> list[object]:
+        return [gradio.update(visible=name == chosen) for name, _ in rows]
+
+    outputs = [row for _, row in rows]
+    strategy.change(show, strategy, outputs, queue=False, show_progress="hidden", api_visibility="private")
+    return found
+
+
+def _drawer(desk: Desk, names: list[str]) -> Callable[..., str]:
+    """What orders a drawing from what stands in the fields of these names; gives the line that says why it cannot."""
+
+    def draw(*values: Any) -> str:
         try:
-            order = Order(
-                prompt=prompt or "",
-                models=_models(desk, model, backbone, scorer),
-                n=_whole("how many pictures", n),
-                seed=_whole("the first seed", seed),
-                steps=_number("steps", steps, int),
-                guidance=_number("the guidance", guidance, float),
-                negative_prompt=negative or None,
-                width=_number("the width", width, int),
-                height=_number("the height", height, int),
-                strategy=None if strategy == STRATEGIES[0] else strategy,
-            )
-            desk.draw(order)
+            desk.draw(_order(desk, dict(zip(names, values, strict=True))))
         except AbeRerankError as error:
             return str(stage.notice(str(error)))
         return ""
 
     return draw
+
+
+def _order(desk: Desk, given: Mapping[str, Any]) -> Order:
+    """What is ordered by what stands in the fields. Raises UsageError for what cannot be."""
+    strategy = None if given["strategy"] == STRATEGIES[0] else given["strategy"]
+    own = _STRATEGY_FIELDS.get(strategy or "", {})
+    chosen: dict[str, Any] = {name: _text(given[name]) for name in ("scheduler", "variant", "revision")}
+    models = _models(desk, given["model"], given["backbone"], given["scorer"])
+    lora = tuple(line.strip() for line in (given["lora"] or "").splitlines() if line.strip())
+    return Order(
+        prompt=given["prompt"] or "",
+        models=replace(models, **chosen, lora=lora),
+        n=_whole("how many pictures", given["n"]),
+        seed=_whole("the first seed", given["seed"]),
+        batch_size=_whole("how many are drawn at once", given["batch_size"]),
+        steps=_number("steps", given["steps"], int),
+        guidance=_number("the guidance", given["guidance"], float),
+        negative_prompt=given["negative_prompt"] or None,
+        width=_number("the width", given["width"], int),
+        height=_number("the height", given["height"], int),
+        call=_arguments(given["call"]),
+        strategy=strategy,
+        strategy_settings={name: _number(label.lower(), given[name], kind) for name, (label, kind) in own.items()},
+    )
+
+
+def _arguments(text: str | None) -> dict[str, str]:
+    """The NAME=VALUE of each line. Raises UsageError for a line that is none."""
+    pairs = [line.partition("=") for line in (text or "").splitlines() if line.strip()]
+    if wrong := ["".join(pair) for pair in pairs if not pair[0].strip() or not pair[1]]:
+        raise UsageError(f"further arguments: {wrong[0]} is no NAME=VALUE, as in eta=0.5")
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def _text(text: str | None) -> str | None:
+    """What is written in a field, None for nothing."""
+    return (text or "").strip() or None
 
 
 def _scorer(desk: Desk) -> Callable[..., tuple[str, None]]:

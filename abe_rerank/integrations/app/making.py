@@ -35,6 +35,7 @@ def drawing(work: Work, loaded: Loaded, folder: Path) -> Callable[[Callable[[Arr
     than are there now, or for arguments that the model does not take, AbeRerankError as drawing does.
     """
     from abe_rerank.drawing.sampling import call_arguments, settle
+    from abe_rerank.drawing.strategies import make_strategy
     from abe_rerank.reranker import as_spec
 
     pipeline, model = loaded.pipeline, loaded.text_to_image
@@ -46,6 +47,7 @@ def drawing(work: Work, loaded: Loaded, folder: Path) -> Callable[[Callable[[Arr
     stamp = loaded.reranker.scorer.stamp
     settings = Settings(stamp, settle(pipeline, order.sampling(work.wanted, order.seed)))
     call = call_arguments(pipeline, sampling)
+    strategy = order.strategy and make_strategy(order.strategy, sampling.n, sampling.seed, **order.strategy_settings)
     begun = work.report.created if work.report else None
     created = datetime.fromisoformat(begun) if begun else datetime.now().astimezone()
 
@@ -80,7 +82,7 @@ def drawing(work: Work, loaded: Loaded, folder: Path) -> Callable[[Callable[[Arr
                 sampling.n,
                 sampling.seed,
                 batch_size=order.batch_size,
-                strategy=order.strategy,
+                strategy=strategy,
                 on_candidate=arrived,
                 **call,
             )

@@ -12,6 +12,7 @@ from abe_rerank.runs.generated import Commands, Report
 
 if TYPE_CHECKING:
     from abe_rerank.drawing.sampling import Sampling
+    from abe_rerank.drawing.strategies import Strategy
 
 BUILT_IN = "built-in"
 """What a run calls the models of the package."""
@@ -60,7 +61,8 @@ class Order:
     """A prompt that is to be drawn ``n`` times, from the seed ``seed`` on; None is the model's own.
 
     ``call`` holds further arguments of the model's pipeline; ``strategy`` is a name of
-    :func:`abe_rerank.drawing.strategies.names`, None for best of ``n``.
+    :func:`abe_rerank.drawing.strategies.names`, None for best of ``n``, ``strategy_settings`` is what is
+    not left to it.
     """
 
     prompt: str
@@ -75,6 +77,7 @@ class Order:
     height: int | None = None
     call: Mapping[str, Any] = field(default_factory=dict)
     strategy: str | None = None
+    strategy_settings: Mapping[str, Any] = field(default_factory=dict)
 
     def sampling(self, n: int, seed: int) -> Sampling:
         """How ``n`` images are drawn from ``seed`` on. Raises UsageError for what cannot be drawn."""
@@ -84,11 +87,16 @@ class Order:
         return Sampling(n, seed, self.batch_size, self.steps, self.guidance, *size, self.call)
 
     def command(self, n: int, seed: int, strategy: str | None = None) -> str:
-        """The command that draws and scores ``n`` images from ``seed`` on, or as many as a strategy does."""
+        """The command that draws and scores ``n`` images from ``seed`` on, or as many as a strategy does.
+
+        Raises UsageError for a strategy's settings that cannot be, and where ``n`` is too small for it.
+        """
+        from abe_rerank.drawing.strategies import make_strategy
+
         named: dict[str, object] = {"--n": n, "--seed": seed, "--batch-size": self.batch_size}
         for name in ("steps", "guidance", "negative_prompt", "width", "height"):
             named[f"--{name.replace('_', '-')}"] = getattr(self, name)
-        named |= {} if strategy is None else _strategy(strategy, n, seed)
+        named |= {} if strategy is None else _strategy(make_strategy(strategy, n, seed, **self.strategy_settings))
         given = [word for name, value in self.call.items() for word in ("--set", f"{name}={value}")]
         return _command("generate", [*_words(named), *given, *self.models.options], self.prompt)
 
@@ -116,18 +124,20 @@ _ARGUMENTS = {
 }
 """What the command line calls the arguments of pipelines that it has options for."""
 
-STRATEGIES = ("best-of-n", "drafts", "until-bound")
+_STRATEGY_OPTIONS: dict[str, dict[str, str]] = {
+    "best-of-n": {},
+    "drafts": {"draft_steps": "--draft-steps", "keep": "--keep"},
+    "until-bound": {"probability": "--until-bound", "max_seconds": "--max-seconds"},
+}
+"""What the command line calls the settings of a strategy."""
+
+STRATEGIES = tuple(_STRATEGY_OPTIONS)
 """The strategies that the command line has options for, the usual one first."""
 
 
-def _strategy(name: str, n: int, seed: int) -> dict[str, object]:
-    """The options that ask for a strategy with its own settings. Raises UsageError where ``n`` is too small for it."""
-    from abe_rerank.drawing.strategies import make_strategy, settings_of
-
-    own = settings_of(make_strategy(name, n, seed))
-    if name == "drafts":
-        return {"--draft-steps": own["draft_steps"], "--keep": own["keep"]}
-    return {"--until-bound": own["probability"]}
+def _strategy(strategy: Strategy) -> dict[str, object]:
+    """The options that ask for a strategy."""
+    return {option: getattr(strategy, name) for name, option in _STRATEGY_OPTIONS[strategy.name].items()}
 
 
 _OWN = (
@@ -140,6 +150,7 @@ _OWN = (
     "variant",
     "revision",
     "lora",
+    "model_config",
     "allow_pickle",
     "strategy",
 )

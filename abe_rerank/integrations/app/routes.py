@@ -134,16 +134,18 @@ def _of_folder(desk: Desk, key: str) -> dict[str, Any]:
 
     folder = shelf.run_folder(desk.root, key)
     report = read_report(folder)
-    count = len(report.candidates)
+    count, settings = len(report.candidates), report.settings
+    wanted = settings["n"] if report.interrupted and isinstance(settings.get("n"), int) else count
     drawn = all(candidate.seed is not None for candidate in report.candidates)
+    told = count if wanted == count else f"stopped: {count} of {wanted}"
     return {
         "prompt": report.prompt,
-        "state": "done",
-        "status": f"{count} {'drawn and scored' if drawn else 'scored'}, {report.created[:16].replace('T', ' ')}",
-        "wanted": count,
+        "state": "stopped" if wanted != count else "done",
+        "status": f"{told} {'drawn and scored' if drawn else 'scored'}, {report.created[:16].replace('T', ' ')}",
+        "wanted": wanted,
         "drawn": drawn,
-        "more": drawn and "strategy" not in report.settings,
-        "keys": [_key(c.seed, c.pixels_sha256, "strategy" in report.settings) for c in report.candidates],
+        "more": drawn and "strategy" not in settings,
+        "keys": [_key(c.seed, c.pixels_sha256, "strategy" in settings) for c in report.candidates],
         "html": str(stage.run(report, stage.source_of_run(folder))),
         "command": report.commands.run,
         "show": f"abe-rerank show {folder}",

@@ -51,6 +51,15 @@ class Work:
         """The seed of the first candidate that is not there."""
         return max((c.seed for c in self.found if c.seed is not None), default=self.order.seed - 1) + 1
 
+    @property
+    def written(self) -> Report | None:
+        """The report as it is written: one that was cut short says how many were asked for, so that it can go on."""
+        if self.report is None or not self.drawn or self.order.strategy is not None:
+            return self.report
+        short = len(self.found) < self.wanted
+        settings = {**self.report.settings, "n": self.wanted}
+        return self.report.model_copy(update={"interrupted": short, "settings": settings})
+
     def with_candidates(self, report: Report, images: Mapping[str, Image]) -> Work:
         """With the candidates of ``report`` among its own, all ranked anew; the rest of the new report counts.
 
@@ -88,14 +97,15 @@ def save(root: Path, work: Work) -> None:
     from abe_rerank.runs.folders import new_run_folder
     from abe_rerank.runs.generated import write_generated
 
-    if work.report is None:
+    report = work.written
+    if report is None:
         return
     images = [work.images[candidate.pixels_sha256] for candidate in work.found]
     place = root / work.key
     fresh = root / f".{work.key}.{uuid4().hex[:8]}" if place.exists() else place
     with new_run_folder(fresh) as folder:
-        write_generated(folder, work.report, images)
-        write_views(folder, work.report, images)
+        write_generated(folder, report, images)
+        write_views(folder, report, images)
     if fresh != place:
         old = fresh.with_name(f"{fresh.name}.old")
         place.rename(old)

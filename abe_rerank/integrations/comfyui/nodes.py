@@ -157,8 +157,7 @@ class PickBest:
         Raises UsageError for an empty prompt, what is no picture, a K above the number of pictures, or latents of
         another number, AbeRerankError where fewer than K could be scored.
         """
-        from abe_rerank.report.ranked import ranked
-        from abe_rerank.report.views import contact_sheet
+        from abe_rerank.report.views import contact_sheet, ranked
 
         wanted, given = int(_only(k, "k")), [latent for latent in latents or () if latent is not None]
         count = len(apart(images))
@@ -225,13 +224,13 @@ def _only(values: Sequence[Any], name: str) -> Any:
 
 def _text(candidate: Candidate) -> str:
     """A line with the score and one for each pair."""
-    from abe_rerank.report.sentences import claim, status_line
+    from abe_rerank.report.sentences import claim, relations, status_line
     from abe_rerank.runs.records import ScoreRecord
 
     record = ScoreRecord.of(candidate.score)
     value = "" if record.value is None else f"{record.value:+.3f}, "
     lines = [f"{candidate.source}: {value}{status_line(record)}"]
-    return "\n".join([*lines, *(f"{pair.verdict}: {claim(pair)}" for pair in record.pairs)])
+    return "\n".join([*lines, *(f"{pair.verdict}: {claim(pair)}" for pair in record.pairs), *relations(record)])
 
 
 def _heat_maps(candidate: Candidate) -> list[torch.Tensor]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyarrow.fs import LocalFileSystem
 
 from abe_rerank.errors import UsageError
 
@@ -38,21 +39,23 @@ class Parquet:
 
 
 class Lance:
-    """A Lance dataset, which is a folder."""
+    """A Lance dataset, which is a folder on disk."""
 
     def schema(self, system: FileSystem, path: str) -> pa.Schema:
         """The columns of a dataset."""
-        return self._opened(path).schema
+        return self._opened(system, path).schema
 
     def count(self, system: FileSystem, path: str) -> int:
         """How many rows a dataset has."""
-        return int(self._opened(path).count_rows())
+        return int(self._opened(system, path).count_rows())
 
     def blocks(self, system: FileSystem, path: str) -> Blocks:
         """The rows of a dataset."""
-        yield from _blocks(self._opened(path).to_batches(batch_size=ROWS, scan_in_order=True))
+        yield from _blocks(self._opened(system, path).to_batches(batch_size=ROWS, scan_in_order=True))
 
-    def _opened(self, path: str) -> Any:
+    def _opened(self, system: FileSystem, path: str) -> Any:
+        if not isinstance(system, LocalFileSystem):
+            raise UsageError(f"{path} is a Lance dataset, which is read from disk only; copy it here first")
         try:
             import lance
         except ImportError:

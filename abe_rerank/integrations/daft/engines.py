@@ -29,13 +29,18 @@ class Engine:
     address: str | None = None
 
 
+USAGE = "usage: "
+"""What the fault of a worker that was asked for a reranker that there is not begins with."""
+
+
 def cores() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def work_off(lanes: Sequence[Lane], job: Job, engine: Engine) -> None:
-    """Score the lanes. Raises UsageError if the engine is not there, AbeRerankError if a lane could not be done."""
+    """Score the lanes. Raises UsageError if the engine or the reranker is not there, AbeRerankError if a lane could not
+    be done."""
     _start(engine)
     worker = _worker(job, engine)
     tasks = daft.from_pydict({"lane": list(range(len(lanes)))})
@@ -50,6 +55,8 @@ def work_off(lanes: Sequence[Lane], job: Job, engine: Engine) -> None:
             f"{engine.name}: {first_line(error)}; what is done is in {job.out}, and the same command goes on"
         ) from error
     if faults := [fault for fault in done if fault is not None]:
+        if faults[0].startswith(USAGE):
+            raise UsageError(faults[0].removeprefix(USAGE))
         raise AbeRerankError(f"{faults[0]}; what is done is in {job.out}, and the same command goes on")
 
 
@@ -85,6 +92,8 @@ def _worker(job: Job, engine: Engine) -> Any:
             self.go_on = _stop_with_parent()
             try:
                 self.reranker: Reranker | None = Reranker.from_pretrained(**job.chosen)
+            except UsageError as error:
+                self.reranker, self.fault = None, f"{USAGE}{error}"
             except AbeRerankError as error:
                 self.reranker, self.fault = None, str(error)
 

@@ -58,8 +58,11 @@ def job_of(
 ) -> Job:
     """The job of a table; its pictures' bytes are left out unless they are to be kept.
 
-    Raises UsageError for a column that is not there, is of another type, or has the name of a result.
+    Raises UsageError for a table without rows, and a column that is not there, is of another type, or has the name of a
+    result.
     """
+    if not table.rows:
+        raise UsageError(f"{name} has no rows")
     missing = [column for column in (image, prompt) if column not in table.schema.names]
     if missing:
         raise UsageError(f"{name} has no column {missing[0]!r}; it has {', '.join(table.schema.names)}")
@@ -82,11 +85,9 @@ def job_of(
 def score_table(table: Table, job: Job, engine: Engine, progress: Callable[[int], None] = lambda rows: None) -> Report:
     """Score what the folder lacks, and say what became of all rows. ``progress`` is told how many rows are done.
 
-    Raises UsageError if the table has no rows, the folder holds another one or is being written, or the engine is not
-    there, AbeRerankError if something cannot be read or written: what is done stays, and the same call goes on.
+    Raises UsageError if the folder holds another table or is being written, or the engine or the reranker is not there,
+    AbeRerankError if something cannot be read or written: what is done stays, and the same call goes on.
     """
-    if not table.rows:
-        raise UsageError(f"{job.table} has no rows")
     job.out.mkdir(parents=True, exist_ok=True)
     with held(job.out / ".table.lock", job.out):
         refuse_links(job.out)
@@ -135,7 +136,7 @@ def _is_heavy(kind: pa.DataType) -> bool:
 
 
 def _begin(table: Table, job: Job) -> None:
-    """Write what is asked, or check that it is what was asked before."""
+    """Write what is asked, or check that it is what was asked before; where no row was done before, anything may be."""
     asked = {
         "schema_version": 1,
         "table": job.table,
@@ -150,15 +151,15 @@ def _begin(table: Table, job: Job) -> None:
         asked["urls"] = True
     file = job.out / "table.json"
     content = json.dumps(asked, ensure_ascii=False, indent=1)
+    if not _rows_there(job.out):
+        write_whole(file, content.encode(errors="replace"))
+        return
     try:
         there = read_json(file) if file.exists() else None
     except (OSError, ValueError) as error:
         raise AbeRerankError(f"{file} cannot be read: {first_line(error)}; choose another folder with --out") from None
     if there is None:
-        if shard_folder(job.out).exists():
-            raise UsageError(f"{job.out} holds rows, but no table.json; choose another folder with --out") from None
-        write_whole(file, content.encode(errors="replace"))
-        return
+        raise UsageError(f"{job.out} holds rows, but no table.json; choose another folder with --out")
     asked_now = json.loads(content.encode(errors="replace"))
     other = [key for key, value in asked_now.items() if not isinstance(there, dict) or there.get(key) != value]
     if other:

@@ -5,19 +5,38 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from abe_rerank.report.sections import Page, section
+from abe_rerank.runs.generated import Report
 
 TITLES = {
     "sub-image": "What each sub-image said",
     "question": "What the judge answered",
     "member": "What each scorer said",
+    "relation": "How the objects stand to each other",
 }
 
 
 @section(place=15)
 def parts(page: Page) -> Markup:
-    """A table for the best candidate, and one for each other, folded; nothing where a scorer names no parts."""
+    """A table for the best candidate, and one for each other, folded, and what of the prompt is not read; nothing where
+    a scorer names no parts and all is read."""
     told = [view.candidate for view in page.views if view.candidate.score.parts]
-    if not told:
+    left_out = unread(page.report)
+    if not told and not left_out:
         return Markup()
-    title = TITLES.get(told[0].score.parts[0].kind, "What was asked")
-    return page.fill("score_parts.html.jinja", told=told, title=title)
+    title = TITLES.get(told[0].score.parts[0].kind if told else "relation", "What was asked")
+    return page.fill("score_parts.html.jinja", told=told, title=title, unread=left_out)
+
+
+def unread(report: Report) -> list[str]:
+    """The relations and counts that the regions of objects do not answer, in the prompt's words.
+
+    Nothing where no candidate has regions, as with a scorer that asks questions.
+    """
+    scores = [candidate.score for candidate in report.candidates]
+    if not any(score.pairs for score in scores) or any(p.kind == "question" for s in scores for p in s.parts):
+        return []
+    read = {part.text for score in scores for part in score.parts}
+    things = report.parse.objects
+    relations = [f"{things[r.subject].text} {r.text} {things[r.object].text}" for r in report.parse.relations]
+    counts = [f"{t.count.text} {t.text}" for t in things if t.count is not None and t.count.value > 1]
+    return [text for text in (*relations, *counts) if text not in read]
