@@ -265,5 +265,5 @@ def test_devices_are_no_files(cli, tmp_path):
         ("score", "--manifest", "/dev/zero"),
         ("generate", "x", "--config", "/dev/zero", "--out", tmp_path / "a"),
     ):
-        code, _, err = cli(*words, "/dev/zero")
+        code, _, err = cli(*words)
         assert (code, "/dev/zero cannot be read: it is a device" in err) == (2, True), err
