@@ -135,7 +135,7 @@ class PairScore:
 
     ``competitor`` is the strongest other value, "" the bare noun where none competes. ``probability`` that the pair is
     bound, ``competitor_probability``, the same of the competitor in its place, and ``certainty``, that the verdict
-    holds, are None where the scorer is not calibrated. ``seen`` is the value that the object has where the verdict is
+    holds, are None where the scorer gives none. ``seen`` is the value that the object has where the verdict is
     "swapped" or "wrong" ("" where none is to be seen), ``seen_of`` the object that a swapped one was asked of.
     ``contrast`` is a float array [rows, columns] over the region's grid: how much more each patch looks like the asked
     value than like the competitor, on average under the region's weights ``margin``; None where there is no such map.

@@ -12,6 +12,7 @@ from tiny_models import images, save_tiny
 
 from abe_rerank.backbones import load_backbone
 from abe_rerank.benchmarks.labelled_pairs import LabelledRow, calibrate_on_rows, read_rows
+from abe_rerank.benchmarks.tune import Amount, Asked, rows_measured
 from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.images import to_pil
 from abe_rerank.parsing import parse
@@ -24,6 +25,8 @@ from abe_rerank.scoring.calibration import (
     read_calibration,
     write_calibration,
 )
+
+FEW = Amount(1, ())
 
 
 def pairs(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -136,11 +139,30 @@ def test_rows_of_the_user_become_a_calibration(
     assert calibration.mix == {"right": 48, "swapped": 12, "wrong": 12}
     assert calibration.key == scorer.calibration_key
     options = ["--backbone", scorer.backbone.folder, "--rows", tmp_path / "rows.csv", "--device", "cpu"]
-    code, text, err = cli("calibrate", *options)
+    code, text, err = cli("tune", *options, "--fit-rows", "--no-search", "--scenes", "1")
     assert code == 0, err
-    assert "12 swapped" in text
+    assert "your own 48 pictures, 72 pairs that the probabilities were fitted to" in text
     fresh = AbeScorer(load_backbone(scorer.backbone.folder, device="cpu"))
     assert fresh.calibration == calibration
+
+
+def test_many_rows_are_measured_by_what_was_fitted_to_the_other_half(tmp_path: Path, scorer: AbeScorer) -> None:
+    rows = read_rows(write_rows(tmp_path, 120))
+    said = rows_measured(AbeScorer(scorer.backbone, None, calibrate_on_rows(scorer, rows)), Asked(FEW, rows, True))
+    assert said.startswith("your own 120 pictures, 180 pairs, each half by what was fitted to the other: ")
+    bound, unbound = ([row for row in rows if row.bound == label] for label in (True, False))
+    halves = [unbound[k::2] + bound[k::2] for k in (0, 1)]
+    likely, truth = [], []
+    for half, other in (halves, halves[::-1]):
+        fitted = calibrate_on_rows(scorer, half)
+        for row in other:
+            numbers = pair_numbers(scorer, row)
+            names = [f"{attribute} {noun}" for attribute, noun in parse(row.prompt).pairs]
+            about = [names.index(row.pair)] if row.pair else [0, 1] if row.bound else [int(numbers[:, 0].argmin())]
+            likely += [fitted.probability(*numbers[j]) for j in about]
+            truth += [row.bound for _ in about]
+    error = expected_calibration_error(np.array(likely), np.array(truth))
+    assert said.endswith(f"told right, calibration error {error:.3f}")
 
 
 def test_rows_without_the_object_say_when_one_counts_as_found(tmp_path: Path, scorer: AbeScorer) -> None:

@@ -45,7 +45,7 @@ def the_line(err):
 
 def test_the_commands_that_load_a_model_have_a_device():
     assert [
-        *(("generate",), ("score",), ("evaluate",), ("calibrate",), ("tune",), ("app",)),
+        *(("generate",), ("score",), ("evaluate",), ("tune",), ("app",)),
         *(("benchmark", name) for name in ("binding", "backbone", "backbones", "verdicts", "faults")),
         *(("benchmark", name) for name in ("costs", "speed", "strategies")),
     ] == WITH_DEVICE

@@ -40,9 +40,10 @@ def test_drafts_are_drawn_first_and_the_winner_is_drawn_again_to_the_bit(generat
 
 
 def test_until_bound_without_probabilities_is_refused_and_leaves_nothing(generate, tmp_path):
-    code, _, said = generate("--n", 4, "--steps", 1, "--until-bound", 0.5, "--out", tmp_path / "run")
+    asked = ["--scorer", "clip", "--n", 4, "--steps", 1, "--until-bound", 0.5]
+    code, _, said = generate(*asked, "--out", tmp_path / "run")
     assert code == 2
-    assert "calibrate" in said
+    assert "abe-rerank tune" in said
     assert list(tmp_path.iterdir()) == []
 
 

@@ -480,7 +480,7 @@ def test_every_command_that_loads_a_backbone_can_allow_pickle(cli, backbone_fold
         (folder / "model.safetensors").unlink()
 
     pickled = changed(backbone_folder, tmp_path / "pickled", pickle)
-    for command in (["calibrate"], ["tune", "--scenes", "1"], ["benchmark", "binding"], ["benchmark", "backbone"]):
+    for command in (["tune"], ["tune", "--scenes", "1"], ["benchmark", "binding"], ["benchmark", "backbone"]):
         code, _, err = cli(*command, "--backbone", pickled)
         assert (code, "--allow-pickle" in err) == (2, True), err
     code, _, err = cli("tune", "--scenes", "2", "--backbone", pickled, "--allow-pickle")

@@ -116,9 +116,7 @@ def test_every_command_of_the_wheel_has_its_help_and_runs(installed, tmp_path):
     """One process: what is offered, help for each, then each that needs no more than the built-in models."""
     said = installed("-c", COMMANDS, str(tmp_path))
     offered = json.loads(said.splitlines()[0])
-    assert {"benchmark", "calibrate", "evaluate", "generate", "parse", "report", "score", "show", "tune"} <= set(
-        offered
-    )
+    assert {"benchmark", "evaluate", "generate", "parse", "report", "score", "show", "tune"} <= set(offered)
     assert "benchmark binding" in offered
     assert not {"benchmark parser", "benchmark oracle", "benchmark backbone"} & set(offered)
     codes = json.loads(said.splitlines()[-1])

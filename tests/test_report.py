@@ -104,6 +104,18 @@ def test_rows_of_numbers_are_lines_and_prompts_stay_as_they_are():
     assert '"span": [ 24, 28 ]' in text
 
 
+def test_whether_the_backbone_was_tuned_stands_in_the_report_and_on_the_page():
+    ranking = ranking_of("a red cube")
+    plain = report_of(ranking)
+    assert "tuning" not in json.loads(to_json(plain))["backbone"]
+    line = "the scorer abe was not tuned for this <backbone>"
+    told = plain.model_copy(update={"backbone": plain.backbone.model_copy(update={"tuning": line})})
+    assert Report.model_validate_json(to_json(told)) == told
+    images = [candidate.image for candidate in ranking.candidates]
+    assert f"tuning{line}" in Page(render_html(told, images)).words
+    assert line not in Page(render_html(plain, images)).words
+
+
 def test_the_schema_file_is_that_of_the_records_and_holds_for_reports():
     schema = json.loads((files("abe_rerank.runs") / "report.schema.json").read_text(encoding="utf-8"))
     assert schema == Report.model_json_schema(), SCHEMA_COMMAND

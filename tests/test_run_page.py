@@ -12,7 +12,8 @@ from evaluation_runs import Shape, bound, by_prompt, picked_of, results, said_by
 from PIL import Image
 
 from abe_rerank.evaluation.summary import load, summary_of
-from abe_rerank.evaluation.summary_schema import RunSummary
+from abe_rerank.evaluation.summary_schema import RunSummary, Summary
+from abe_rerank.evaluation.summary_tables import show_summary
 from abe_rerank.report import run_data
 from abe_rerank.report.run_page import Axis, comparison_page, run_page
 from abe_rerank.report.sentences import difference_found, found, p_value
@@ -90,6 +91,19 @@ def test_the_page_says_the_numbers_of_the_summary(tmp_path):
                 f"{choices.first.mean:.3f} <small>[{choices.first.low:.3f}, {choices.first.high:.3f}]</small>" in html
             )
     assert found(summary) in html
+
+
+def test_whether_the_backbone_was_tuned_stands_in_the_run_its_summary_and_its_page(tmp_path):
+    folder, _ = run_of(tmp_path / "run")
+    record = load(folder).run.record
+    line = "the scorer abe was not tuned for this backbone"
+    assert b'"tuning"' not in record.text()
+    told = record.model_copy(update={"backbone": record.backbone.model_copy(update={"tuning": line})})
+    (folder / "run.json").write_bytes(told.text())
+    summary = summary_of(load(folder))
+    assert summary.run.tuning == line
+    assert line in show_summary(Summary(level=0.95, seed=0, runs=(summary,)), "text")
+    assert f"<dt>tuning</dt><dd>{line}</dd>" in run_page(folder).read_text(encoding="utf-8")
 
 
 def test_the_finding_is_said_of_attributes_or_else_of_scores(tmp_path):

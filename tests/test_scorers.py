@@ -132,8 +132,8 @@ def test_the_score_is_what_loops_over_patches_and_phrases_say(siglip: DualEncode
 
 def test_phrases_that_fit_somewhere_are_summed_over_the_objects(siglip: DualEncoder) -> None:
     scorer = make_scorer("abe", siglip)
-    assert scorer.patch_readout == "regions"
-    scale, features = siglip.logit_scale, siglip.encode_images(images(2), "regions")
+    assert scorer.patch_readout == "regions 0.375/0.125/0.5"
+    scale, features = siglip.logit_scale, siglip.encode_images(images(2), scorer.patch_readout)
     phrases = siglip.encode_texts(["a yellow cylinder", "a red cube"])
     for n, score in enumerate(scorer.explain(images(2), TWO)):
         odds = [[math.exp(scale * float(window @ phrase)) for window in features.patches[n]] for phrase in phrases]
@@ -286,7 +286,7 @@ def test_another_input_size_is_in_the_stamp_and_needs_its_own_calibration(tmp_pa
         other = make_scorer("abe", load_backbone(folder, device="cpu", image_size=size))
         assert words in other.stamp
         assert words in other.calibration_key
-        assert other.explain(images(1), TWO)[0].pairs[0].probability is None
+        assert other.calibration is None
 
 
 def test_settings_beside_the_backbone_are_its_defaults(tmp_path: Path) -> None:
@@ -340,7 +340,7 @@ def test_calibration_beside_the_backbone_gives_probabilities(tmp_path: Path) -> 
     backbone = load_backbone(save_tiny("SiglipModel", tmp_path), device="cpu")
     of_patches = AbeSettings(patch_readout="value")
     scorer = make_scorer("abe", backbone, of_patches)
-    assert all(pair.probability is None for pair in scorer.explain(images(1), TWO)[0].pairs)
+    assert scorer.calibration is None
     rng = np.random.default_rng(0)
     x = rng.normal(0, 0.1, (400, 3))
     calibration = fit(x, x[:, 0] + rng.normal(0, 0.05, 400) > 0, scorer.calibration_key, {"right": 200})
@@ -353,8 +353,7 @@ def test_calibration_beside_the_backbone_gives_probabilities(tmp_path: Path) -> 
         assert pair.probability == pytest.approx(calibration.probability(margin, evidence, noun), abs=1e-4)
         rival = calibration.probability(-margin, evidence - margin, noun)
         assert pair.competitor_probability == pytest.approx(rival, abs=1e-4)
-    other = make_scorer("abe", backbone, AbeSettings(mu=9.0)).explain(images(1), TWO)[0]
-    assert other.pairs[0].probability is None
+    assert make_scorer("abe", backbone, AbeSettings(mu=9.0)).calibration is None
 
 
 def in_logits(backbone: DualEncoder, image: object, phrase: str, pair: object) -> float:

@@ -75,7 +75,7 @@ def test_until_bound_ends_for_time_and_where_nothing_is_to_bind_and_needs_probab
     steps, why = course(strategy, lambda r: nothing)
     assert len(steps) == 1
     assert "nothing to bind" in why
-    with pytest.raises(UsageError, match="calibrate"):
+    with pytest.raises(UsageError, match="abe-rerank tune"):
         course(strategy, lambda r: scored(0.0, [None]))
 
 

@@ -17,10 +17,12 @@ from abe_rerank.benchmarks import tune as tuning_run
 from abe_rerank.benchmarks import tuning
 from abe_rerank.benchmarks.binding_scenes import TASKS, twins
 from abe_rerank.benchmarks.preferences import gain, judge_both_ways
-from abe_rerank.benchmarks.tune import Amount, Notes, advice, choose
+from abe_rerank.benchmarks.tune import Amount, Asked, Notes, advice, choose
 from abe_rerank.benchmarks.tuning_page import bins
 from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.parsing import parse
+from abe_rerank.runs.provenance import backbone_record
+from abe_rerank.scoring import make_scorer
 from abe_rerank.scoring.abe import AbeScorer
 from abe_rerank.scoring.clip import ClipScorer
 from abe_rerank.scoring.terms import AbeSettings, write_settings
@@ -43,7 +45,7 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, tuning_run.Out
         monkeypatch.setenv("XDG_DATA_HOME", str(folder / "data"))
         small_search(monkeypatch)
         backbone = load_backbone(save_tiny("SiglipModel", folder / "model"), device="cpu")
-        return folder, tuning_run.tune(backbone, Amount(1, ("regions",)))
+        return folder, tuning_run.tune(backbone, Asked(Amount(1, ("regions",))))
 
 
 @pytest.fixture
@@ -74,20 +76,32 @@ def test_what_was_tuned_is_kept_and_used_with_its_probabilities(
     assert found.tuned.advice in str(tuning_line(backbone))
 
 
-def test_other_weights_another_size_and_other_settings_get_no_probability(
+def test_other_weights_another_size_and_other_settings_get_general_probabilities(
     backbone: DualEncoder, found: tuning_run.Outcome, tmp_path: Path
 ) -> None:
     other = load_backbone(save_tiny("CLIPModel", tmp_path / "other"), device="cpu")
     larger = load_backbone(backbone.folder, device="cpu", image_size=48)
     for one in (other, larger):
         assert AbeScorer(one).settings == AbeSettings()
-        assert AbeScorer(one).explain(images(1), SPEC)[0].pairs[0].probability is None
-        assert (
-            f"was not tuned for this backbone, and gives no probabilities: abe-rerank tune --backbone {one.name}"
-            in str(tuning_line(one))
-        )
-    changed = AbeScorer(backbone, AbeSettings(mu=9.0))
-    assert changed.explain(images(1), SPEC)[0].pairs[0].probability is None
+        assert_general(AbeScorer(one))
+        said = str(tuning_line(one))
+        assert "was not tuned for this backbone, and its probabilities are general ones (calibration error" in said
+        assert f"abe-rerank tune --backbone {one.name}" in said
+    assert_general(AbeScorer(backbone, AbeSettings(mu=9.0)))
+
+
+def assert_general(scorer: AbeScorer) -> None:
+    """A pair's probability is that of any backbone: a logistic curve in its margin and evidence, in logits."""
+    pair = scorer.explain(images(1), SPEC)[0].pairs[0]
+    margin, evidence, _ = scorer.pair_features(scorer.encode(images(1)), [SPEC])[0][0, 0]
+    assert pair.probability == pytest.approx(1 / (1 + np.exp(-(0.25 * margin + 0.07 * evidence + 0.25))), abs=0.01)
+
+
+def test_records_say_whether_abe_was_tuned_where_abe_scores(backbone: DualEncoder, found: tuning_run.Outcome) -> None:
+    for name in ("abe", "ensemble:abe+clip"):
+        assert backbone_record(make_scorer(name, backbone), "mine").tuning == tuning_line(backbone)
+    assert backbone_record(make_scorer("clip", backbone), "mine").tuning is None
+    assert backbone_record(make_scorer("abe", load_backbone(device="cpu")), "built-in").tuning is None
 
 
 def test_a_folder_that_brings_its_own_settings_wins(backbone: DualEncoder, found: tuning_run.Outcome) -> None:
@@ -286,4 +300,4 @@ def test_backbones_are_compared_by_one_command(cli: Cli, backbone: DualEncoder, 
     assert code == 0, err
     (one,) = json.loads(text)["backbones"]
     assert one["readings"]["ABE, tuned"]["calibration_error"] is not None
-    assert one["readings"]["ABE, untuned"]["calibration_error"] is None
+    assert one["readings"]["ABE, untuned"]["calibration_error"] is not None

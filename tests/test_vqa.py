@@ -178,7 +178,7 @@ def test_models_that_cannot_answer_are_usage_errors(clip_folder: Path, clip: Dua
         make_scorer(f"vqa:{clip_folder}", clip)
     with pytest.raises(UsageError, match="write it vqa:MODEL"):
         make_scorer("vqa", clip)
-    with pytest.raises(UsageError, match="no backbone called"):
+    with pytest.raises(UsageError, match="no model that answers questions called"):
         make_scorer("vqa:nothing-there", clip)
     mute = [word for word in WORDS if word.lower().lstrip("▁") != "no"]
     save_answerer("llava", tmp_path, mute)

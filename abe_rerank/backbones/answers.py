@@ -21,7 +21,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from abe_rerank.backbones.devices import choose
-from abe_rerank.backbones.loading import _find
+from abe_rerank.backbones.loading import find_model
 from abe_rerank.backbones.model_files import (
     check_complete,
     check_finite,
@@ -214,7 +214,7 @@ def load_answerer(
     """
     import transformers
 
-    folder = _find(name, None, False)
+    folder = find_model(name, None, False, what="model that answers questions")
     _check_kind(folder, str(name))
     refuse_own_code(folder)
     weights, place, what = weight_files(folder), choose(device, dtype), f"the model {name}"

@@ -60,7 +60,7 @@ def load_backbone(
     hub = hub or Hub()
     name_or_path = at_revision(name_or_path, hub.revision)
     name = "builtin" if name_or_path is None else str(name_or_path)
-    folder = _find(BUILTIN if name_or_path is None else name_or_path, variant, allow_pickle, hub)
+    folder = find_model(BUILTIN if name_or_path is None else name_or_path, variant, allow_pickle, hub)
     place = choose(device, dtype)
     refuse_own_code(folder)
     _check_type(folder)
@@ -84,27 +84,33 @@ def load_backbone(
         raise refusal(what, error, weights.pickled) from error
 
 
-def _find(name_or_path: str | Path, variant: str | None, allow_pickle: bool, hub: Hub | None = None) -> Path:
-    """The local folder of a model; a hub name is looked up in the local cache, else on the hub."""
+def find_model(
+    name_or_path: str | Path, variant: str | None, allow_pickle: bool, hub: Hub | None = None, what: str = "backbone"
+) -> Path:
+    """The local folder of a model; a hub name is looked up in the local cache, else on the hub.
+
+    Raises UsageError for a name under which there is no ``what``.
+    """
     path = Path(name_or_path)
     if os.path.isfile(path / "config.json"):
         return path
     if path == BUILTIN:
         raise AbeRerankError(f"the built-in backbone is missing from {path}; install abe-rerank again")
     if os.path.isfile(path / "model_index.json"):
-        raise UsageError(f"{path} is a text-to-image model (model_index.json), not a backbone; give it as --model")
+        raise UsageError(f"{path} is a text-to-image model (model_index.json), not a {what}; give it as --model")
     if os.path.lexists(path):
         raise UsageError(f"{path} is not a model folder: it has no config.json; give a folder of save_pretrained")
     known = split_revision(str(name_or_path))
     if known is None:
+        instead = ", or nothing for the built-in one" if what == "backbone" else ""
         raise UsageError(
-            f"no backbone called {str(name_or_path)!r}: no such folder, and no hub name (owner/name, "
-            "owner/name@revision); give a folder, a hub name, or nothing for the built-in one"
+            f"no {what} called {str(name_or_path)!r}: no such folder, and no hub name (owner/name, "
+            f"owner/name@revision); give a folder or a hub name{instead}"
         )
     asked = replace(hub or Hub(), revision=known[1])
     return fetched(
         str(name_or_path),
-        "backbone",
+        what,
         lambda local: _snapshot(known[0], variant, allow_pickle, replace(asked, local_files_only=local)),
         asked.local_files_only,
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -145,21 +146,20 @@ def _cell(name: str, task: str, judged: Judged) -> Cell:
 def _with_scene_measures(
     report: BindingReport, abe: AbeScorer, source: SceneSource, split: ReportSplit, count: int
 ) -> BindingReport:
-    from abe_rerank.benchmarks.labelled_pairs import calibration_error, localise, verdict_counts
+    from abe_rerank.benchmarks.labelled_pairs import localise, probabilities_of, told_pairs, verdict_counts
+    from abe_rerank.scoring.calibration import expected_calibration_error
 
     seen = localise(abe, source.seen(split, count))
-    error, mix, labelled = None, None, max(20, count // 3)
-    if source.own and abe.calibration is not None:
-        error, mix = calibration_error(abe, abe.calibration, labelled)
+    told = told_pairs(abe, split, max(20, count // 3)) if source.own else []
     return replace(
         report,
         pointed_on=source.pointing,
         pointing=bootstrap_mean(seen.pointing),
         heat=bootstrap_mean(seen.heat),
         heat_by_chance=float(seen.chance.mean()),
-        calibration_error=error,
-        calibration_mix=mix,
-        verdicts=verdict_counts(abe, split, labelled) if source.own else None,
+        calibration_error=expected_calibration_error(*probabilities_of(told)) if told else None,
+        calibration_mix=dict(Counter(kind for kind, _ in told)) if told else None,
+        verdicts=verdict_counts(told) if told else None,
         time_ratio=time_ratio(abe.backbone, abe.settings),
     )
 
@@ -251,8 +251,6 @@ def _measures(report: BindingReport) -> list[str]:
     if report.calibration_error is not None and report.calibration_mix is not None:
         mix = ", ".join(f"{count} {kind}" for kind, count in sorted(report.calibration_mix.items()))
         lines.append(f"expected calibration error: {report.calibration_error:.3f} ({mix})")
-    elif report.pointing is not None:
-        lines.append("expected calibration error: uncalibrated for this backbone and these settings")
     for kind, counts in (report.verdicts or {}).items():
         said = ", ".join(f"{verdict} {count}" for verdict, count in sorted(counts.items(), key=lambda x: -x[1]))
         lines.append(f"verdicts on {kind} pairs: {said}")

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+BLOCK = 8
+"""So many cases are looked at together."""
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
 
@@ -224,40 +226,47 @@ class Judged:
 
 
 def judge(
-    backbone: Backbone, scorers: Mapping[str, Scorer], cases: Iterable[Case], block: int = 8
+    backbone: Backbone, scorers: Mapping[str, Scorer], cases: Iterable[Case], block: int = BLOCK
 ) -> dict[str, Judged]:
-    """Every scorer on every case, one vision forward per picture and patch readout. A tie is wrong.
+    """Every scorer on every case. A tie is wrong. Raises as :func:`case_values` does."""
+    results = {name: Judged() for name in scorers}
+    for chunk in blocks(cases, block):
+        for name, found in case_values(backbone, scorers, chunk).items():
+            for values in found:
+                right, group = verdicts(values)
+                results[name].right.append(right)
+                results[name].group.append(group)
+    return results
 
-    Raises what :func:`abe_rerank.images.to_pil` raises for a picture that cannot be read.
+
+def case_values(backbone: Backbone, scorers: Mapping[str, Scorer], cases: list[Case]) -> dict[str, list[np.ndarray]]:
+    """The scores [pictures, captions] of each case by each scorer, one vision forward per picture and patch readout.
+
+    A scorer that shares no features sees each case alone. Raises what :func:`abe_rerank.images.to_pil` raises for a
+    picture that cannot be read.
     """
     from abe_rerank.images import to_pil
     from abe_rerank.parsing import parse
 
-    results = {name: Judged() for name in scorers}
-    for chunk in _blocks(cases, block):
-        pictures = [i.load() if isinstance(i, Crop) else to_pil(i) for case in chunk for i in case.images]
-        specs = [parse(caption) for case in chunk for caption in case.captions]
-        features: dict[str, ImageFeatures] = {}
-        for name, scorer in scorers.items():
-            matrix = scorer.score_features(_seen(backbone, scorer, pictures, features), scorer.prepare(specs))
-            row = column = 0
-            for case in chunk:
-                n, t = len(case.images), len(case.captions)
-                right, group = verdicts(matrix[row : row + n, column : column + t].cpu().numpy())
-                results[name].right.append(right)
-                results[name].group.append(group)
-                row, column = row + n, column + t
-    return results
-
-
-def _seen(backbone: Backbone, scorer: Scorer, pictures: list[Image.Image], shared: dict[str, ImageFeatures]) -> Any:
-    """What a scorer sees of the pictures, encoded once for all that share it."""
-    if not scorer.shares_features:
-        return scorer.encode(pictures)
-    readout = scorer.patch_readout or backbone.readouts[0]
-    if readout not in shared:
-        shared[readout] = backbone.encode_images(pictures, readout)
-    return shared[readout]
+    pictures = [[i.load() if isinstance(i, Crop) else to_pil(i) for i in case.images] for case in cases]
+    specs = [[parse(caption) for caption in case.captions] for case in cases]
+    shared: dict[str, ImageFeatures] = {}
+    found: dict[str, list[np.ndarray]] = {}
+    for name, scorer in scorers.items():
+        if not scorer.shares_features:
+            found[name] = [scorer.score(mine, asked) for mine, asked in zip(pictures, specs, strict=True)]
+            continue
+        readout = scorer.patch_readout or backbone.readouts[0]
+        if readout not in shared:
+            shared[readout] = backbone.encode_images([image for mine in pictures for image in mine], readout)
+        prepared = scorer.prepare([spec for asked in specs for spec in asked])
+        matrix = scorer.score_features(shared[readout], prepared).float().cpu().numpy()
+        found[name] = []
+        row = column = 0
+        for mine, asked in zip(pictures, specs, strict=True):
+            found[name].append(matrix[row : row + len(mine), column : column + len(asked)])
+            row, column = row + len(mine), column + len(asked)
+    return found
 
 
 def verdicts(matrix: np.ndarray) -> tuple[float, float]:
@@ -272,7 +281,8 @@ def verdicts(matrix: np.ndarray) -> tuple[float, float]:
     return float(np.mean(by_picture)), group
 
 
-def _blocks(cases: Iterable[Case], size: int) -> Iterator[list[Case]]:
+def blocks(cases: Iterable[Case], size: int = BLOCK) -> Iterator[list[Case]]:
+    """The cases, so many at a time."""
     rest = iter(cases)
     while chunk := list(islice(rest, size)):
         yield chunk

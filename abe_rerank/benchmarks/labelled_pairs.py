@@ -27,12 +27,12 @@ from abe_rerank.errors import UsageError
 from abe_rerank.images import to_pil
 from abe_rerank.parsing import parse
 from abe_rerank.scoring.abe import AbeScorer
-from abe_rerank.scoring.calibration import Calibration, expected_calibration_error, fit
+from abe_rerank.scoring.calibration import Calibration, fit
 from abe_rerank.scoring.placing import peak
 from abe_rerank.scoring.stream import score_stream
 from abe_rerank.shapes.world import Split
 from abe_rerank.suites.rows import read_records
-from abe_rerank.types import Box, Region
+from abe_rerank.types import Box, PairScore, Region, Spec
 
 
 @dataclass(frozen=True)
@@ -98,17 +98,33 @@ def _truth(seen: Things, asked: Things) -> dict[str, str]:
     return truth
 
 
-def verdict_counts(scorer: AbeScorer, split: Split, count: int) -> dict[str, dict[str, int]]:
-    """How many pairs of each kind (right, swapped, replaced, missing) get each verdict, on :func:`labelled_pairs`'
-    pictures and captions.
-    """
-    counts: dict[str, Counter[str]] = {kind: Counter() for kind in ("right", "swapped", "replaced", "missing")}
+Told = tuple[str, PairScore]
+"""What is true of a pair (right, swapped, replaced or missing), and what the scorer says of it."""
+
+
+def told_pairs(scorer: AbeScorer, split: Split, count: int) -> list[Told]:
+    """What the scorer says of the pairs of :func:`labelled_pairs`, as a report has it: with verdict and probability."""
     mine, theirs = tee((image, *asked) for image, found in _asked(split, count) for asked in found)
     scores = score_stream(scorer, ((image, parse(prompt)) for image, prompt, _ in theirs))
-    for (_, _, kinds), score in zip(mine, scores, strict=True):
-        for pair in score.pairs:
-            counts[kinds[pair.object.text]][pair.verdict] += 1
+    return [
+        (kinds[pair.object.text], pair)
+        for (_, _, kinds), score in zip(mine, scores, strict=True)
+        for pair in score.pairs
+    ]
+
+
+def verdict_counts(told: Sequence[Told]) -> dict[str, dict[str, int]]:
+    """How many pairs of each kind get each verdict."""
+    counts: dict[str, Counter[str]] = {kind: Counter() for kind in ("right", "swapped", "replaced", "missing")}
+    for kind, pair in told:
+        counts[kind][pair.verdict] += 1
     return {kind: dict(found) for kind, found in counts.items()}
+
+
+def probabilities_of(told: Sequence[Told]) -> tuple[np.ndarray, np.ndarray]:
+    """The probabilities [M] that were said, and whether each pair is bound [M]."""
+    likely = np.array([pair.probability for _, pair in told], dtype=np.float64)
+    return likely, np.array([kind == "right" for kind, _ in told])
 
 
 def calibrate_on_shapes(scorer: AbeScorer, count: int = 150) -> Calibration:
@@ -116,12 +132,6 @@ def calibrate_on_shapes(scorer: AbeScorer, count: int = 150) -> Calibration:
     pairs = labelled_pairs(scorer, "choose", count)
     found = fit(pairs.features, pairs.bound, scorer.calibration_key, pairs.mix, pairs.found)
     return replace(found, decision=fitted(scorer, max(20, count // 2), SOURCES))
-
-
-def calibration_error(scorer: AbeScorer, calibration: Calibration, count: int = 100) -> tuple[float, dict[str, int]]:
-    """(expected calibration error, mix of the pairs) on the reporting split."""
-    pairs = labelled_pairs(scorer, "report", count)
-    return expected_calibration_error(calibration.probabilities(pairs.features), pairs.bound), pairs.mix
 
 
 MISSING = "missing"
@@ -185,19 +195,42 @@ def calibrate_on_rows(scorer: AbeScorer, rows: Sequence[LabelledRow]) -> Calibra
 
 def row_numbers(scorer: AbeScorer, row: LabelledRow) -> Iterator[np.ndarray]:
     """The (margin, evidence, noun) rows [3] of the pairs that the label is about."""
+    spec = _asked_by(row)
+    (numbers,) = scorer.pair_features(scorer.encode([to_pil(row.image)]), [spec])
+    for j in _about(row, spec, numbers[0, :, 0]):
+        yield numbers[0, j]
+
+
+def row_probabilities(scorer: AbeScorer, rows: Sequence[LabelledRow]) -> tuple[np.ndarray, np.ndarray]:
+    """The probabilities [M] of the pairs that the labels are about, and the labels [M]. Raises as
+    :func:`calibrate_on_rows` does.
+    """
+    likely, bound = [], []
+    for row in rows:
+        spec = _asked_by(row)
+        (score,) = scorer.explain([to_pil(row.image)], spec)
+        margins = np.array([pair.margin for pair in score.pairs])
+        for j in _about(row, spec, margins):
+            likely.append(score.pairs[j].probability)
+            bound.append(row.bound)
+    return np.array(likely, dtype=np.float64), np.array(bound)
+
+
+def _asked_by(row: LabelledRow) -> Spec:
     spec = parse(row.prompt)
     if spec.nothing_to_bind:
         raise UsageError(f"{row.image}: nothing to bind was found in the prompt {row.prompt!r}; leave the row out")
-    (numbers,) = scorer.pair_features(scorer.encode([to_pil(row.image)]), [spec])
+    return spec
+
+
+def _about(row: LabelledRow, spec: Spec, margins: np.ndarray) -> Sequence[int]:
+    """The places of the pairs that a label is about; ``margins`` [pairs]."""
     if row.pair:
         names = [f"{attribute} {noun}" for attribute, noun in spec.pairs]
         if row.pair not in names:
             raise UsageError(f"{row.image}: no pair {row.pair!r} in its prompt; there are {', '.join(names)}")
-        yield numbers[0, names.index(row.pair)]
-    elif row.bound:
-        yield from numbers[0]
-    else:
-        yield numbers[0, int(numbers[0, :, 0].argmin())]
+        return [names.index(row.pair)]
+    return range(len(margins)) if row.bound else [int(margins.argmin())]
 
 
 @dataclass(frozen=True)

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from abe_rerank.benchmarks import in_checkout
-from abe_rerank.benchmarks.cases import Case
+from abe_rerank.benchmarks.cases import Case, blocks, case_values
 from abe_rerank.benchmarks.scene_sources import FOREIGN, OWN, Draw, scene_source
 from abe_rerank.evaluation.statistics import Interval, bootstrap_mean, paired_difference
 
 if TYPE_CHECKING:
-    from abe_rerank.backbones import Backbone, ImageFeatures
+    from abe_rerank.backbones import Backbone
     from abe_rerank.scoring import Scorer
 
-BLOCK = 8
 Right = dict[str, tuple[list[float], list[float]]]
 """For each scorer, of each case: the share of pictures that prefer their caption, and of captions their picture."""
 
@@ -53,35 +51,17 @@ def is_own(task: str) -> bool:
 
 def judge_both_ways(backbone: Backbone, scorers: Mapping[str, Scorer], cases: Iterable[Case]) -> Right:
     """Every scorer on cases with two pictures and two captions; a tie is wrong. A vision forward for each readout."""
-    from abe_rerank.parsing import parse
-
     found: Right = {name: ([], []) for name in scorers}
     for chunk in blocks(cases):
-        pictures = [picture for case in chunk for picture in case.images]
-        specs = [parse(caption) for case in chunk for caption in case.captions]
-        seen: dict[str, ImageFeatures] = {}
-        for name, scorer in scorers.items():
-            readout = scorer.patch_readout or backbone.readouts[0]
-            if readout not in seen:
-                seen[readout] = backbone.encode_images(pictures, readout)  # type: ignore[arg-type]
-            matrix = scorer.score_features(seen[readout], scorer.prepare(specs)).float().cpu().numpy()
-            for k in range(len(chunk)):
-                value = matrix[2 * k : 2 * k + 2, 2 * k : 2 * k + 2]
-                found[name][0].append(captions_right(value))
-                found[name][1].append(captions_right(value.T))
+        for name, values in case_values(backbone, scorers, chunk).items():
+            found[name][0].extend(captions_right(value) for value in values)
+            found[name][1].extend(captions_right(value.T) for value in values)
     return found
 
 
 def captions_right(value: np.ndarray) -> float:
     """The share of pictures that prefer their own caption; ``value`` is [pictures, captions]."""
     return float(np.mean([value[0, 0] > value[0, 1], value[1, 1] > value[1, 0]]))
-
-
-def blocks(cases: Iterable[Case], size: int = BLOCK) -> Iterator[list[Case]]:
-    """The cases, so many at a time."""
-    rest = iter(cases)
-    while chunk := list(islice(rest, size)):
-        yield chunk
 
 
 def preferences(task: str, right: Mapping[str, tuple[list[float], list[float]]]) -> list[Preference]:

@@ -124,7 +124,7 @@ def _round(
     ranking = rank(scorers["abe"], spec, samples)
     facts = RunFacts(
         text_to_image=pipeline_record(pipeline, "built-in"),
-        backbone=backbone_record(scorers["abe"].backbone, "built-in"),
+        backbone=backbone_record(scorers["abe"], "built-in"),
         commands=Commands(run="", redraw=None, rescore=""),
         created=datetime.now().astimezone(),
     )

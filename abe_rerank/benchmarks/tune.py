@@ -21,12 +21,18 @@ import numpy as np
 from abe_rerank import __version__
 from abe_rerank.backbones.devices import size_words
 from abe_rerank.backbones.features import REGIONS, RegionPlan
-from abe_rerank.benchmarks.labelled_pairs import LabelledRow, calibrate_on_shapes, labelled_pairs, row_numbers
-from abe_rerank.benchmarks.preferences import Right, gain, is_own, is_swap, judge_both_ways, preferences, tasks
+from abe_rerank.benchmarks.labelled_pairs import (
+    LabelledRow,
+    calibrate_on_rows,
+    calibrate_on_shapes,
+    probabilities_of,
+    row_probabilities,
+    told_pairs,
+)
+from abe_rerank.benchmarks.preferences import Right, gain, is_own, is_swap, judge_both_ways, tasks
 from abe_rerank.benchmarks.tuning import Trial, search
-from abe_rerank.evaluation.statistics import Interval
 from abe_rerank.files import read_json, write_whole
-from abe_rerank.scoring.abe import AbeScorer
+from abe_rerank.scoring.abe import AbeScorer, regions_of
 from abe_rerank.scoring.calibration import Calibration, expected_calibration_error, write_calibration
 from abe_rerank.scoring.clip import ClipScorer
 from abe_rerank.scoring.filip import FilipScorer
@@ -42,7 +48,8 @@ DENSE = AbeSettings(region="top", softness=2.0, competition=2.0, local="regions"
 """Where patches are read, the search begins from what suits the built-in backbone."""
 ENOUGH = 0.005
 """Settings that are no more than this better on the choosing split than the defaults are not taken for them."""
-PAGE = "tuned.html"
+ENOUGH_ROWS = 60
+"""With fewer pairs of a label, the user's rows are not parted to measure what was fitted to them."""
 FOREIGN_FROM = 3
 """With fewer scenes of each task none of the other renderers is asked."""
 _MOST, _LEAST = 40, 4
@@ -52,10 +59,20 @@ _PER_SCENE = 24
 
 @dataclass(frozen=True)
 class Amount:
-    """How much is looked at: ``scenes`` of each task of the choosing and of the reporting split, and the readouts."""
+    """How much is looked at: ``scenes`` of each task of the choosing and of the reporting split, and the readouts;
+    without any no settings are searched."""
 
     scenes: int
     readouts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be done: the user's ``rows`` are measured, with ``fit_rows`` the probabilities are fitted to them."""
+
+    amount: Amount
+    rows: tuple[LabelledRow, ...] = ()
+    fit_rows: bool = False
 
 
 @dataclass(frozen=True)
@@ -100,20 +117,19 @@ def _kept(file: Path) -> dict[str, Any]:
 
 def readouts_of(backbone: DualEncoder, quick: bool) -> tuple[str, ...]:
     """The readouts to try: regions of several depths, and the patches; in a hurry one of each."""
-    depths = (0.75,) if quick else (0.5, 0.75, 1.0)
-    plans = [str(RegionPlan(depth=depth)) for depth in depths] if REGIONS in backbone.readouts else []
-    dense = [name for name in backbone.readouts if name != REGIONS]
+    own = regions_of(backbone)
+    plans = () if own is None else (own,) if quick else tuple(str(RegionPlan(depth=d)) for d in (0.5, 0.75, 1.0))
+    dense = [name for name in backbone.readouts if name != own]
     return (*plans, *(dense[:1] if quick else dense[:2]))
 
 
-def amount_for(backbone: DualEncoder, minutes: float, quick: bool) -> Amount:
+def amount_for(backbone: DualEncoder, readouts: tuple[str, ...], minutes: float) -> Amount:
     """As many scenes as fit into the minutes, by the time that a few pictures take."""
     from PIL import Image
 
     pictures = [Image.fromarray(np.full((128, 128, 3), 40 * k, dtype=np.uint8)) for k in range(4)]
-    readouts = readouts_of(backbone, quick)
     seconds = 0.0
-    for readout in readouts:
+    for readout in readouts or (None,):
         begun = time.monotonic()
         backbone.encode_images(pictures, readout)
         seconds += (time.monotonic() - begun) / len(pictures)
@@ -126,31 +142,64 @@ def steps_of(amount: Amount) -> int:
     return len(amount.readouts) + len(tasks(foreign=amount.scenes >= FOREIGN_FROM)) + 2
 
 
-def tune(
-    backbone: DualEncoder,
-    amount: Amount,
-    rows: Sequence[LabelledRow] = (),
-    told: Callable[[str], None] = lambda _: None,
-) -> Outcome:
-    """Search, fit, measure, and keep what was found in the user's data folder.
+def tune(backbone: DualEncoder, asked: Asked, told: Callable[[str], None] = lambda _: None) -> Outcome:
+    """Search, fit, measure, and keep what was found.
 
     Raises AbeRerankError if that cannot be written, UsageError for rows that cannot be used.
     """
     folder = kept_in(backbone)
-    notes = Notes(folder / "unfinished.json", f"{__version__} {amount}", told)
-    drawn = tasks(foreign=amount.scenes >= FOREIGN_FROM)
+    notes = Notes(folder / "unfinished.json", f"{__version__} {asked.amount}", told)
+    drawn = tasks(foreign=asked.amount.scenes >= FOREIGN_FROM)
+    settings = _settings(backbone, asked.amount, drawn, notes)
+    told("fitting probabilities")
+    calibration = _calibration(AbeScorer(backbone, settings), asked)
+    write_settings(folder, settings)
+    write_calibration(folder, calibration)
+    right = _compared(backbone, settings, asked.amount, drawn, notes)
+    told("measuring probabilities")
+    scorer = AbeScorer(backbone, settings, calibration)
+    found = probabilities_of(told_pairs(scorer, "report", max(5, asked.amount.scenes // 2)))
+    tuned = Tuned(
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        version=__version__,
+        weights=backbone.weights_hash,
+        size=size_words(backbone.image_size).strip(),
+        fitted_on=_fitted_on(asked, len(drawn)),
+        error=expected_calibration_error(*found),
+        advice=advice(right),
+    )
+    outcome = Outcome(tuned, settings, calibration, right, *found, rows_measured(scorer, asked), folder)
+    write_tuned(folder, tuned)
+    notes.file.unlink(missing_ok=True)
+    return outcome
+
+
+def _settings(backbone: DualEncoder, amount: Amount, drawn: Mapping[str, Draw], notes: Notes) -> AbeSettings:
+    """The settings that suit a backbone best on the choosing split; those in use where none are searched."""
+    if not amount.readouts:
+        return AbeScorer(backbone).settings
     others = {name: draw for name, draw in drawn.items() if not is_own(name)}
     trials = []
     for readout in amount.readouts:
         base = AbeSettings() if readout.startswith(REGIONS) else DENSE
         look = partial(_searched, backbone, amount.scenes, readout, base, others)
         trials += [_trial(row) for row in notes.step(f"reading {readout}", look)]
-    settings = choose(trials)
-    scorer = AbeScorer(backbone, settings)
-    calibration = calibrate_on_shapes(scorer, max(10, amount.scenes))
-    told("fitting probabilities")
+    return choose(trials)
+
+
+def _calibration(scorer: AbeScorer, asked: Asked) -> Calibration:
+    """The probabilities fitted to the rows or to drawn scenes of the choosing split."""
+    if asked.fit_rows:
+        return calibrate_on_rows(scorer, asked.rows)
+    return calibrate_on_shapes(scorer, max(10, asked.amount.scenes))
+
+
+def _compared(
+    backbone: DualEncoder, settings: AbeSettings, amount: Amount, drawn: Mapping[str, Draw], notes: Notes
+) -> dict[str, Right]:
+    """How often each scorer is right on each task of the reporting split."""
     scorers = {
-        TUNED: scorer,
+        TUNED: AbeScorer(backbone, settings),
         UNTUNED: AbeScorer(backbone, AbeSettings()),
         GLOBAL: ClipScorer(backbone),
         FILIP: FilipScorer(backbone),
@@ -158,35 +207,18 @@ def tune(
     right: dict[str, Right] = {}
     for name, draw in drawn.items():
         count = amount.scenes if is_own(name) else max(2, amount.scenes // 3)
-        ask = partial(judge_both_ways, backbone, scorers, draw("report", count))
-        right[name] = notes.step(f"measuring {name}", ask)
-    told("measuring probabilities")
-    pairs = labelled_pairs(scorer, "report", max(5, amount.scenes // 2))
-    probabilities = calibration.probabilities(pairs.features)
-    tuned = Tuned(
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        version=__version__,
-        weights=backbone.weights_hash,
-        size=size_words(backbone.image_size).strip(),
-        fitted_on=f"{amount.scenes} scenes of each of {len(drawn)} tasks, and a third as many of the foreign ones",
-        error=expected_calibration_error(probabilities, pairs.bound),
-        advice=advice(right),
-    )
-    write_settings(folder, settings)
-    write_calibration(folder, calibration)
-    outcome = Outcome(
-        tuned,
-        settings,
-        calibration,
-        right,
-        probabilities,
-        pairs.bound,
-        rows_measured(scorer, calibration, rows),
-        folder,
-    )
-    write_tuned(folder, tuned)
-    (folder / "unfinished.json").unlink(missing_ok=True)
-    return outcome
+        right[name] = notes.step(
+            f"measuring {name}", partial(judge_both_ways, backbone, scorers, draw("report", count))
+        )
+    return right
+
+
+def _fitted_on(asked: Asked, tasks: int) -> str:
+    """In words."""
+    scenes = f"{asked.amount.scenes} scenes of each of {tasks} tasks, and a third as many of the foreign ones"
+    if not asked.amount.readouts:
+        scenes = f"{max(10, asked.amount.scenes)} scenes of each number of objects, with settings that were there"
+    return f"{scenes}; probabilities on {len(asked.rows)} labelled pictures" if asked.fit_rows else scenes
 
 
 def forget(backbone: DualEncoder) -> None:
@@ -229,53 +261,28 @@ def advice(right: Mapping[str, Right]) -> str:
     return f"use it: against the global score {better}"
 
 
-def rows_measured(scorer: AbeScorer, calibration: Calibration, rows: Sequence[LabelledRow]) -> str:
-    """How the probabilities fit the user's own labelled pictures, which nothing was fitted to; "" without any."""
+def rows_measured(scorer: AbeScorer, asked: Asked) -> str:
+    """How the probabilities fit the user's own labelled pictures; "" without any.
+
+    Where they were fitted to these pictures and there are enough of them, each half is told by what was fitted to the
+    other.
+    """
+    rows = asked.rows
     if not rows:
         return ""
-    found = [(numbers, row.bound) for row in rows for numbers in row_numbers(scorer, row)]
-    probabilities = calibration.probabilities(np.array([numbers for numbers, _ in found]))
-    bound = np.array([label for _, label in found])
-    right = float(np.mean((probabilities >= 0.5) == bound))
-    error = expected_calibration_error(probabilities, bound)
-    return f"your own {len(rows)} pictures, {len(found)} pairs: {right:.3f} told right, calibration error {error:.3f}"
-
-
-def as_text(outcome: Outcome) -> str:
-    """The outcome in words and a table."""
-    from abe_rerank.files import table
-
-    names = list(next(iter(outcome.right.values())))
-    lines = []
-    for task, found in outcome.right.items():
-        cells = {row.scorer: f"{row.captions.mean:.2f} / {row.pictures.mean:.2f}" for row in preferences(task, found)}
-        lines.append([task, *(cells[name] for name in names)])
-    said = [
-        table(["right caption / right picture", *names], lines),
-        *sentences(outcome),
-        *([outcome.rows] if outcome.rows else []),
-        f"kept in {outcome.folder}; the page: {outcome.folder / PAGE}",
-    ]
-    return "\n".join(said)
-
-
-def sentences(outcome: Outcome) -> list[str]:
-    """What was measured on scenes held back, in words."""
-    groups = {
-        "Where two attributes are swapped": [n for n in outcome.right if is_swap(n)],
-        "Where a colour or a shape is replaced": [n for n in outcome.right if not is_swap(n)],
-    }
-    said = []
-    for opening, names in groups.items():
-        found = {name: outcome.right[name] for name in names}
-        shares = ", ".join(f"{scorer} in {_both(found, scorer)}" for scorer in next(iter(found.values())))
-        said.append(f"{opening}, the right caption and picture are preferred: {shares}.")
-    said.append(f"Calibration error {outcome.tuned.error:.3f} over {len(outcome.bound)} pairs. {outcome.tuned.advice}.")
-    return said
-
-
-def _both(found: Mapping[str, Right], scorer: str) -> Interval:
-    nothing: Mapping[str, Right] = {
-        n: {**f, "": ([0.0] * len(f[scorer][0]), [0.0] * len(f[scorer][1]))} for n, f in found.items()
-    }
-    return gain(nothing, scorer, "")
+    likely, bound = row_probabilities(scorer, rows)
+    own = f"your own {len(rows)} pictures, {len(bound)} pairs"
+    if asked.fit_rows and min(bound.sum(), (~bound).sum()) >= ENOUGH_ROWS:
+        ordered = sorted(rows, key=lambda row: row.bound)
+        halves = (ordered[::2], ordered[1::2])
+        parts = [
+            row_probabilities(AbeScorer(scorer.backbone, scorer.settings, calibrate_on_rows(scorer, half)), other)
+            for half, other in (halves, halves[::-1])
+        ]
+        likely, bound = (np.concatenate(column) for column in zip(*parts, strict=True))
+        own += ", each half by what was fitted to the other"
+    elif asked.fit_rows:
+        own += " that the probabilities were fitted to"
+    right = float(np.mean((likely >= 0.5) == bound))
+    error = expected_calibration_error(likely, bound)
+    return f"{own}: {right:.3f} told right, calibration error {error:.3f}"

@@ -15,8 +15,7 @@ import numpy as np
 
 from abe_rerank.backbones.features import read_plan
 from abe_rerank.benchmarks.binding_scenes import TASKS, twins
-from abe_rerank.benchmarks.cases import Case
-from abe_rerank.benchmarks.preferences import blocks
+from abe_rerank.benchmarks.cases import Case, blocks
 from abe_rerank.parsing import parse
 from abe_rerank.scoring.abe import AbeScorer
 from abe_rerank.scoring.terms import AbeSettings

@@ -1,18 +1,20 @@
-"""The page of a tuning: what was measured, how probabilities agree with the truth, and scenes as they were asked."""
+"""What is said of a tuning, in words and on a page: what was measured, how probabilities agree with the truth, and
+scenes as they were asked."""
 
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from io import BytesIO
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from abe_rerank.benchmarks.preferences import preferences, tasks
-from abe_rerank.benchmarks.tune import GLOBAL, PAGE, TUNED, Outcome, sentences
-from abe_rerank.files import write_whole
+from abe_rerank.benchmarks.preferences import Right, gain, is_swap, preferences, tasks
+from abe_rerank.benchmarks.tune import GLOBAL, TUNED, Outcome
+from abe_rerank.evaluation.statistics import Interval
+from abe_rerank.files import table, write_whole
 from abe_rerank.parsing import parse
 from abe_rerank.report.pages import render_page
 from abe_rerank.scoring.abe import AbeScorer
@@ -21,6 +23,7 @@ from abe_rerank.scoring.clip import ClipScorer
 if TYPE_CHECKING:
     from abe_rerank.backbones import DualEncoder
 
+PAGE = "tuned.html"
 _EXAMPLES = 6
 
 
@@ -65,3 +68,41 @@ def _examples(backbone: DualEncoder, outcome: Outcome) -> Iterator[dict[str, Any
             "wrong": case.captions[1],
             "prefers": {name: bool(value[0] > value[1]) for name, value in values.items()},
         }
+
+
+def as_text(outcome: Outcome) -> str:
+    """The outcome in words and a table."""
+    names = list(next(iter(outcome.right.values())))
+    lines = []
+    for task, found in outcome.right.items():
+        cells = {row.scorer: f"{row.captions.mean:.2f} / {row.pictures.mean:.2f}" for row in preferences(task, found)}
+        lines.append([task, *(cells[name] for name in names)])
+    said = [
+        table(["right caption / right picture", *names], lines),
+        *sentences(outcome),
+        *([outcome.rows] if outcome.rows else []),
+        f"kept in {outcome.folder}; the page: {outcome.folder / PAGE}",
+    ]
+    return "\n".join(said)
+
+
+def sentences(outcome: Outcome) -> list[str]:
+    """What was measured on scenes held back, in words."""
+    groups = {
+        "Where two attributes are swapped": [n for n in outcome.right if is_swap(n)],
+        "Where a colour or a shape is replaced": [n for n in outcome.right if not is_swap(n)],
+    }
+    said = []
+    for opening, names in groups.items():
+        found = {name: outcome.right[name] for name in names}
+        shares = ", ".join(f"{scorer} in {_both(found, scorer)}" for scorer in next(iter(found.values())))
+        said.append(f"{opening}, the right caption and picture are preferred: {shares}.")
+    said.append(f"Calibration error {outcome.tuned.error:.3f} over {len(outcome.bound)} pairs. {outcome.tuned.advice}.")
+    return said
+
+
+def _both(found: Mapping[str, Right], scorer: str) -> Interval:
+    nothing: Mapping[str, Right] = {
+        n: {**f, "": ([0.0] * len(f[scorer][0]), [0.0] * len(f[scorer][1]))} for n, f in found.items()
+    }
+    return gain(nothing, scorer, "")

@@ -20,7 +20,6 @@ import typer
 
 from abe_rerank import __version__
 from abe_rerank.cli import benchmark
-from abe_rerank.cli.calibrate import calibrate, tune
 from abe_rerank.cli.compare import compare
 from abe_rerank.cli.completing import joined_colons
 from abe_rerank.cli.doctor import doctor
@@ -35,6 +34,7 @@ from abe_rerank.cli.show import show
 from abe_rerank.cli.stopping import InterruptedRunError
 from abe_rerank.cli.summarize import summarize
 from abe_rerank.cli.terminal import warnings_as_notes
+from abe_rerank.cli.tune import tune
 from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.files import printable
 
@@ -43,7 +43,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (generate, score, parse, show, report, evaluate, summarize, compare, doctor, calibrate, tune):
+for command in (generate, score, parse, show, report, evaluate, summarize, compare, doctor, tune):
     app.command(cls=GroupedCommand)(command)
 app.command("app", cls=GroupedCommand)(page)
 app.add_typer(benchmark.app, name="benchmark")

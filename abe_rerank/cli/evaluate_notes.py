@@ -134,6 +134,8 @@ def conclude(out: Path, complete: bool = True) -> None:
     header += ["right"] if summary.all.oracle else []
     groups = summary.categories if len(summary.categories) > 1 else ()
     say(table(header, [_cells(group)[: len(header)] for group in (*groups, summary.all)]))
+    if (tuning := numbers.run.record.backbone.tuning) is not None:
+        say(f"\n{tuning}")
     say(f"\nmeans over prompts; intervals and more: abe-rerank summarize {shlex.quote(readable(out))}")
     say(f"{results}\n{page}")
     if complete and (counts := summary.all.counts.unscored):

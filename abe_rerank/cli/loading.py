@@ -52,11 +52,11 @@ def load_reranker(backbone: BackboneOptions, scorer: str) -> Reranker:
     quiet_libraries()
     from abe_rerank.reranker import Reranker
     from abe_rerank.scoring import make_scorer
-    from abe_rerank.scoring.tuned import tuning_line
+    from abe_rerank.scoring.tuned import tuning_of
 
     made = make_scorer(scorer, backbone.load())
     if made.relative:
         warn(f"{made.stamp.partition(' | ')[0]}: it says nothing of an image alone")
-    if scorer == "abe" and (line := tuning_line(made.backbone)) is not None:
+    if (line := tuning_of(made)) is not None:
         note(line)
     return Reranker(made)

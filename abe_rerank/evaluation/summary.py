@@ -89,6 +89,7 @@ def run_info(numbers: RunNumbers) -> RunInfo:
         text_to_image=None if record.text_to_image is None else record.text_to_image.name,
         scorer=record.scorer,
         backbone=record.backbone.name,
+        tuning=record.backbone.tuning,
         judge=record.judge,
         images_per_prompt=record.n,
         complete=numbers.run.complete,

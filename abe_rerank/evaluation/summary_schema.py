@@ -100,7 +100,10 @@ class UnscoredImage(_Record):
 
 
 class RunInfo(_Record):
-    """Which run it is; ``unfinished`` counts prompts that do not have all their images yet and are left out."""
+    """Which run it is; ``unfinished`` counts prompts that do not have all their images yet and are left out.
+
+    ``tuning``: whether the scorer was tuned for the backbone, see :class:`abe_rerank.runs.records.ModelRecord`.
+    """
 
     folder: str
     suite: str
@@ -108,6 +111,7 @@ class RunInfo(_Record):
     text_to_image: str | None
     scorer: str
     backbone: str
+    tuning: str | None
     judge: str | None
     images_per_prompt: int
     complete: bool

@@ -107,6 +107,7 @@ def _about(info: RunInfo) -> list[str]:
     lines = [
         f"suite {info.suite or 'none, prompts of the images'}; {drawn}; {number} images for each prompt",
         f"scorer {info.scorer}",
+        *([info.tuning] if info.tuning else []),
         f"judge {info.judge or 'none'}",
         "means over prompts with 95 % bootstrap intervals; picked is the highest score of the scorer",
     ]

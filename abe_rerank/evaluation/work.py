@@ -230,7 +230,7 @@ def record_of(
         judge=None if judge is None else judge.scorer.stamp,
         oracle=measure.oracle is not None,
         text_to_image=pipeline_record(source.pipeline, asked.model) if isinstance(source, Drawn) else None,
-        backbone=backbone_record(reader, asked.backbone),
+        backbone=backbone_record(scorer, asked.backbone),
         settings={**origin, **asked.choices, **followed, "batch_size": plan.batch_size, "device": reader.device.type},
         versions=versions(),
         command=asked.command,

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import torch
     from PIL.Image import Image
 
-    from abe_rerank.backbones import Backbone
     from abe_rerank.drawing.pipelines import Pipeline
+    from abe_rerank.scoring import Scorer
 
 _LIBRARIES = ("torch", "diffusers", "transformers", "accelerate", "spacy", "numpy", "pillow")
 
@@ -72,9 +72,12 @@ def pipeline_record(pipeline: Pipeline, name: str) -> ModelRecord:
     return ModelRecord(name=name, kind=type(pipeline).__name__, weights=weights_sha256(modules(pipeline)))
 
 
-def backbone_record(backbone: Backbone, name: str) -> ModelRecord:
-    """The record of a backbone that was asked for by ``name``."""
-    return ModelRecord(name=name, kind=backbone.kind, weights=backbone.weights_hash)
+def backbone_record(scorer: Scorer, name: str) -> ModelRecord:
+    """The record of a scorer's backbone that was asked for by ``name``."""
+    from abe_rerank.scoring.tuned import tuning_of
+
+    read = scorer.backbone
+    return ModelRecord(name=name, kind=read.kind, weights=read.weights_hash, tuning=tuning_of(scorer))
 
 
 def peak_mb(device: torch.device) -> dict[str, float]:

@@ -10,13 +10,13 @@ from __future__ import annotations
 import re
 from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_serializer, model_validator
 
 from abe_rerank.types import Kind, PairScore, Part, PartKind, Region, Score, Spec, Status, Verdict
 
@@ -171,7 +171,7 @@ class PairRecord(Record):
     """How well one attribute sits on its object in one image.
 
     ``evidence`` minus ``margin`` is the evidence of ``competitor``, the strongest other value ("" the bare noun). The
-    probabilities, of the asked value and of the competitor in its place, are null where the scorer is uncalibrated.
+    probabilities, of the asked value and of the competitor in its place, are null where the scorer gives none.
     ``contrast`` is a map over the region's patches: how much more a patch looks like the asked value than like the
     competitor. Null where the scorer has no such map, and in evaluations, whose lines are kept small. Spans are (0, 0)
     in evaluations of version 1, which did not keep them. ``seen`` is the value that the object has instead where the
@@ -271,11 +271,19 @@ class ScoreRecord(Record):
 
 
 class ModelRecord(Record):
-    """A model: the name it was asked for by, its class, and a SHA-256 (or its beginning) of its weights."""
+    """A model: the name it was asked for by, its class, and a SHA-256 (or its beginning) of its weights. ``tuning``:
+    whether the scorer abe was tuned for a backbone, when and with what error, or how to; null where abe does not score,
+    for the built-in one, and in records of before."""
 
     name: str
     kind: str
     weights: str
+    tuning: str | None = None
+
+    @model_serializer(mode="wrap")
+    def _written(self, write: Callable[[Self], dict[str, Any]]) -> dict[str, Any]:
+        """Without a null ``tuning``, so that the seal of a record of before still fits."""
+        return {name: value for name, value in write(self).items() if name != "tuning" or value is not None}
 
 
 _JSON_PLACE = re.compile(r"line \d+ column \d+")

@@ -18,7 +18,7 @@ from PIL.Image import Image
 from torch import Tensor
 
 from abe_rerank.backbones import Backbone, ImageFeatures
-from abe_rerank.backbones.features import REGIONS
+from abe_rerank.backbones.features import read_plan
 from abe_rerank.scoring.calibration import Calibration
 from abe_rerank.scoring.phrase_table import PhraseReader, PromptTable, tabulate
 from abe_rerank.scoring.readings import PromptPlan, plan
@@ -30,14 +30,22 @@ from abe_rerank.scoring.units import InUnits, Units, in_units, units_of
 from abe_rerank.types import Score, Spec
 
 
+def regions_of(backbone: Backbone) -> str | None:
+    """The readout of regions that suits a backbone's family; None if it has none."""
+    return next((readout for readout in backbone.readouts if read_plan(readout) is not None), None)
+
+
 class AbeScorer(FeatureScorer):
     """Scores images against prompts by attribute-bound token-patch similarity. Made by ``make_scorer("abe", ...)``."""
 
     name = "abe"
     settings_type = AbeSettings
 
-    def __init__(self, backbone: Backbone, settings: AbeSettings | None = None) -> None:
+    def __init__(
+        self, backbone: Backbone, settings: AbeSettings | None = None, calibration: Calibration | None = None
+    ) -> None:
         self.backbone, self.settings = backbone, settings or settings_for(home_of(backbone))
+        self._calibration = calibration
         self._reader = PhraseReader(backbone, self.settings.text_readout, self.settings.alpha)
 
     @property
@@ -48,12 +56,12 @@ class AbeScorer(FeatureScorer):
     @property
     def patch_readout(self) -> str | None:
         """The dense readout that this scorer reads: that of the settings, else regions where the backbone has them."""
-        return self.settings.patch_readout or (REGIONS if REGIONS in self.backbone.readouts else None)
+        return self.settings.patch_readout or regions_of(self.backbone)
 
     @cached_property
     def calibration(self) -> Calibration | None:
-        """The calibration that was made for these weights and settings, beside the backbone or kept for it, if any."""
-        return calibration_of(self.backbone, self.calibration_key)
+        """The calibration that was given, or was made for these weights and settings, beside the backbone or kept."""
+        return self._calibration or calibration_of(self.backbone, self.calibration_key)
 
     @cached_property
     def units(self) -> Units:
@@ -73,7 +81,7 @@ class AbeScorer(FeatureScorer):
         """See :class:`abe_rerank.scoring.Scorer`; windows are read beside the patches, in the same forward. For a
         backbone that reads none the patches stand in their place."""
         asked = windows(self.settings.window_depth)
-        if REGIONS in self.backbone.readouts:
+        if regions_of(self.backbone) is not None:
             return self.backbone.encode_images(images, self.patch_readout, asked)
         found: ImageFeatures = self.encode(images)
         return replace(found, beside=(found,) * len(asked))

@@ -3,7 +3,7 @@
 A logistic regression on (margin, evidence, noun evidence) with weights that may not be negative, then isotonic
 regression (pool adjacent violators) on its output: more margin, evidence or noun never lowers the probability. All
 three are in the backbone's own units (:mod:`abe_rerank.scoring.units`). The paper has no calibration; this is ours. A
-calibration holds for one backbone's weights and one scorer's settings.
+calibration holds for one backbone's weights and one scorer's settings; ``GENERAL`` stands in where there is none.
 """
 
 from __future__ import annotations
@@ -60,6 +60,21 @@ class Calibration:
     def absent(self, noun: float) -> bool:
         """Whether noun evidence this low says that the object is not in the picture."""
         return self.found_above is not None and noun < self.found_above
+
+
+GENERAL = Calibration(
+    key="any backbone",
+    weights=(0.25, 0.07, 0.0),
+    bias=0.25,
+    knots=tuple((float(x), float(1 / (1 + np.exp(-x)))) for x in np.linspace(-6, 6, 25)),
+)
+"""For backbones without a fit: a logistic curve in margin and evidence, logits that mean about the same on any.
+
+Fitted, and rounded, on the choosing split of two backbones as if nothing were tuned for them, the built-in one and one
+that hardly tells shapes (the proving one of 1,400 steps).
+"""
+GENERAL_ERROR = 0.07
+"""The most that its expected calibration error was on backbones that it was not fitted to (scoring/README.md)."""
 
 
 def fit(
@@ -190,7 +205,7 @@ def _entries(path: Path) -> Sequence[Calibration]:
         return calibrations(read_json(path))
     except (OSError, ValueError) as error:
         raise AbeRerankError(
-            f"{path} is not a calibration file ({error}); remove it and run abe-rerank calibrate"
+            f"{path} is not a calibration file ({error}); remove it and run abe-rerank tune"
         ) from error
 
 

@@ -18,7 +18,7 @@ from abe_rerank.backbones import ImageFeatures
 from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.files import checked, read_json, write_whole
 from abe_rerank.scoring import alignment
-from abe_rerank.scoring.calibration import Calibration
+from abe_rerank.scoring.calibration import GENERAL, Calibration
 from abe_rerank.scoring.decision import STANDARD, Found, decide
 from abe_rerank.scoring.phrase_table import PromptTable, TextReadout
 from abe_rerank.scoring.placing import region_box, relation_parts
@@ -223,17 +223,16 @@ def explain(seen: Explained, n: int) -> tuple[tuple[PairScore, ...], tuple[Part,
 
 
 def _pair(seen: Explained, j: int, n: int, region: Region, judged: Found) -> PairScore:
-    found, calibration, pair = seen.found, seen.calibration, seen.plan.pairs[j]
+    found, calibration, pair = seen.found, seen.calibration or GENERAL, seen.plan.pairs[j]
     evidence, margin = float(found.evidence[n, 0, j, 0]), float(found.margins[n, 0, j])
     noun = float(seen.units.nouns[n, 0, pair.object])
     strongest = int(found.strongest[n, 0, j])
     values = seen.units.evidence[n, 0, j, : len(pair.values)].tolist()
-    fitted = None if calibration is None else calibration.decision
-    probability: float | None = judged.bound
-    other: float | None = judged.other
+    fitted = calibration.decision
+    probability, other = judged.bound, judged.other
     if fitted is None:
-        probability = None if calibration is None else _of_value(values, 0, noun, calibration)
-        other = None if calibration is None else _of_value(values, strongest, noun, calibration)
+        probability = _of_value(values, 0, noun, calibration)
+        other = _of_value(values, strongest, noun, calibration)
     return PairScore(
         attribute=pair.attribute,
         object=seen.plan.objects[pair.object],

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from abe_rerank.backbones import Backbone
 from abe_rerank.backbones.devices import size_words
@@ -17,8 +18,11 @@ from abe_rerank.backbones.loading import BUILTIN
 from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.files import checked, read_json, write_whole
 from abe_rerank.scoring.calibration import FILE as CALIBRATION_FILE
-from abe_rerank.scoring.calibration import Calibration, calibrations, read_calibration
+from abe_rerank.scoring.calibration import GENERAL_ERROR, Calibration, calibrations, read_calibration
 from abe_rerank.scoring.terms import SETTINGS_FILE, AbeSettings
+
+if TYPE_CHECKING:
+    from abe_rerank.scoring.registry import Scorer
 
 TUNED_FILE = "tuned.json"
 _PARTS = (SETTINGS_FILE, CALIBRATION_FILE, TUNED_FILE)
@@ -90,8 +94,8 @@ def tuning_line(backbone: Backbone) -> str | None:
     home = home_of(backbone)
     if home is None:
         return (
-            "the scorer abe was not tuned for this backbone, and gives no probabilities: "
-            f"abe-rerank tune --backbone {backbone.name}"
+            "the scorer abe was not tuned for this backbone, and its probabilities are general ones (calibration error "
+            f"up to {GENERAL_ERROR:.2f} on others): abe-rerank tune --backbone {backbone.name}"
         )
     if home == backbone.folder:
         return f"the backbone brings its own settings of the scorer abe ({SETTINGS_FILE} in its folder)"
@@ -101,6 +105,12 @@ def tuning_line(backbone: Backbone) -> str | None:
         f"the scorer abe was tuned for this backbone on {tuned.created[:10]}, "
         f"calibration error {tuned.error:.3f}; {tuned.advice}"
     )
+
+
+def tuning_of(scorer: Scorer) -> str | None:
+    """:func:`tuning_line` of a scorer's backbone where the scorer abe reads it, alone or in an ensemble, else None."""
+    members = getattr(scorer, "members", (scorer,))
+    return tuning_line(scorer.backbone) if any(member.name == "abe" for member in members) else None
 
 
 def export(backbone: Backbone, file: Path) -> None:

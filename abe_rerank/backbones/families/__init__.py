@@ -14,7 +14,8 @@ from abe_rerank.errors import UsageError
 
 
 class Reader(Protocol):
-    """Reads one family of models. ``readouts`` lists the dense readouts of its images, the default one first.
+    """Reads one family of models. ``readouts`` lists the dense readouts of its images, the default one first; that of
+    regions may have the shares that suit the family.
 
     ``pads_to_window``: the text encoder reads texts that are padded to its whole window. ``unread``: how the names of
     tensors begin that a checkpoint may hold beside the model.

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from abe_rerank.backbones.families import reads
 from abe_rerank.backbones.families.blocks import Reading, read_global, reread, watch
 from abe_rerank.backbones.families.regions import late_crops
-from abe_rerank.backbones.features import REGIONS, RegionPlan, lay_windows
+from abe_rerank.backbones.features import RegionPlan, lay_windows
 
 _ROWS = 1536
 
@@ -22,10 +22,11 @@ _ROWS = 1536
 class Siglip2Reader:
     """``value`` reads each patch as the head would if all its attention lay on that patch: out_proj(v_proj(x_p)), then
     the head's residual LayerNorm and MLP. An image of one patch gives exactly its global embedding. ``csa`` and
-    ``clear`` first run the last block again with that attention. ``regions``: late crops of windows.
+    ``clear`` first run the last block again with that attention. ``regions``: late crops of windows; a patch of a crop
+    sees no more than the head does, so that half of the layers do what region tokens need three quarters for.
     """
 
-    readouts: tuple[str, ...] = ("value", "csa", "clear", REGIONS)
+    readouts: tuple[str, ...] = ("value", "csa", "clear", str(RegionPlan(depth=0.5)))
     pads_to_window = True
     unread: tuple[str, ...] = ()
 

@@ -12,15 +12,17 @@ import numpy as np
 
 from abe_rerank.benchmarks.binding_benchmark import time_ratio
 from abe_rerank.benchmarks.binding_scenes import scenes as draw_scenes
-from abe_rerank.benchmarks.labelled_pairs import calibration_error, localise, verdict_counts
+from abe_rerank.benchmarks.labelled_pairs import localise, probabilities_of, told_pairs, verdict_counts
 from abe_rerank.benchmarks.preferences import Preference, judge_both_ways, preferences, tasks
 from abe_rerank.benchmarks.scene_sources import shown
 from abe_rerank.benchmarks.tune import FILIP, GLOBAL, TUNED, UNTUNED
 from abe_rerank.evaluation.statistics import Interval, bootstrap_mean
 from abe_rerank.files import table
 from abe_rerank.scoring.abe import AbeScorer
+from abe_rerank.scoring.calibration import expected_calibration_error
 from abe_rerank.scoring.clip import ClipScorer
 from abe_rerank.scoring.filip import FilipScorer
+from abe_rerank.scoring.registry import make_scorer, title
 from abe_rerank.scoring.terms import AbeSettings
 
 if TYPE_CHECKING:
@@ -31,13 +33,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Reading:
-    """How one ABE scorer reads a backbone: where it looks, its verdicts on pairs of each kind, its calibration error
-    (None if it gives no probabilities), and its processor time over the plain forward's.
+    """How one ABE scorer reads a backbone: where it looks, its verdicts on pairs of each kind, its calibration error,
+    and its processor time over the plain forward's.
     """
 
     pointing: Interval
     verdicts: Mapping[str, Mapping[str, int]]
-    calibration_error: float | None
+    calibration_error: float
     time_ratio: float
 
 
@@ -52,10 +54,11 @@ class Compared:
 
 
 def scorers_of(backbone: Backbone) -> dict[str, Scorer]:
-    """ABE at its defaults, ABE with the settings that are kept for the backbone where there are any, the baselines."""
+    """ABE at its defaults, ABE with the settings that are kept for the backbone where there are any, the others."""
     own, plain = AbeScorer(backbone), AbeScorer(backbone, AbeSettings())
     tuned: dict[str, Scorer] = {TUNED: own} if own.stamp != plain.stamp or own.calibration is not None else {}
-    return {**tuned, UNTUNED: plain, GLOBAL: ClipScorer(backbone), FILIP: FilipScorer(backbone)}
+    others = {title(name): make_scorer(name, backbone) for name in ("comclip", "powerclip", "random")}
+    return {**tuned, UNTUNED: plain, GLOBAL: ClipScorer(backbone), FILIP: FilipScorer(backbone), **others}
 
 
 def compare(backbone: Backbone, scenes: int, split: ReportSplit = "report") -> Compared:
@@ -74,12 +77,11 @@ def compare(backbone: Backbone, scenes: int, split: ReportSplit = "report") -> C
 
 def _reading(backbone: Backbone, scorer: AbeScorer, scenes: int, split: ReportSplit) -> Reading:
     seen = localise(scorer, map(shown, islice(draw_scenes(2, split), scenes)))
-    few = max(5, scenes // 4)
-    calibration = scorer.calibration
+    told = told_pairs(scorer, split, max(5, scenes // 4))
     return Reading(
         pointing=bootstrap_mean(np.asarray(seen.pointing)),
-        verdicts=verdict_counts(scorer, split, few),
-        calibration_error=None if calibration is None else calibration_error(scorer, calibration, few)[0],
+        verdicts=verdict_counts(told),
+        calibration_error=expected_calibration_error(*probabilities_of(told)),
         time_ratio=time_ratio(backbone, scorer.settings, images=8, repeats=5),
     )
 
@@ -100,14 +102,13 @@ def as_text(found: Sequence[Compared]) -> str:
 
 
 def _words(name: str, reading: Reading) -> str:
-    error = "none" if reading.calibration_error is None else f"{reading.calibration_error:.3f}"
     said = "; ".join(
         f"{kind}: " + ", ".join(f"{verdict} {count}" for verdict, count in sorted(counts.items(), key=lambda x: -x[1]))
         for kind, counts in reading.verdicts.items()
     )
     return (
-        f"{name}: pointing {reading.pointing}, calibration error {error}, {reading.time_ratio:.2f} times the plain "
-        f"forward; verdicts on {said}"
+        f"{name}: pointing {reading.pointing}, calibration error {reading.calibration_error:.3f}, "
+        f"{reading.time_ratio:.2f} times the plain forward; verdicts on {said}"
     )
 
 

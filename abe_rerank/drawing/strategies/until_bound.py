@@ -56,7 +56,7 @@ def is_bound(one: Tried, probability: float) -> bool:
     found = one.probabilities
     if not found or None in found:
         raise UsageError(
-            "until-bound needs probabilities, and this scorer has none for this backbone; make them by abe-rerank "
-            "calibrate, or leave until-bound out"
+            "until-bound needs probabilities, and this scorer has none for this backbone; take the scorer abe after "
+            "abe-rerank tune, or leave until-bound out"
         )
     return all(value is not None and value >= probability for value in found)

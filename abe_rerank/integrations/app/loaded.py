@@ -35,7 +35,7 @@ def load(models: Models, before: Loaded | None, *, drawing: bool) -> Loaded:
         reranker, backbone = before.reranker, before.backbone
     else:
         reranker = Reranker.from_pretrained(models.backbone, models.scorer, device=models.device, dtype=models.dtype)
-        backbone = backbone_record(reranker.scorer.backbone, models.backbone or BUILT_IN)
+        backbone = backbone_record(reranker.scorer, models.backbone or BUILT_IN)
     found = Loaded(models, reranker, backbone)
     if before is not None and before.pipeline is not None and _drawing(models) in _drawn_by(before):
         return replace(found, pipeline=before.pipeline, text_to_image=before.text_to_image)

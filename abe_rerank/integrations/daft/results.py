@@ -29,7 +29,7 @@ FIELDS: dict[str, pa.DataType] = {
     "pairs": pa.list_(PAIR),
 }
 """The columns of a result. ``score`` ranks the pictures of one prompt; ``all_bound`` is the probability that every pair
-of the prompt is bound, as if the pairs were independent, null where the scorer is not calibrated; ``reason`` says why a
+of the prompt is bound, as if the pairs were independent, null where the scorer gives none; ``reason`` says why a
 row is unscored, and is null in all others."""
 
 RESULT = pa.struct(list(FIELDS.items()))

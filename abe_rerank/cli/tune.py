@@ -1,0 +1,138 @@
+"""``abe-rerank tune``: what suits a backbone, its probabilities, and whether to use the scorer with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from abe_rerank.cli.asked import BackboneOptions, spread
+from abe_rerank.cli.options import OUTPUT, SCORE
+from abe_rerank.cli.terminal import note, quiet_libraries, say
+from abe_rerank.errors import UsageError
+from abe_rerank.files import readable
+
+if TYPE_CHECKING:
+    from abe_rerank.backbones import DualEncoder
+    from abe_rerank.benchmarks.tune import Amount, Asked, Outcome
+
+
+@spread
+def tune(
+    *,
+    backbone: BackboneOptions,
+    rows: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV or JSONL of image, prompt, bound (true or false) [, pair, kind]: measured beside the scenes.",
+            rich_help_panel=SCORE,
+        ),
+    ] = None,
+    fit_rows: Annotated[
+        bool,
+        typer.Option(
+            "--fit-rows", help="Fit the probabilities to --rows in place of drawn scenes.", rich_help_panel=SCORE
+        ),
+    ] = False,
+    search: Annotated[
+        bool,
+        typer.Option(
+            help="Search settings; else those in use stay, and probabilities are fitted.", rich_help_panel=SCORE
+        ),
+    ] = True,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Few scenes and readouts, 90 seconds.", rich_help_panel=SCORE)
+    ] = False,
+    minutes: Annotated[
+        float | None,
+        typer.Option(help="About how long it may take.", min=0.1, show_default="8", rich_help_panel=SCORE),
+    ] = None,
+    scenes: Annotated[
+        int | None,
+        typer.Option(
+            help="How many scenes of each task.",
+            min=1,
+            show_default="as many as fit into the minutes",
+            rich_help_panel=SCORE,
+        ),
+    ] = None,
+    export: Annotated[
+        Path | None,
+        typer.Option(help="Write what is kept to a file, and measure nothing.", rich_help_panel=OUTPUT),
+    ] = None,
+    tuned: Annotated[
+        Path | None,
+        typer.Option(
+            help="Keep what --export wrote on another machine, and measure nothing.",
+            exists=True,
+            dir_okay=False,
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+) -> None:
+    """Find the settings and the probabilities of the scorer abe that suit a backbone, and say whether to use it.
+
+    Pictures whose content is known are drawn, settings are searched and probabilities fitted on some, and all is
+    measured on others. What is found is kept in your data folder and used from then on; a backbone whose folder brings
+    its own abe.json keeps to that. Stopped, the same command goes on where it was.
+    """
+    measures = bool(quick or minutes or scenes or rows or fit_rows or not search)
+    if sum(option is not None for option in (export, tuned)) + measures > 1:
+        raise UsageError("--export and --tuned each stand alone: with them nothing is measured")
+    if fit_rows and rows is None:
+        raise UsageError("--fit-rows needs --rows FILE, the labelled pictures that it fits to")
+    quiet_libraries()
+    loaded = backbone.load()
+    if export is not None or tuned is not None:
+        say(_moved(loaded, export, tuned))
+        return
+    from abe_rerank.benchmarks.labelled_pairs import read_rows
+    from abe_rerank.benchmarks.tune import Asked
+    from abe_rerank.benchmarks.tuning_page import as_text, write_page
+
+    mine = tuple(read_rows(rows)) if rows is not None else ()
+    asked = Asked(_amount(loaded, search, quick, minutes, scenes), mine, fit_rows)
+    outcome = _run(loaded, asked)
+    write_page(loaded, outcome)
+    say(as_text(outcome))
+    if (loaded.folder / "abe.json").is_file():
+        note(f"{readable(loaded.folder)} brings its own abe.json, which is used in place of what was found")
+
+
+def _moved(backbone: DualEncoder, export: Path | None, tuned: Path | None) -> str:
+    """Write what is kept into a file, or keep what is in one, and say so."""
+    from abe_rerank.scoring import tuned as kept
+
+    if export is not None:
+        kept.export(backbone, export)
+        return f"written to {readable(export)}"
+    assert tuned is not None
+    found = kept.take_over(backbone, tuned)
+    return f"kept in {readable(kept.kept_in(backbone))}: tuned on {found.created[:10]}; {found.advice}"
+
+
+def _amount(backbone: DualEncoder, search: bool, quick: bool, minutes: float | None, scenes: int | None) -> Amount:
+    """How much is looked at: so many scenes, or what fits into the minutes."""
+    from abe_rerank.benchmarks.tune import Amount, amount_for, readouts_of
+
+    readouts = readouts_of(backbone, quick) if search else ()
+    if scenes is not None:
+        return Amount(scenes, readouts)
+    return amount_for(backbone, readouts, minutes or (1.5 if quick else 8))
+
+
+def _run(backbone: DualEncoder, asked: Asked) -> Outcome:
+    """The tuning beneath a progress bar, which tells the time that is left."""
+    from tqdm import tqdm
+
+    from abe_rerank.benchmarks.tune import steps_of
+    from abe_rerank.benchmarks.tune import tune as run
+
+    with tqdm(total=steps_of(asked.amount), unit="step", leave=False) as bar:
+
+        def told(step: str) -> None:
+            bar.set_description(step)
+            bar.update()
+
+        return run(backbone, asked, told)
