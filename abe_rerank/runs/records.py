@@ -7,7 +7,6 @@ finite and of a size that can be computed with, and a field that is not known is
 
 from __future__ import annotations
 
-import re
 from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
 from collections.abc import Callable, Iterator
@@ -286,16 +285,12 @@ class ModelRecord(Record):
         return {name: value for name, value in write(self).items() if name != "tuning" or value is not None}
 
 
-_JSON_PLACE = re.compile(r"line \d+ column \d+")
-
-
 def said_of(error: ValidationError) -> str:
     """The first thing that is wrong with a record: "candidates.0.rank: Input should be ..."."""
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     field = ".".join(map(str, first["loc"])) or "the file"
     if first["type"] == "json_invalid":
-        where = _JSON_PLACE.search(first["msg"])
-        return f"{field}: Invalid JSON{'' if where is None else f' at {where[0]}'}"
+        return f"{field}: Invalid JSON at {first['msg'].rpartition(' at ')[2]}"
     return f"{field}: {first['msg'].removeprefix('Value error, ')}"
 
 
