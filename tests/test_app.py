@@ -158,6 +158,14 @@ def test_a_strategys_settings_and_every_option_stand_in_the_command(desk, models
     assert list(asked["arguments"]) == ["eta=0.5", "clip_skip=1"]
 
 
+def test_a_search_is_no_seed_to_draw_again(desk, models):
+    order = Order(PROMPT, models, n=6, steps=1, strategy="search", strategy_settings={"share": 0.4})
+    work = finished(desk, desk.draw(order))
+    assert (work.state, work.error, len(work.found)) == ("done", None, 6)
+    assert read_by_click(work.report.commands.run)["search"] == 0.4
+    assert work.report.commands.redraw is None
+
+
 def test_a_stopped_run_goes_on_to_all_that_it_asked_for_after_a_restart(desk, models):
     work = finished(desk, desk.draw(Order(PROMPT, models, n=4, steps=1)))
     assert not read_generated(desk.root / work.key)[0].interrupted

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from abe_rerank import builtin
+from abe_rerank.drawing.strategies import make_strategy
 
 PROMPT = "a yellow cylinder and a red cube"
 
@@ -39,6 +40,20 @@ def test_drafts_are_drawn_first_and_the_winner_is_drawn_again_to_the_bit(generat
     assert np.array_equal(first, again)
 
 
+def test_search_draws_what_it_draws_in_python(generate, reranker, pipeline, tmp_path):
+    code, _, _ = generate(
+        "--n", 6, "--seed", 2, "--steps", 1, "--batch-size", 1, "--search", 0.3, "--out", tmp_path / "run"
+    )
+    assert code == 0
+    report = json.loads((tmp_path / "run/report.json").read_text())
+    strategy = make_strategy("search", 6, 2, share=0.3)
+    ranking = reranker.generate(pipeline, PROMPT, batch_size=1, strategy=strategy, num_inference_steps=1)
+    images = [np.asarray(Image.open(tmp_path / "run" / c["image"])) for c in report["candidates"]]
+    assert all(np.array_equal(a, c.image) for a, c in zip(images, ranking.candidates, strict=True))
+    assert "--search 0.3" in report["commands"]["run"]
+    assert (report["commands"]["redraw"] is None) == bool(ranking.best.renewed)
+
+
 def test_until_bound_without_probabilities_is_refused_and_leaves_nothing(generate, tmp_path):
     asked = ["--scorer", "clip", "--n", 4, "--steps", 1, "--until-bound", 0.5]
     code, _, said = generate(*asked, "--out", tmp_path / "run")
@@ -53,6 +68,8 @@ def test_until_bound_without_probabilities_is_refused_and_leaves_nothing(generat
         (["--keep", 2], "give --draft-steps, too"),
         (["--max-seconds", 2], "give that, too"),
         (["--draft-steps", 2, "--until-bound", 0.5], "give one of them"),
+        (["--search", 0.5, "--until-bound", 0.5], "--until-bound and --search are two strategies"),
+        (["--search", 2], "above 0 and at most 1"),
         (["--draft-steps", 2, "--keep", 9], "at most 4 can be kept, got 9"),
         (["--until-bound", 2], "above 0 and at most 1"),
     ],

@@ -24,6 +24,7 @@ from abe_rerank.backbones.hub import Hub
 from abe_rerank.backbones.model_files import hushed
 from abe_rerank.backbones.progress import bars_wanted
 from abe_rerank.builtin import path
+from abe_rerank.drawing.pipelines import load_pipeline
 
 MAIN, OLD = "a" * 40, "b" * 40
 
@@ -68,6 +69,26 @@ def test_a_folder_needs_no_hub(backbone_folder, tmp_path):
 def test_what_the_cache_does_not_hold_is_refused(cache, name, given, said):
     with pytest.raises(UsageError, match=said):
         folder_of(name, cache_dir=cache, **given)
+
+
+@pytest.fixture(scope="module")
+def drawn_from(pipeline_folder, tmp_path_factory) -> Path:
+    """A cache with a text-to-image model in two revisions."""
+    root = tmp_path_factory.mktemp("drawing")
+    model = root / "models--owner--draws"
+    (model / "refs").mkdir(parents=True)
+    for branch, commit in (("main", MAIN), ("old", OLD)):
+        (model / "refs" / branch).write_text(commit)
+        shutil.copytree(pipeline_folder, model / "snapshots" / commit)
+    return root
+
+
+def test_a_text_to_image_model_comes_from_the_named_cache_too(drawn_from):
+    for given, commit in (({}, MAIN), ({"revision": "old", "local_files_only": True, "token": False}, OLD)):
+        pipeline = load_pipeline("owner/draws", "cpu", cache_dir=drawn_from, **given)
+        assert Path(pipeline.config._name_or_path).name == commit
+    with pytest.raises(UsageError, match=r"'owner/other'.*leave out local_files_only"):
+        load_pipeline("owner/other", "cpu", cache_dir=drawn_from, local_files_only=True)
 
 
 def test_a_revision_of_a_folder_is_refused(backbone_folder):

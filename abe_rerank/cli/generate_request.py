@@ -24,7 +24,7 @@ STRATEGY = "How to spend the images"
 
 @dataclass(frozen=True)
 class StrategyOptions:
-    """Drafts or until bound; neither is best of N."""
+    """Drafts, until bound or search; none of them is best of N."""
 
     draft_steps: Annotated[
         int | None,
@@ -62,6 +62,16 @@ class StrategyOptions:
         ),
     ] = None
 
+    search: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Draw four at a time, each time around the best so far, with this share of its noise renewed (0.5).",
+            show_default="no search",
+            rich_help_panel=STRATEGY,
+        ),
+    ] = None
+
     @property
     def parts(self) -> list[Part]:
         """What is asked for, for a command line."""
@@ -72,8 +82,10 @@ class StrategyOptions:
         """What they ask for. Raises UsageError for options that do not go together."""
         from abe_rerank.drawing.strategies import make_strategy
 
-        if self.draft_steps is not None and self.until_bound is not None:
-            raise UsageError("--draft-steps and --until-bound are two strategies; give one of them")
+        asked = [n for n in ("draft_steps", "until_bound", "search") if getattr(self, n) is not None]
+        if len(asked) > 1:
+            one, other = (f"--{name.replace('_', '-')}" for name in asked[:2])
+            raise UsageError(f"{one} and {other} are two strategies; give one of them")
         if self.keep is not None and self.draft_steps is None:
             raise UsageError("--keep says how many drafts are drawn in full; give --draft-steps, too")
         if self.max_seconds is not None and self.until_bound is None:
@@ -82,6 +94,8 @@ class StrategyOptions:
             return make_strategy("drafts", n, seed, draft_steps=self.draft_steps, keep=self.keep)
         if self.until_bound is not None:
             return make_strategy("until-bound", n, seed, probability=self.until_bound, max_seconds=self.max_seconds)
+        if self.search is not None:
+            return make_strategy("search", n, seed, share=self.search)
         return make_strategy("best-of-n", n, seed)
 
 
@@ -128,11 +142,11 @@ class GenerateRequest:
 
     def commands(self, best: Result, batch_size: int, out: Path) -> Commands:
         """The command that was run, the one that draws the winner again (at the same batch size, to the bit; a draft in
-        its own steps), and one that scores the images again."""
+        its own steps; none draws one whose noise was renewed), and one that scores the images again."""
         from abe_rerank.runs.generated import Commands
 
         redraw = None
-        if best.value is not None and best.seed is not None:
+        if best.value is not None and best.seed is not None and not best.renewed:
             steps = self.draw.steps if best.steps is None else best.steps
             redraw = self._drawing(1, replace(self.draw, seed=best.seed, steps=steps, batch_size=str(batch_size)))
         rescore = [str(out / "candidates"), ("--prompt", self.prompt), *self._scoring]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from abe_rerank import builtin
-from abe_rerank.backbones.hub import at_revision, fetched, split_revision
+from abe_rerank.backbones.hub import Hub, at_revision, fetched, split_revision
 from abe_rerank.backbones.model_files import check_complete, hushed, json_object, refuse_own_code, weight_files
 from abe_rerank.drawing.components import INDEX, check_files, dtype_keyword, index_of
 from abe_rerank.errors import UsageError
@@ -36,7 +38,7 @@ def check_single_file(
     return file
 
 
-def config_folder(file: Path, config: str | Path | None) -> Path:
+def config_folder(file: Path, config: str | Path | None, hub: Hub) -> Path:
     """The folder with the configurations of a single file's parts: the one that is given, or that of a hub id, given
     or what diffusers takes the file for, from the local cache, else from the hub. Raises UsageError where it is not."""
     from huggingface_hub import snapshot_download
@@ -46,11 +48,13 @@ def config_folder(file: Path, config: str | Path | None) -> Path:
             raise UsageError(f"--model-config {config} holds no diffusers pipeline (no {INDEX}); give one that does")
         return Path(config)
     name = _looks_like(file) if config is None else str(config)
+    got: dict[str, Any] = {**vars(hub), "allow_patterns": list(CONFIGURATIONS)}
     try:
         return fetched(
             name,
             "configuration",
-            lambda local: Path(snapshot_download(name, local_files_only=local, allow_patterns=list(CONFIGURATIONS))),
+            lambda local: Path(snapshot_download(name, **{**got, "local_files_only": local})),
+            hub.local_files_only,
         )
     except UsageError:
         told = "what it says of its parts is not here" if config is None else "no such folder, and not in the cache"
@@ -110,12 +114,12 @@ def from_single_file(file: Path, folder: Path, dtype: torch.dtype, allow_pickle:
     return pipeline
 
 
-def model_folder(model: str | Path | None, revision: str | None, variant: str | None, allow_pickle: bool) -> Path:
+def model_folder(model: str | Path | None, variant: str | None, allow_pickle: bool, hub: Hub) -> Path:
     """The local folder of a pipeline, None the built-in one; a hub id is looked up in the local cache, else on the hub.
 
     Raises UsageError for what is neither.
     """
-    model = at_revision(model, revision)
+    model = at_revision(model, hub.revision)
     if model is None:
         return builtin.path("text-to-image")
     path = Path(model)
@@ -129,23 +133,27 @@ def model_folder(model: str | Path | None, revision: str | None, variant: str | 
         raise UsageError(
             f"no text-to-image model at {model}; give a folder with a model_index.json, or a hub id owner/name"
         )
-    return fetched(str(model), "text-to-image model", lambda local: _download(*known, variant, allow_pickle, local))
+    found = replace(hub, revision=known[1])
+    get = partial(_download, known[0], variant, allow_pickle, found)
+    return fetched(str(model), "text-to-image model", get, hub.local_files_only)
 
 
-def _download(name: str, revision: str | None, variant: str | None, allow_pickle: bool, local: bool) -> Path:
+def _download(name: str, variant: str | None, allow_pickle: bool, hub: Hub, local: bool) -> Path:
     """The cached files of a hub model; downloaded where they are not there, unless ``local``."""
     import diffusers
     from huggingface_hub import snapshot_download
 
     if local:  # diffusers would ask the hub all the same
-        folder = Path(snapshot_download(name, revision=revision, local_files_only=True))
+        folder = Path(snapshot_download(name, **vars(replace(hub, local_files_only=True))))
         check_files(index_of(folder / INDEX, json_object(folder / INDEX)).parts, variant, allow_pickle)
         return folder
     loader: Any = diffusers.DiffusionPipeline
     with hushed():
         downloaded = loader.download(
             name,
-            revision=revision,
+            revision=hub.revision,
+            cache_dir=hub.cache_dir,
+            token=hub.token,
             variant=variant,
             use_safetensors=None if allow_pickle else True,
             trust_remote_code=False,

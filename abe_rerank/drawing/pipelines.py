@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from abe_rerank.backbones.devices import choose
+from abe_rerank.backbones.hub import Hub
 from abe_rerank.backbones.model_files import check_finite, hushed, json_object, refusal
 from abe_rerank.drawing.components import (
     INDEX,
@@ -77,6 +78,9 @@ def load_pipeline(
     slices: Sequence[str] = (),
     model_config: str | Path | None = None,
     allow_pickle: bool = False,
+    cache_dir: str | Path | None = None,
+    local_files_only: bool = False,
+    token: str | bool | None = None,
 ) -> Pipeline:
     """A text-to-image pipeline from a diffusers folder or a hub id (``owner/name@revision``); None is the built-in one.
 
@@ -86,14 +90,16 @@ def load_pipeline(
     ``device`` and ``dtype`` are what :func:`abe_rerank.backbones.devices.choose` takes; ``variant`` names the weight
     files ("fp16"), None the plain ones or the only ones; ``scheduler``, ``lora`` and ``slices`` are what
     :func:`exchange_scheduler`, :func:`add_loras` and :func:`take_in_parts` take. Pickle files are read only with
-    ``allow_pickle``; code of the model's own never is. Raises UsageError for a model that is not there, does not draw
-    from text alone, or whose files do not fit together (tensors missing, unexpected, misshapen, not finite),
+    ``allow_pickle``; code of the model's own never is. ``revision``, ``cache_dir``, ``local_files_only`` and ``token``
+    are for a hub id: see :class:`abe_rerank.backbones.hub.Hub`. Raises UsageError for a model that is not there, does
+    not draw from text alone, or whose files do not fit together (tensors missing, unexpected, misshapen, not finite),
     AbeRerankError if it cannot be loaded.
     """
     for text in lora:
         lora_file(text)
     single = check_single_file(model, model_config, revision, variant)
-    folder = config_folder(single, model_config) if single else model_folder(model, revision, variant, allow_pickle)
+    hub = Hub(revision, cache_dir, local_files_only, token)
+    folder = config_folder(single, model_config, hub) if single else model_folder(model, variant, allow_pickle, hub)
     place = choose(device, dtype)
     what = f"the text-to-image model {folder if model is None else model}"
     try:

@@ -150,6 +150,7 @@ def _bare(name: str) -> dict[str, Any]:
 
 _STRATEGY_FIELDS: dict[str, dict[str, tuple[str, type[Any]]]] = {
     "drafts": {"draft_steps": ("Steps of a draft", int), "keep": ("Drafts to draw in full", int)},
+    "search": {"share": ("Share of renewed noise", float)},
     "until-bound": {"probability": ("Until all are this likely", float), "max_seconds": ("Seconds at most", float)},
 }
 """What the page asks of a strategy: what a setting is called, and what number it is."""

@@ -46,7 +46,7 @@ def drawing(work: Work, loaded: Loaded, folder: Path) -> Callable[[Callable[[Arr
     sampling = order.sampling(work.wanted - len(work.found), work.next_seed)
     stamp = loaded.reranker.scorer.stamp
     settings = Settings(stamp, settle(pipeline, order.sampling(work.wanted, order.seed)))
-    call = call_arguments(pipeline, sampling)
+    call, renewed = call_arguments(pipeline, sampling), order.strategy == "search"
     strategy = order.strategy and make_strategy(order.strategy, sampling.n, sampling.seed, **order.strategy_settings)
     begun = work.report.created if work.report else None
     created = datetime.fromisoformat(begun) if begun else datetime.now().astimezone()
@@ -61,7 +61,7 @@ def drawing(work: Work, loaded: Loaded, folder: Path) -> Callable[[Callable[[Arr
             return RunFacts(
                 text_to_image=model,
                 backbone=loaded.backbone,
-                commands=order.commands(order.n if order.strategy else len(found), best, folder),
+                commands=order.commands(order.n if order.strategy else len(found), None if renewed else best, folder),
                 created=created,
                 choices=_choices(order.models),
                 warnings=tuple(dict.fromkeys([*said, *(str(one.message) for one in caught)])),

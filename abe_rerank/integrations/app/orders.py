@@ -101,7 +101,8 @@ class Order:
         return _command("generate", [*_words(named), *given, *self.models.options], self.prompt)
 
     def commands(self, count: int, best: int | None, folder: Path) -> Commands:
-        """Those of a run of ``count`` images whose best one has the seed ``best``, None if none was picked."""
+        """Those of a run of ``count`` images whose best one has the seed ``best``, None if none was picked, or no
+        command draws it again."""
         return Commands(
             run=self.command(count, self.seed, self.strategy),
             redraw=None if best is None else self.command(1, best),
@@ -128,6 +129,7 @@ _STRATEGY_OPTIONS: dict[str, dict[str, str]] = {
     "best-of-n": {},
     "drafts": {"draft_steps": "--draft-steps", "keep": "--keep"},
     "until-bound": {"probability": "--until-bound", "max_seconds": "--max-seconds"},
+    "search": {"share": "--search"},
 }
 """What the command line calls the settings of a strategy."""
 
