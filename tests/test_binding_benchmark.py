@@ -15,7 +15,9 @@ from abe_rerank.backbones import Backbone, load_backbone
 from abe_rerank.benchmarks import tuning
 from abe_rerank.benchmarks.binding_benchmark import ABE, GLOBAL, as_json, as_markdown, as_text, run, run_cases, variants
 from abe_rerank.benchmarks.binding_scenes import TASKS, Task, scenes, twins
+from abe_rerank.benchmarks.binding_scenes import picture as picture_of
 from abe_rerank.benchmarks.cases import Case, Crop, judge, read_cases, verdicts
+from abe_rerank.benchmarks.checkout.backbone_reading import distinct_scenes, zero_shot
 from abe_rerank.benchmarks.labelled_pairs import (
     heat_on,
     labelled_pairs,
@@ -28,6 +30,7 @@ from abe_rerank.benchmarks.scene_sources import shown
 from abe_rerank.errors import UsageError
 from abe_rerank.parsing import parse
 from abe_rerank.scoring.abe import AbeScorer
+from abe_rerank.shapes.world import COLOURS, SHAPES
 from abe_rerank.types import Region
 
 ATTRIBUTES = {"colours": "colour", "patterns": "pattern", "sizes": "size", "colour": "colour", "shape": "shape"}
@@ -285,3 +288,22 @@ def test_a_picture_that_is_missing_is_named(tmp_path: Path, backbone: Backbone) 
         backbone, variants(backbone, None, False), [Case((tmp_path / "small.png",), ("a", "b"))]
     ).values()
     assert len(result.right) == 1
+
+
+def test_single_objects_are_named_among_all_shapes_and_colours(backbone: Backbone) -> None:
+    drawn = distinct_scenes(5, 1, "choose")
+    images = [backbone.encode_images([picture_of(scene)]).global_[0].numpy() for scene in drawn]
+    rates = zero_shot(backbone, np.stack(images), drawn)
+    assert [(rate.task, rate.trials) for rate in rates] == [
+        ("zero-shot shape of 12, 1 object", 5),
+        ("zero-shot colour of 12, 1 object", 5),
+    ]
+
+    def phrase(colour: str, shape: str) -> np.ndarray:
+        return backbone.encode_texts([f"{'an' if colour == 'orange' else 'a'} {colour} {shape}"])[0].numpy()
+
+    by_shape = {s: np.mean([phrase(c, s) for c in COLOURS], axis=0) for s in SHAPES}
+    by_colour = {c: np.mean([phrase(c, s) for s in SHAPES], axis=0) for c in COLOURS}
+    for rate, means, kind in ((rates[0], by_shape, "shape"), (rates[1], by_colour, "colour")):
+        said = [max(means, key=lambda name: float(i @ means[name] / np.linalg.norm(means[name]))) for i in images]
+        assert rate.value == np.mean([s == getattr(d.objects[0], kind) for s, d in zip(said, drawn, strict=True)])

@@ -8,9 +8,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from abe_rerank.benchmarks.checkout.faults import FAULTS, RIGHT, Drawn, Lot, faulty, generated_questions, picks
+from abe_rerank.benchmarks.checkout.faults import (
+    FAULTS,
+    RIGHT,
+    Drawn,
+    Lot,
+    faulty,
+    generated_questions,
+    lots,
+    measured,
+    picks,
+)
 from abe_rerank.benchmarks.checkout.foreign_tasks import flat_questions, solids_questions
 from abe_rerank.benchmarks.verdicts import answers, empty_questions, judged, said, shapes_questions
+from abe_rerank.errors import UsageError
 from abe_rerank.parsing import parse
 from abe_rerank.scoring.abe import AbeScorer
 from abe_rerank.shapes.oracle import Detection
@@ -75,6 +86,20 @@ def test_picks_are_shares_of_the_choices():
     assert picks([lot()], [np.array([2.0, 1.0])], 2) == [pytest.approx({RIGHT: 1.0})]
     assert picks([lot()], [np.array([1.0, 2.0])], 2) == [pytest.approx({"colours swapped": 1.0})]
     assert picks([lot()], None, 2) == [pytest.approx({RIGHT: 0.5, "colours swapped": 0.5})]
+    for values in (None, [np.array([1.0, 2.0])]):  # of one picture nothing is picked
+        assert picks([lot()], values, 1) == [pytest.approx({RIGHT: 0.5, "colours swapped": 0.5})]
+
+
+def test_sizes_go_up_to_the_pictures_and_shares_of_faults_stay():
+    rows = measured(3, [lot()] * 2, {"abe": [np.array([2.0, 1.0])] * 2}, 16)["rows"]
+    picked = [(row["n"], row["pick"]) for row in rows]
+    assert picked == [
+        (n, pick)
+        for n in (1, 2, 4, 8, 16)
+        for pick in ("first or random", "abe", *(["best possible"] if n > 1 else []))
+    ]
+    with pytest.raises(UsageError, match="12 pictures of a prompt: give 8 or a multiple of it"):
+        next(lots(None, None, 2, 1, pictures=12))
 
 
 def test_the_oracle_says_what_is_true_of_a_generated_picture():

@@ -119,13 +119,16 @@ def backbone_benchmark(
     backbone: BackboneName = None,
     device: Device = None,
     allow_pickle: AllowPickle = False,
+    averaged: Annotated[
+        bool, typer.Option("--averaged", help="Pool it as power-clip's training does.", rich_help_panel=MEASURE)
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """How well a CLIP-like model reads shapes: attributes and swaps by the global score, pointing by the patches."""
+    """How well a CLIP-like model reads shapes: zero-shot, attributes and swaps by the global score, pointing."""
     quiet_libraries()
     from abe_rerank.benchmarks.checkout.backbone_reading import main
 
-    found = main(backbone, scenes, device, as_json, allow_pickle)
+    found = main(backbone, scenes, device, as_json, allow_pickle, averaged)
     tell(found, as_json)
 
 
@@ -194,6 +197,7 @@ def verdicts(
 def faults(
     *,
     prompts: Annotated[int, typer.Option(help="How many prompts of each kind.", min=2, rich_help_panel=MEASURE)] = 60,
+    pictures: Annotated[int, typer.Option(help="How many of each prompt, 8, 16, ...", rich_help_panel=MEASURE)] = 8,
     objects: Annotated[
         list[int] | None,
         typer.Option(
@@ -217,7 +221,7 @@ def faults(
     loaded = backbone.load()
     chosen = {name: make_scorer(name, loaded) for name in scorers or names()}
     pipeline = load_pipeline(None, loaded.device, loaded.dtype)
-    found = main(pipeline, chosen, objects or (2, 3), prompts, as_json)
+    found = main(pipeline, chosen, objects or (2, 3), prompts, as_json, pictures)
     tell(found, as_json)
 
 

@@ -1,7 +1,7 @@
 """How well a CLIP-like model reads the shapes world, on scenes of a split it was not trained on.
 
-``abe-rerank benchmark backbone``: attributes of single objects, replaced and swapped colours by the global score, and
-pointing by the patches. What the global score cannot tell apart is what the ABE scorer is for.
+``abe-rerank benchmark backbone``: zero-shot shape and colour of single objects, replaced and swapped attributes by the
+global score, and pointing by the patches. What the global score cannot tell apart is what the ABE scorer is for.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,7 +23,7 @@ from abe_rerank.benchmarks.binding_scenes import (
     scenes,
     swap_colours,
 )
-from abe_rerank.shapes.world import Scene, Split
+from abe_rerank.shapes.world import COLOURS, SHAPES, Scene, Split
 
 if TYPE_CHECKING:
     from abe_rerank.backbones import Backbone
@@ -58,12 +59,31 @@ def run(backbone: Backbone, count: int = 300, split: Split = "report") -> list[R
     for objects, tasks in ((1, REPLACED), (2, REPLACED_OR_SWAPPED), (3, REPLACED_OR_SWAPPED)):
         drawn = distinct_scenes(count, objects, split)
         features = backbone.encode_images([picture(s) for s in drawn])
+        if objects == 1:
+            rates += zero_shot(backbone, features.global_.cpu().numpy(), drawn)
         for name, change in tasks.items():
             value = _caption_accuracy(backbone, features.global_.cpu().numpy(), drawn, change)
             rates.append(Rate(f"global, {name}, {objects} objects", value, count))
         for name, words in (("shape word", "a {o.shape}"), ("whole phrase", "a {o.colour} {o.shape}")):
             hits = _pointing(backbone, features.patches.cpu().numpy(), features.grid, drawn, words)
             rates.append(Rate(f"pointing by the {name}, {objects} objects", hits, count * objects))
+    return rates
+
+
+def zero_shot(backbone: Backbone, images: np.ndarray, drawn: list[Scene]) -> list[Rate]:
+    """How often a single object is named among the twelve shapes, and the twelve colours; ``images`` [n, d].
+
+    A shape's vector is the mean of its phrases in all colours ("a red cube"), scaled to length 1, a colour's that of
+    all shapes, as CLIP's zero-shot classifiers are means over templates.
+    """
+    phrases = [f"{'an' if c[0] in 'aeiou' else 'a'} {c} {s}" for c in COLOURS for s in SHAPES]
+    vectors = backbone.encode_texts(phrases).cpu().numpy().reshape(len(COLOURS), len(SHAPES), -1)
+    rates = []
+    for kind, names, axis in (("shape", SHAPES, 0), ("colour", COLOURS, 1)):
+        means = vectors.mean(axis=axis)
+        said = (images @ (means / np.linalg.norm(means, axis=1, keepdims=True)).T).argmax(axis=1)
+        truth = [names.index(getattr(scene.objects[0], kind)) for scene in drawn]
+        rates.append(Rate(f"zero-shot {kind} of {len(names)}, 1 object", float(np.mean(said == truth)), len(drawn)))
     return rates
 
 
@@ -92,14 +112,21 @@ def main(
     device: str | None = None,
     as_json: bool = False,
     allow_pickle: bool = False,
+    averaged: bool = False,
 ) -> str:
     """Measures the backbone (None: the built-in one) on the reporting split; returns a table or JSON.
 
-    Raises UsageError for an unknown backbone.
+    ``averaged`` pools it as ``python -m abe_rerank.shapes.training power-clip`` does, which wrote it. Raises UsageError
+    for an unknown backbone.
     """
     from abe_rerank.backbones import load_backbone
 
-    rates = run(load_backbone(backbone, device, allow_pickle=allow_pickle), count)
+    if averaged and backbone is not None:
+        from abe_rerank.shapes.training.power_clip import load_averaged
+
+        rates = run(load_averaged(Path(backbone)), count)
+    else:
+        rates = run(load_backbone(backbone, device, allow_pickle=allow_pickle), count)
     if as_json:
         return json.dumps([asdict(rate) for rate in rates])
     width = max(len(rate.task) for rate in rates)

@@ -1,7 +1,8 @@
 """Best of N where what is wrong is known: ``abe-rerank benchmark faults``.
 
-Of eight pictures for a prompt three are drawn for it, and five for the prompt with one fault each. The oracle confirms
-what each shows, what it sees otherwise is counted and left out; the scorers see the asked prompt alone.
+Of eight pictures for a prompt three are drawn for it, and five for the prompt with one fault each; of sixteen twice as
+many. The oracle confirms what each shows, what it sees otherwise is counted and left out; the scorers see the asked
+prompt alone.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from PIL import Image
 
 from abe_rerank.benchmarks.verdicts import Judged, Question, as_table, judged, said, truth_of
 from abe_rerank.drawing.sampling import Sampling, draw, settle
+from abe_rerank.errors import UsageError
 from abe_rerank.evaluation.statistics import bootstrap_mean, paired_difference
 from abe_rerank.files import table
 from abe_rerank.parsing import parse
@@ -31,9 +33,12 @@ if TYPE_CHECKING:
 Pairs = Sequence[tuple[str, str]]
 RIGHT = "right"
 FAULTS = ("colours swapped", "another colour", "one colour on two", "another shape", "object missing")
-RIGHT_OF_EIGHT = 3
+EIGHT, RIGHT_OF_EIGHT = 8, 3
+SIZES = (1, 2, 4, 8, 16)
+"""The numbers of pictures among which one is picked, as far as there are so many."""
 SUBSETS = 40
-"""So many random choices of N of a prompt's pictures are looked at, with at least one right and one wrong picture."""
+"""So many random choices of N of a prompt's pictures are looked at, with at least one right and one wrong picture; of
+one picture, where nothing is picked, each."""
 
 
 @dataclass(frozen=True)
@@ -76,13 +81,22 @@ def faulty(pairs: Pairs, fault: str, rng: np.random.Generator) -> Pairs:
     return told
 
 
-def lots(pipeline: Pipeline, oracle: Oracle, objects: int, prompts: int, seed: int = 0) -> Iterator[Lot]:
-    """The pictures of ``prompts`` prompts of ``objects`` objects, all colours and shapes of a prompt different."""
+def lots(
+    pipeline: Pipeline, oracle: Oracle, objects: int, prompts: int, seed: int = 0, pictures: int = EIGHT
+) -> Iterator[Lot]:
+    """The pictures of ``prompts`` prompts of ``objects`` objects, all colours and shapes of a prompt different.
+
+    ``pictures`` of each prompt are drawn. Raises UsageError unless these are eight or a multiple of it.
+    """
+    if pictures < EIGHT or pictures % EIGHT:
+        raise UsageError(f"{pictures} pictures of a prompt: give {EIGHT} or a multiple of it, so that faults share out")
+    times = pictures // EIGHT
     for k in range(prompts):
         rng = np.random.default_rng((seed, objects, k))
         colours, shapes = rng.choice(COLOURS, objects, replace=False), rng.choice(SHAPES, objects, replace=False)
         pairs = [(str(c), str(s)) for c, s in zip(colours, shapes, strict=True)]
-        wanted = [(RIGHT, pairs, RIGHT_OF_EIGHT), *((fault, faulty(pairs, fault, rng), 1) for fault in FAULTS)]
+        wanted: list[tuple[str, Pairs, int]] = [(RIGHT, pairs, times * RIGHT_OF_EIGHT)]
+        wanted += [(fault, faulty(pairs, fault, rng), times) for fault in FAULTS]
         first, kept, left_out = int(rng.integers(2**31)), [], Counter[str]()
         for fault, shown, count in wanted:
             drawing = settle(pipeline, Sampling(n=count, seed=first, batch_size=count))
@@ -115,6 +129,8 @@ def choices(lot: Lot, n: int, number: int) -> list[np.ndarray]:
     right = np.array([p.fault == RIGHT for p in lot.pictures])
     if len(right) < 2 or right.all() or not right.any():
         return []
+    if n == 1:
+        return [np.array([k]) for k in range(len(right))]
     rng = np.random.default_rng((n, number))
     found: list[np.ndarray] = []
     while len(found) < SUBSETS:
@@ -126,7 +142,7 @@ def choices(lot: Lot, n: int, number: int) -> list[np.ndarray]:
 
 def picks(found: Sequence[Lot], values: Sequence[np.ndarray] | None, n: int) -> list[Mapping[str, float]]:
     """For each lot that has choices: the share of them in which the highest value is each fault's (or right); without
-    values the shares of what can be picked, as a random pick finds them."""
+    values the shares of what can be picked, as a random pick, or the first, finds them."""
     rows: list[Mapping[str, float]] = []
     for number, lot in enumerate(found):
         counts: Counter[str] = Counter()
@@ -141,38 +157,46 @@ def picks(found: Sequence[Lot], values: Sequence[np.ndarray] | None, n: int) -> 
 
 
 def main(
-    pipeline: Pipeline, scorers: Mapping[str, Scorer], objects: Sequence[int], prompts: int, json_output: bool = False
+    pipeline: Pipeline,
+    scorers: Mapping[str, Scorer],
+    objects: Sequence[int],
+    prompts: int,
+    json_output: bool = False,
+    pictures: int = EIGHT,
 ) -> str:
     """Draws, scores and says how often each scorer picks a right picture or each fault, as text or JSON."""
     oracle = Oracle.load()
     parts = []
     for count in objects:
-        found = list(lots(pipeline, oracle, count, prompts))
+        found = list(lots(pipeline, oracle, count, prompts, pictures=pictures))
         values = {name: values_of(scorer, found) for name, scorer in scorers.items()}
         abe = scorers.get("abe")
         verdicts = judged(abe, generated_questions(found)) if isinstance(abe, AbeScorer) else Judged((), None)
-        parts.append((measured(count, found, values), verdicts))
+        parts.append((measured(count, found, values, pictures), verdicts))
     if json_output:
         listed = [part | {"verdicts": asdict(verdicts)} for part, verdicts in parts]
         return json.dumps({"schema_version": 1, "benchmark": "faults", "prompts": prompts, "parts": listed})
     return "\n\n".join(f"{_text(part)}\n{as_table(verdicts)}" for part, verdicts in parts)
 
 
-def measured(objects: int, found: Sequence[Lot], values: Mapping[str, Sequence[np.ndarray]]) -> dict[str, object]:
-    """The numbers of prompts of ``objects`` objects: for N = 2, 4 and 8 what each scorer picks."""
+def measured(
+    objects: int, found: Sequence[Lot], values: Mapping[str, Sequence[np.ndarray]], most: int = EIGHT
+) -> dict[str, object]:
+    """The numbers of prompts of ``objects`` objects: for each N of SIZES up to ``most`` what each scorer picks."""
     left = sum((Counter(lot.left_out) for lot in found), Counter[str]())
     rows = []
-    for n in (2, 4, 8):
-        shares = {"random": picks(found, None, n), **{name: picks(found, v, n) for name, v in values.items()}}
+    for n in (size for size in SIZES if size <= most):
+        shares = {"first or random": picks(found, None, n), **{name: picks(found, v, n) for name, v in values.items()}}
         base = np.array([row.get(RIGHT, 0.0) for row in shares[next(iter(values))]])
         for name, part in shares.items():
             right = np.array([row.get(RIGHT, 0.0) for row in part])
             faults = {fault: float(np.mean([row.get(fault, 0.0) for row in part])) for fault in FAULTS}
             less = None if np.array_equal(base, right) else str(paired_difference(base, right))
             rows.append({"n": n, "pick": name, "right": str(bootstrap_mean(right)), "less": less, "faults": faults})
-        rows.append({"n": n, "pick": "best possible", "right": "1.000", "less": None, "faults": {}})
+        if n > 1:
+            rows.append({"n": n, "pick": "best possible", "right": "1.000", "less": None, "faults": {}})
     pictures = sum(len(lot.pictures) for lot in found)
-    counted = len(picks(found, None, 8))
+    counted = len(picks(found, None, EIGHT))
     return {"objects": objects, "prompts": counted, "pictures": pictures, "left_out": dict(left), "rows": rows}
 
 

@@ -109,7 +109,9 @@ def page(desk: Desk) -> gradio.Blocks:
                         height = _field("Height", "abe-height")
                     negative = gr.Textbox(label="Negative prompt", placeholder="nothing", elem_id="abe-negative")
                     with gr.Row():
-                        batch = gr.Number(1, label="Drawn at once", precision=0, minimum=1, elem_id="abe-batch")
+                        batch = gr.Number(
+                            1, label="Drawn at once", precision=0, minimum=1, min_width=80, elem_id="abe-batch"
+                        )
                         scheduler = _field("Scheduler", "abe-scheduler")
                     with gr.Row():
                         variant = _field("Variant", "abe-variant", "the plain one")
