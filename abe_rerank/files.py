@@ -76,14 +76,15 @@ def inside(folder: Path, name: str) -> Path:
 MOST_JSON = 64 * 2**20
 """The largest JSON file that is read whole, in bytes."""
 
+_MOST_DIGITS = 400
 T = TypeVar("T")
 
 
 def read_json(path: Path) -> Any:
     """The JSON value in a file that was perhaps received from elsewhere.
 
-    Raises OSError if it cannot be read, ValueError for what is no ordinary file, too large, nested too deeply, no JSON,
-    or holds a number that is not finite.
+    Raises OSError if it cannot be read, ValueError in words of ours for what is no ordinary file, too large, nested too
+    deeply, no JSON, or holds a number that is not finite.
     """
     if not path.is_file():
         raise ValueError("there is no such file" if not path.exists() else "it is no ordinary file")
@@ -92,7 +93,11 @@ def read_json(path: Path) -> Any:
     if len(content) > MOST_JSON:
         raise ValueError(f"it is larger than {MOST_JSON // 2**20} MB")
     try:
-        return json.loads(content, parse_constant=_finite, parse_float=_finite)
+        return json.loads(content, parse_constant=_finite, parse_float=_finite, parse_int=_whole)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"no JSON at line {error.lineno}, column {error.colno}") from None
+    except UnicodeDecodeError:
+        raise ValueError("no text in UTF-8") from None
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 
@@ -102,6 +107,12 @@ def _finite(digits: str) -> float:
     if not math.isfinite(number):
         raise ValueError(f"it holds {digits[:20]}, which is no finite number")
     return number
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > _MOST_DIGITS:
+        raise ValueError(f"it holds a number of {len(digits)} digits")
+    return int(digits)
 
 
 def checked(kind: type[T], value: Any) -> T:

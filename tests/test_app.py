@@ -370,6 +370,7 @@ def test_without_a_password_only_this_machine_gets_in():
     assert "connect-src 'self'" in headers["content-security-policy"]
     assert ask(guard, headers={"host": "localhost"})[0] == 200
     assert ask(guard, headers={"host": "evil.example"})[0] == 403
+    assert ask(guard, headers={"host": "[::1"})[0] == 403
     assert ask(guard, headers={})[0] == 403
     own = {"host": "127.0.0.1:7860", "origin": "http://127.0.0.1:7860"}
     assert ask(guard, "POST", own)[0] == 200

@@ -237,3 +237,33 @@ def test_what_is_no_picture_is_told_with_its_reason_and_the_batch_goes_on(tmp_pa
     ):
         assert reason in out
     assert "circle/a.png" in out
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"n = " + b"[" * 100_000, "nested too deeply"),
+        (b"n = " + b"9" * 5000, "more digits than can be read"),
+        (b"n = \xff", "not UTF-8 text"),
+        (b"n = true", "n is no yes or no, got true"),
+        (b"n = nan", "finite number"),
+        (b"n = 2020-01-01", "n must be one text, number"),
+        (b'"\\u001b[31m" = 1', "there is no"),
+        (b"n = 1\0", "NUL character"),
+    ],
+)
+def test_a_file_of_options_may_hold_anything(cli, tmp_path, content, said):
+    file = tmp_path / "options.toml"
+    file.write_bytes(content)
+    code, _, err = cli("generate", "a red cube", "--config", file, "--out", tmp_path / "run")
+    assert (code, len(err.splitlines()), "unexpected" in err, "\x1b" in err) == (2, 1, False, False), err
+    assert said in err
+
+
+def test_devices_are_no_files(cli, tmp_path):
+    for words in (
+        ("score", "--manifest", "/dev/zero"),
+        ("generate", "x", "--config", "/dev/zero", "--out", tmp_path / "a"),
+    ):
+        code, _, err = cli(*words)
+        assert (code, "/dev/zero cannot be read: it is a device" in err) == (2, True), err

@@ -314,6 +314,13 @@ def test_batches_are_equal_and_of_eight_at_most_where_images_are_small(pipeline,
     assert settle(pipeline, Sampling(n=n, batch_size=3)).batch_size == 3
 
 
+def test_one_side_alone_is_kept_beside_the_models_own_other_one(pipeline):
+    assert draw(pipeline, n=1, width=32, steps=1)[0].image.size == (32, 16)
+    assert draw(pipeline, n=1, height=24, steps=1)[0].image.size == (16, 24)
+    with pytest.raises(UsageError, match="the width must be at most 8192 pixels, got 100000"):
+        Sampling(1, width=100_000)
+
+
 def test_arguments_are_read_by_the_signature_and_those_of_the_contract_are_refused(pipeline):
     call = {"eta": "0.5", "guidance_rescale": "1", "timesteps": "[900, 100]", "cross_attention_kwargs": "none"}
     found = settle(pipeline, Sampling(negative_prompt="a star", width=16, call=call)).arguments

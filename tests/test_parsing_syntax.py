@@ -134,6 +134,11 @@ ORDINARY = [
 ]
 
 HOSTILE = [
+    "striped\u037dBREAK a\xe9++BREAK \U00010028BREAK\ua10f",
+    "\ua6acAND--left is$$BREAK's",
+    "the hat she is w::2earin`g iofs purple",
+    "(striped`striped<lora:x:1>.and()]e\u0301::2'7:5 the",
+    "'s\x1b[31m++\ue9d2\u0130::2.and()-artwo",
     "a red \ud800 cube",
     "\udfff\ud800",
     "a red\x00cube and a blue\x1bball",

@@ -5,11 +5,17 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from evaluation_runs import Shape, results, write_run
 from PIL import Image
 from sample_reports import ranking_of, run_folder_of
+
+from abe_rerank.errors import AbeRerankError
+from abe_rerank.runs import workplace
+from abe_rerank.runs.folders import held
 
 
 @pytest.fixture
@@ -142,3 +148,33 @@ def test_an_evaluation_names_images_of_its_own_only(tmp_path, cli, image):
     (run / "prompts.jsonl").write_text('{"prompt": "prompt number 0"}\n')
     for words in (("summarize", run), ("doctor", run), ("evaluate", "--images", run, "--out", tmp_path / "out")):
         assert "outside of" in refused(cli, *words)
+
+
+@pytest.mark.parametrize("within", [True, False])
+def test_nothing_is_drawn_through_a_link(tmp_path, monkeypatch, within):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("out", "outside", "runs"):
+        (tmp_path / folder).mkdir()
+    link = tmp_path / ("out/.drawn-key" if within else ".out.drawn-key")
+    for one in (link, tmp_path / "runs" / ".drawn-key"):
+        one.symlink_to(tmp_path / "outside")
+    with pytest.raises(AbeRerankError, match=r"drawn-key is a link, and none is followed"):
+        workplace.workplace(tmp_path / "out", "key")
+    with pytest.raises(AbeRerankError, match=r"drawn-key is a link, and none is followed"):
+        workplace.workplace(None, "key")
+    link.unlink()
+    link.mkdir()
+    (link / ".lock").symlink_to(tmp_path / "outside" / "mine")
+    with pytest.raises(AbeRerankError, match="lock is a link"), held(link / ".lock", link):
+        pass
+    assert list((tmp_path / "outside").iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"../../etc", b"/", b"\0", b"x" * 5000, b"..", b"a\nb"])
+def test_a_note_of_any_bytes_names_a_folder_below_runs_or_none(tmp_path, monkeypatch, content):
+    monkeypatch.chdir(tmp_path)
+    place = tmp_path / "runs" / ".drawn-x"
+    place.mkdir(parents=True)
+    (place / workplace.NAME).write_bytes(content)
+    found = workplace.folder_for(None, "a red cube", datetime.now(tz=UTC), place)
+    assert (found.parent, found.name[-10:]) == (Path("runs"), "a-red-cube")

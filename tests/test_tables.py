@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import socket
 import subprocess
 import sys
 import tarfile
@@ -21,9 +22,10 @@ pq = pytest.importorskip("pyarrow.parquet")
 from abe_rerank import Reranker  # noqa: E402
 from abe_rerank.cli.app import main  # noqa: E402
 from abe_rerank.errors import AbeRerankError, UsageError  # noqa: E402
-from abe_rerank.integrations.daft import shards  # noqa: E402
+from abe_rerank.integrations.daft import shards, tar_files  # noqa: E402
 from abe_rerank.integrations.daft.columns import scored  # noqa: E402
-from abe_rerank.integrations.daft.scored_table import best_of, job_of  # noqa: E402
+from abe_rerank.integrations.daft.engines import Engine  # noqa: E402
+from abe_rerank.integrations.daft.scored_table import best_of, job_of, score_table  # noqa: E402
 from abe_rerank.integrations.daft.shards import Job, Lane, do_lane, shards_of  # noqa: E402
 from abe_rerank.integrations.daft.sources import KINDS, Table, open_table  # noqa: E402
 from abe_rerank.integrations.daft.table_kinds import ENDINGS  # noqa: E402
@@ -161,6 +163,47 @@ def test_what_cannot_be_scored_stays_with_its_reason(tmp_path, reranker, values)
     }
     assert all(row["score"] is None and row["pairs"] == [] for row in rows if row["row"] in reasons)
     assert rows[13]["score"] == rows[12]["score"] == pytest.approx(values[12], abs=1e-5)
+
+
+def test_a_table_opens_no_url_and_writes_through_no_link_unless_told(tmp_path, reranker):
+    server = socket.create_server(("127.0.0.1", 0))
+    url = f"http://127.0.0.1:{server.getsockname()[1]}/a.png"
+    for urls, said in ((False, "only with --urls"), (True, "cannot be opened")):
+        path = tmp_path / f"{urls}.csv"
+        path.write_text(f"image,prompt\n{url},a red cube\n")
+        server.settimeout(0.2)
+        if urls:
+            server.close()
+        rows = do_all(reranker, *job(path, tmp_path / f"out{urls}", urls=urls))
+        assert said in rows[0]["reason"]
+        if not urls:
+            with pytest.raises(TimeoutError):  # nobody called
+                server.accept()
+    out, outside = tmp_path / "linked", tmp_path / "outside"
+    out.mkdir()
+    outside.mkdir()
+    (out / "rows").symlink_to(outside)
+    table, asked = job(path, out)
+    with pytest.raises(AbeRerankError, match="rows is a link"):
+        score_table(table, asked, Engine("native", 1))
+    assert list(outside.iterdir()) == []
+
+
+def test_the_members_of_a_row_are_bounded_together(tmp_path, reranker, monkeypatch):
+    monkeypatch.setattr(tar_files, "LARGEST", 3000)
+    path = tmp_path / "rows.tar"
+    with tarfile.open(path, "w") as tar:
+        for ending, content in (
+            ("png", PICTURES[0]),
+            ("prompt", b"a red square"),
+            ("a", b"x" * 2000),
+            ("b", b"x" * 2000),
+        ):
+            member = tarfile.TarInfo(f"0.{ending}")
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    rows = do_all(reranker, *job(path, tmp_path / "out"))
+    assert "larger than 0 MiB, alone or with the row's others" in rows[0]["reason"]
 
 
 def test_a_broken_line_of_text_is_a_row_with_a_reason(tmp_path, reranker):

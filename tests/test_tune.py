@@ -139,6 +139,7 @@ HOSTILE = {
     "infinite": '{"abe.json": {"softness": 1e999}, "calibration.json": [], "tuned.json": {}}',
     "not a number": '{"abe.json": {"softness": NaN}, "calibration.json": [], "tuned.json": {}}',
     "digits": "9" * 5000,
+    "cut text": '"\xe4',
 }
 
 
@@ -148,8 +149,10 @@ def test_a_tuned_file_that_is_none_is_refused_and_nothing_is_kept(
 ) -> None:
     file = tmp_path / "tuned.json"
     file.write_text(text, encoding="latin-1")
-    with pytest.raises(UsageError, match="is not what abe-rerank tune --export writes"):
+    with pytest.raises(UsageError, match="is not what abe-rerank tune --export writes") as refused:
         take_over(backbone, file)
+    assert "unexpected" not in str(refused.value)
+    assert len(str(refused.value)) < 400
     assert not kept_in(backbone).exists()
 
 

@@ -11,6 +11,7 @@ import typer
 
 from abe_rerank.cli.options import OUTPUT
 from abe_rerank.errors import UsageError, first_line
+from abe_rerank.suites.rows import read_text
 
 
 def _take_from_file(context: typer.Context, file: Path | None) -> Path | None:
@@ -20,18 +21,31 @@ def _take_from_file(context: typer.Context, file: Path | None) -> Path | None:
     """
     if file is None:
         return None
-    try:
-        entries = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"--config {file} cannot be read as TOML: {first_line(error)}") from None
+    entries = entries_of(file)
     options = {
         opt[2:]: p for p in context.command.params for opt in p.opts if opt.startswith("--") and opt != "--config"
     }
     given = {name.replace("_", "-"): value for name, value in entries.items()}
     if unknown := sorted(set(given) - set(options)):
         raise UsageError(f"--config {file}: there is no {unknown[0]}; there are {', '.join(sorted(options))}")
+    for name, value in given.items():
+        if isinstance(value, bool) and not getattr(options[name], "is_flag", False):
+            raise UsageError(f"--config {file}: {name} is no yes or no, got {str(value).lower()}")
     context.default_map = {str(options[name].name): _default(file, name, value) for name, value in given.items()}
     return file
+
+
+def entries_of(file: Path) -> dict[str, Any]:
+    """What a TOML file says. Raises UsageError for one that cannot be read."""
+    try:
+        return tomllib.loads(read_text(file))
+    except UsageError as error:
+        raise UsageError(f"--config {error}") from None
+    except RecursionError:
+        raise UsageError(f"--config {file} cannot be read as TOML: it is nested too deeply") from None
+    except ValueError as error:
+        why = "a number of more digits than can be read" if "digits" in str(error) else first_line(error)
+        raise UsageError(f"--config {file} cannot be read as TOML: {why}") from None
 
 
 def _default(file: Path, name: str, value: Any) -> Any:

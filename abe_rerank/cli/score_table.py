@@ -76,6 +76,12 @@ ShardRows = Annotated[
         help="Rows of one file of the output; a stop loses at most those at hand.", min=1, rich_help_panel=TABLE
     ),
 ]
+Urls = Annotated[
+    bool,
+    typer.Option(
+        "--urls", help="Open the URLs in the table; only for tables whose maker you trust.", rich_help_panel=TABLE
+    ),
+]
 RowsAtOnce = Annotated[int, typer.Option(help="Rows encoded at once.", min=1, rich_help_panel=TABLE)]
 
 
@@ -95,6 +101,7 @@ class TableOptions:
     gpus: Gpus = None
     shard_rows: ShardRows = 1024
     rows_at_once: RowsAtOnce = 64
+    urls: Urls = False
 
 
 def check_none(options: TableOptions) -> None:
@@ -132,6 +139,7 @@ def score_table(
         prefix=options.prefix,
         shard_rows=options.shard_rows,
         batch_size=options.rows_at_once,
+        urls=options.urls,
         chosen={**vars(backbone), "scorer": scorer},
     )
     grouped = options.by or options.prompt_column

@@ -211,14 +211,19 @@ def guidance_name(pipeline: Pipeline) -> str:
 def image_pixels(pipeline: Pipeline, arguments: Mapping[str, Any]) -> int | None:
     """How many pixels an image will have, from the arguments or the sizes that the networks were made for; None where
     neither says."""
+    sides: list[Any] = [arguments.get(name) or side for name, side in own_sides(pipeline).items()]
+    return None if None in sides else math.prod(sides)
+
+
+def own_sides(pipeline: Pipeline) -> dict[str, int | None]:
+    """The height and the width in pixels that a pipeline's networks were made for; None where they do not say."""
     latent = getattr(getattr(_denoiser(pipeline), "config", None), "sample_size", None)
     factor = getattr(pipeline, "vae_scale_factor", None)
-    height, width = latent if isinstance(latent, (list, tuple)) else (latent, latent)
-    sides: list[Any] = [
-        arguments.get(name) or (side * factor if isinstance(side, int) and isinstance(factor, int) else None)
-        for name, side in (("height", height), ("width", width))
-    ]
-    return None if None in sides else math.prod(sides)
+    sides = latent if isinstance(latent, (list, tuple)) else (latent, latent)
+    return {
+        name: side * factor if isinstance(side, int) and isinstance(factor, int) else None
+        for name, side in zip(("height", "width"), sides, strict=True)
+    }
 
 
 def _denoiser(pipeline: Pipeline) -> Any:

@@ -27,6 +27,7 @@ from abe_rerank.drawing.pipelines import (
     check_numbers,
     guidance_name,
     image_pixels,
+    own_sides,
     read_arguments,
     settable,
 )
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     import torch
 
 LARGEST_SEED = 2**63 - 1
+LARGEST_SIDE = 8192
 AT_ONCE = 8
 """The largest batch that is chosen where none is named."""
 
@@ -80,6 +82,8 @@ class Sampling:
         for name, number in at_least_one.items():
             if number is not None and number < 1:
                 raise UsageError(f"{name} must be at least 1, got {number}")
+            if number is not None and name.startswith("the ") and number > LARGEST_SIDE:
+                raise UsageError(f"{name} must be at most {LARGEST_SIDE} pixels, got {number}")
         if self.batch_size != "auto" and self.batch_size < 1:
             raise UsageError(f'the batch size must be at least 1, or "auto", got {self.batch_size}')
         if self.guidance is not None and not math.isfinite(self.guidance):
@@ -190,6 +194,8 @@ def call_arguments(pipeline: Pipeline, sampling: Sampling) -> dict[str, Any]:
     asked = read_arguments(
         pipeline, dict(sampling.call) | {name: value for name, value in named.items() if value is not None}
     )
+    if len(sides := {"height", "width"} & set(asked)) == 1:  # without the other one, diffusers forgets this one
+        asked = {name: side for name, side in own_sides(pipeline).items() if side and name not in sides} | asked
     if scale == "true_cfg_scale" and scale in asked:
         asked = {"negative_prompt": " "} | asked
     written = dict.fromkeys(("num_inference_steps", "guidance_scale", scale))

@@ -119,7 +119,9 @@ def _needs_noun(text: str, at: int) -> bool:
 
 
 def _blank(out: list[str], start: int, end: int, mark: str = " ") -> None:
-    out[start:end] = [mark, *" " * (end - start - 1)]
+    """Blank characters, with a mark in their place that does not touch the word before."""
+    touches = start > 0 and end - start > 1 and not out[start - 1].isspace()
+    out[start:end] = [*(" " if touches else ""), mark, *" " * (end - start - 1 - touches)]
 
 
 class _Group(NamedTuple):

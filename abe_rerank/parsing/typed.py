@@ -30,6 +30,7 @@ of its category "format"."""
 ALTERNATIVE = "\u241e"
 """Stands for what parts alternatives ("{red|blue}"); the tokenizer splits words at it, and it reads as "and"."""
 
+_MARKS = frozenset(".," + ALTERNATIVE)
 _UNSEEN = re.compile(rf"(?:{_ESCAPE}|[\x00-\x08\x0e-\x1b\x1f\x7f-\x84\x86-\x9f{_FORMAT}])+")
 _LETTERS = re.compile(r"[^\W\d_]{0,32}")
 _LAST_LETTERS = re.compile(r"[^\W\d_]{0,32}\Z")
@@ -65,9 +66,15 @@ class Typed(NamedTuple):
         return cls(prompt, "".join([*kept, text[at:]]), (*places, *range(at, len(text))))
 
     def part(self, start: int, end: int) -> tuple[str, Span]:
-        """The characters ``[start, end)`` of the text, white space as single blanks, and where they were typed."""
+        """The characters ``[start, end)`` of the text, white space as single blanks, and where they were typed.
+
+        A mark that stands for syntax ("cube::2" is read as "cube.") is none of them.
+        """
         read = self.text[start:end]
         if not read.isalnum():
+            if not _MARKS.isdisjoint(read):
+                typed = (self.prompt[k if self.places is None else self.places[k]] for k in range(start, end))
+                read = "".join(" " if c in _MARKS and c != t else c for c, t in zip(read, typed, strict=True))
             read = " ".join(read.split())
         return read, (start, end) if self.places is None else (self.places[start], self.places[end - 1] + 1)
 

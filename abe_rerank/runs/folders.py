@@ -169,6 +169,8 @@ def held(lock: Path, what: Path) -> Iterator[None]:
 
     Raises UsageError if another process holds it, AbeRerankError if it cannot be made.
     """
+    if lock.is_symlink():
+        raise AbeRerankError(f"{lock} is a link, and none is followed within a run; remove it")
     holder = FileLock(lock, timeout=0)
     try:
         holder.acquire()

@@ -289,6 +289,8 @@ def said_of(error: ValidationError) -> str:
     """The first thing that is wrong with a record: "candidates.0.rank: Input should be ..."."""
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     field = ".".join(map(str, first["loc"])) or "the file"
+    if first["type"] == "json_invalid":
+        return f"{field}: Invalid JSON at {first['msg'].rpartition(' at ')[2]}"
     return f"{field}: {first['msg'].removeprefix('Value error, ')}"
 
 

@@ -51,12 +51,19 @@ def check_out(out: Path | None) -> None:
 
 
 def workplace(out: Path | None, key: str) -> Path:
-    """The hidden folder of the run that is to be written to ``out``, None for one below ``runs``."""
+    """The hidden folder of the run that is to be written to ``out``, None for one below ``runs``.
+
+    Raises AbeRerankError if a link stands there.
+    """
     if out is None:
-        return Path("runs") / f"{DRAWN}{key}"
-    place = out.resolve()
-    beside, within = place.parent / f".{place.name[:LONGEST]}{DRAWN}{key}", place / f"{DRAWN}{key}"
-    return within if within.is_dir() or (place.is_dir() and not beside.is_dir()) else beside
+        found = Path("runs") / f"{DRAWN}{key}"
+    else:
+        place = out.resolve()
+        beside, within = place.parent / f".{place.name[:LONGEST]}{DRAWN}{key}", place / f"{DRAWN}{key}"
+        found = within if within.is_dir() or (place.is_dir() and not beside.is_dir()) else beside
+    if found.is_symlink():
+        raise AbeRerankError(f"{found} is a link, and none is followed within a run; remove it")
+    return found
 
 
 def begun_for(folder: Path) -> list[Path]:
@@ -90,7 +97,7 @@ def folder_for(out: Path | None, prompt: str, begun: datetime, place: Path) -> P
     """
     if out is None:
         note = place / NAME
-        before = Path("runs") / Path(note.read_text(encoding="utf-8")).name if note.is_file() else None
+        before = _noted(note)
         out = before if before is not None and _makes_way(before) else default_folder(prompt, begun)
         write_whole(note, out.name.encode())
     if _makes_way(out):
@@ -100,6 +107,14 @@ def folder_for(out: Path | None, prompt: str, begun: datetime, place: Path) -> P
             else:
                 path.unlink(missing_ok=True)
     return out
+
+
+def _noted(note: Path) -> Path | None:
+    """The folder below ``runs`` that a note names; None where there is none, or what it says is no name."""
+    if note.is_symlink() or not note.is_file():
+        return None
+    name = Path(readable(note.read_bytes()[:1000].decode(errors="replace").replace("\0", ""))).name
+    return Path("runs") / name if name and len(name) < 256 else None
 
 
 def records_of(results: Sequence[Result], folder: Path) -> tuple[list[CandidateRecord], list[Path]]:

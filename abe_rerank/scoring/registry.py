@@ -123,7 +123,7 @@ def named(name: str) -> Entry:
     """The scorer that a name asks for. Raises UsageError for an unknown one, or what does not belong behind it."""
     plain, _, argument = name.partition(":")
     if plain not in entries():
-        raise UsageError(f"unknown scorer {name!r}; choose from {', '.join(forms())}")
+        raise UsageError(f"unknown scorer {name[:80]!r}; choose from {', '.join(forms())}")
     entry = entries()[plain]
     if bool(entry.takes) != bool(argument):
         form = f"{plain}:{entry.takes}" if entry.takes else plain

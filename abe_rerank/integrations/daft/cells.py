@@ -1,7 +1,8 @@
 """A cell of an image column -> a picture, or why there is none.
 
 A cell holds a path, a URL, the bytes of an image file, a record of ``bytes`` and ``path`` as the datasets library
-writes it, or pixels [height, width, channels]. URLs are opened, so only of tables that the user has named.
+writes it, or pixels [height, width, channels]. URLs in a table are opened only where that was asked for: whoever made
+the table would else have this machine ask whatever it can reach.
 """
 
 from __future__ import annotations
@@ -35,16 +36,16 @@ SECONDS = 30
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
-def pictures_of(cells: Sequence[Any], base: str) -> list[ImageLike | NoPicture]:
+def pictures_of(cells: Sequence[Any], base: str, urls: bool = False) -> list[ImageLike | NoPicture]:
     """The pictures of cells in their order; paths are relative to the folder ``base``, and are left for the scorer to
-    read."""
+    read. Cells that are URLs are opened with ``urls`` alone."""
     if not any(_is_url(cell) for cell in (base, *cells)):
         return [picture_of(cell, base) for cell in cells]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        return list(pool.map(lambda cell: picture_of(cell, base), cells))
+        return list(pool.map(lambda cell: picture_of(cell, base, urls), cells))
 
 
-def picture_of(cell: Any, base: str) -> ImageLike | NoPicture:
+def picture_of(cell: Any, base: str, urls: bool = False) -> ImageLike | NoPicture:
     """The picture of one cell: its path, or decoded."""
     try:
         if isinstance(cell, dict):
@@ -52,6 +53,8 @@ def picture_of(cell: Any, base: str) -> ImageLike | NoPicture:
         if cell is None or (isinstance(cell, (str, bytes)) and not cell):
             return NoPicture("no image: the cell is empty")
         if isinstance(cell, str):
+            if _is_url(cell) and not urls:
+                return NoPicture("a URL, and those in a table are opened only with --urls (urls=True)")
             place = f"{base}/{cell}" if _is_url(base) and not _is_url(cell) else cell
             return to_pil(downloaded(place), place) if _is_url(place) else str(Path(base, cell))
         if isinstance(cell, (bytes, np.ndarray, Image.Image)):

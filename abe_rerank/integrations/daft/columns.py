@@ -20,16 +20,23 @@ if TYPE_CHECKING:
 
 
 def score_cells(
-    reranker: Reranker, images: Sequence[Any], prompts: Sequence[Any], base: str = ".", chunk: int = CHUNK
+    reranker: Reranker,
+    images: Sequence[Any],
+    prompts: Sequence[Any],
+    base: str = ".",
+    chunk: int = CHUNK,
+    urls: bool = False,
 ) -> list[dict[str, object]]:
-    """The result of each row (:data:`abe_rerank.integrations.daft.results.FIELDS`), in order.
+    """The result of each row (:data:`abe_rerank.integrations.daft.results.FIELDS`), in order; ``urls`` are opened only
+    if that is asked for.
 
     A row without an image or a prompt, or whose image cannot be read, is unscored, with the reason.
     """
     faults = [_fault(prompt) for prompt in prompts]
 
     def items() -> Iterator[Item]:
-        pictures = pictures_of([None if fault else cell for cell, fault in zip(images, faults, strict=True)], base)
+        cells = [None if fault else cell for cell, fault in zip(images, faults, strict=True)]
+        pictures = pictures_of(cells, base, urls)
         for picture, prompt, fault in zip(pictures, prompts, faults, strict=True):
             if fault is None:
                 yield picture, parse(prompt)
@@ -57,12 +64,14 @@ def scored(
     gpus: float = 0,
     batch_size: int = CHUNK,
     base: str = ".",
+    urls: bool = False,
     **chosen: Any,
 ) -> daft.DataFrame:
     """The dataframe with one column more, ``into``: a struct of score, global_score, all_bound, status, reason, pairs.
 
-    ``image`` is a column of Daft images, paths (relative to ``base``), URLs or bytes of image files, ``prompt`` one of
-    texts. ``workers`` processes (one thread of this process, if None) each load a reranker once: ``chosen`` are the
+    ``image`` is a column of Daft images, paths (relative to ``base``), URLs (with ``urls`` alone: of tables whose maker
+    you trust) or bytes of image files, ``prompt`` one of texts.
+    ``workers`` processes (one thread of this process, if None) each load a reranker once: ``chosen`` are the
     arguments of :meth:`abe_rerank.Reranker.from_pretrained`. ``gpus`` is what one worker takes, a fraction too. Lazy,
     as all that Daft does, and the same on its native runner and on Ray. Rows that cannot be scored stay, with a reason.
 
@@ -83,7 +92,7 @@ def scored(
 
         @daft.method.batch(return_dtype=daft.DataType.from_arrow_type(RESULT), batch_size=batch_size)
         def score(self, images: daft.Series, prompts: daft.Series) -> list[dict[str, object]]:
-            return score_cells(self.reranker, images.to_pylist(), prompts.to_pylist(), base)
+            return score_cells(self.reranker, images.to_pylist(), prompts.to_pylist(), base, urls=urls)
 
     worker: Any = Worker()  # Daft makes its methods take and return expressions
     return table.with_column(into, worker.score(table[image], table[prompt]))

@@ -20,12 +20,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from abe_rerank.errors import AbeRerankError, UsageError, first_line
-from abe_rerank.files import write_whole
+from abe_rerank.files import read_json, write_whole
 from abe_rerank.integrations.daft.engines import Engine, wait_for_workers, work_off
 from abe_rerank.integrations.daft.results import FIELDS
 from abe_rerank.integrations.daft.shards import ROW, Job, Lane, Shard, shard_folder, shards_of, write_table
 from abe_rerank.integrations.daft.sources import Part, Table
 from abe_rerank.runs.folders import held
+from abe_rerank.runs.journal import refuse_links
 
 LANES = 4
 """Into how many lanes for each worker the work is parted, so that the last ones end at nearly the same time."""
@@ -89,6 +90,7 @@ def score_table(table: Table, job: Job, engine: Engine, progress: Callable[[int]
     """
     job.out.mkdir(parents=True, exist_ok=True)
     with held(job.out / ".table.lock", job.out):
+        refuse_links(job.out)
         wait_for_workers(job.out)
         _begin(table, job)
         before = _rows_done(table, job)
@@ -145,17 +147,19 @@ def _begin(table: Table, job: Job) -> None:
         "shard_rows": job.shard_rows,
         "reranker": {key: None if value is None else str(value) for key, value in sorted(job.chosen.items())},
     }
+    if job.urls:
+        asked["urls"] = True
     file = job.out / "table.json"
     content = json.dumps(asked, ensure_ascii=False, indent=1)
     if not _rows_there(job.out):
         write_whole(file, content.encode(errors="replace"))
         return
     try:
-        there = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UsageError(f"{job.out} holds rows, but no table.json; choose another folder with --out") from None
+        there = read_json(file) if file.exists() else None
     except (OSError, ValueError) as error:
         raise AbeRerankError(f"{file} cannot be read: {first_line(error)}; choose another folder with --out") from None
+    if there is None:
+        raise UsageError(f"{job.out} holds rows, but no table.json; choose another folder with --out")
     asked_now = json.loads(content.encode(errors="replace"))
     other = [key for key, value in asked_now.items() if not isinstance(there, dict) or there.get(key) != value]
     if other:

@@ -31,7 +31,8 @@ ROW = "row"
 @dataclass(frozen=True)
 class Job:
     """What is scored and how; ``kept`` are the columns that go from the table to the output, ``prefix`` stands before
-    the names of the results, ``chosen`` are the arguments of :meth:`abe_rerank.Reranker.from_pretrained`."""
+    the names of the results, ``urls`` in the table are opened only if that was asked for,
+    ``chosen`` are the arguments of :meth:`abe_rerank.Reranker.from_pretrained`."""
 
     table: str
     base: str
@@ -42,6 +43,7 @@ class Job:
     prefix: str = ""
     shard_rows: int = 1024
     batch_size: int = 64
+    urls: bool = False
     chosen: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -112,7 +114,7 @@ def write_table(path: Path, table: pa.Table) -> None:
 def _add(columns: dict[str, list[Any]], rows: Sequence[Row], first: int, reranker: Reranker, job: Job) -> None:
     images = [row.cells.get(job.image) for row in rows]
     prompts = [None if row.fault else row.cells.get(job.prompt) for row in rows]
-    results = score_cells(reranker, images, prompts, job.base, job.batch_size)
+    results = score_cells(reranker, images, prompts, job.base, job.batch_size, job.urls)
     for row, result in zip(rows, results, strict=True):
         columns[ROW].append(first + row.number)
         for name in job.kept.names:

@@ -22,7 +22,7 @@ IMAGE = "image"
 """The column of a row's picture, whatever its ending."""
 
 LARGEST = 256 * 2**20
-"""The largest member that is read, in bytes."""
+"""The largest members of a row that are read, in bytes together."""
 
 LOOKED_AT = 100
 
@@ -79,12 +79,13 @@ def _column(name: str) -> str:
 
 def _cells(tar: tarfile.TarFile, key: str, members: list[tarfile.TarInfo]) -> list[Found]:
     cells: dict[str, object] = {KEY: key}
-    fault = None
+    fault, room = None, LARGEST
     for member in members:
         column = _column(member.name)
-        if member.size > LARGEST:
-            fault = f"{member.name} is larger than {LARGEST // 2**20} MiB"
+        if member.size > room:
+            fault = f"{member.name} is larger than {LARGEST // 2**20} MiB, alone or with the row's others"
             continue
+        room -= member.size
         file = tar.extractfile(member)
         content = file.read() if file is not None else b""
         cells[column] = content if column == IMAGE else content.decode("utf-8", errors="replace").strip()
