@@ -300,7 +300,7 @@ def test_single_objects_are_named_among_all_shapes_and_colours(backbone: Backbon
     ]
 
     def phrase(colour: str, shape: str) -> np.ndarray:
-        return backbone.encode_texts([f"{'an' if colour == 'orange' else 'a'} {colour} {shape}"])[0].numpy()
+        return backbone.encode_texts([f"{'an' if colour == 'orange' else 'a'} {colour} {shape}"])[0].double().numpy()
 
     by_shape = {s: np.mean([phrase(c, s) for c in COLOURS], axis=0) for s in SHAPES}
     by_colour = {c: np.mean([phrase(c, s) for s in SHAPES], axis=0) for c in COLOURS}

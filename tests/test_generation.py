@@ -163,7 +163,7 @@ def test_prompt_syntax_that_drawing_takes_for_words_is_said_and_only_where_somet
 
 def test_everything_that_was_left_open_is_settled_once(pipeline):
     drawing = settle(pipeline, Sampling(n=3, seed=5, batch_size=2, steps=4, call={"height": 16}))
-    assert drawing.arguments == {"num_inference_steps": 4, "guidance_scale": 7.5, "height": 16}
+    assert drawing.arguments == {"num_inference_steps": 4, "guidance_scale": 7.5, "height": 16, "width": 16}
     assert (list(drawing.seeds), drawing.batch_size) == ([5, 6, 7], 2)
     assert (drawing.device, drawing.dtype) == ("cpu", "float32")
 

@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 
 from abe_rerank import Reranker
+from abe_rerank.drawing.pipelines import load_pipeline
+from abe_rerank.drawing.sampling import Sampling, call_arguments
 from abe_rerank.runs.evaluated import Result
 from abe_rerank.runs.generated import Report, read_report
+from abe_rerank.runs.provenance import pipeline_record
 from abe_rerank.runs.reading import open_run, read_results
 
 OLD = Path(__file__).with_name("data") / "version_1"
@@ -45,7 +48,7 @@ def test_summaries_and_comparisons_say_the_same_numbers(old, cli, name, words):
 def _without_new(value):
     """A summary without the numbers that summaries did not have before."""
     new = {
-        *("picked_by_global_score", "picked_minus_global_score", "soft_tifa"),
+        *("picked_by_global_score", "picked_minus_global_score", "soft_tifa", "tuning"),
         *(f"{judge}_{name}" for judge in ("judge", "oracle") for name in ("by_global_score", "best")),
     }
     if isinstance(value, dict):
@@ -122,6 +125,9 @@ def test_an_old_run_is_continued_by_the_scorer_that_it_names(old, cli):
     record = old / "evaluated" / "run.json"
     there = json.loads(record.read_text())
     there["scorer"] = Reranker.from_pretrained().scorer.stamp
+    drawn_by = load_pipeline(None, device="cpu")  # the model that draws is another one by now, too
+    there["text_to_image"]["weights"] = pipeline_record(drawn_by, "built-in").weights
+    there["settings"]["guidance_scale"] = call_arguments(drawn_by, Sampling())["guidance_scale"]
     record.write_text(json.dumps(there))
     code, _, err = cli(*command)
     assert code == 0, err
@@ -129,7 +135,9 @@ def test_an_old_run_is_continued_by_the_scorer_that_it_names(old, cli):
     after = (old / "evaluated" / "results.jsonl").read_bytes().splitlines(keepends=True)
     assert after[:3] == before[:3]
     assert json.loads(after[3])["schema_version"] == 2
-    assert json.loads(after[3])["value"] == pytest.approx(json.loads(before[3])["value"], abs=1e-5)
+    drawn = json.loads(after[3])
+    score = Reranker.from_pretrained().explain(old / "evaluated" / drawn["image"], drawn["prompt"])
+    assert drawn["value"] == pytest.approx(score.value, abs=1e-5)
 
 
 @pytest.mark.parametrize("weights", [[[0.5], [0.25, 0.25]], [], [[]], "x", [["a"]], [[1e308, 1e308]]])

@@ -77,7 +77,7 @@ def zero_shot(backbone: Backbone, images: np.ndarray, drawn: list[Scene]) -> lis
     all shapes, as CLIP's zero-shot classifiers are means over templates.
     """
     phrases = [f"{'an' if c[0] in 'aeiou' else 'a'} {c} {s}" for c in COLOURS for s in SHAPES]
-    vectors = backbone.encode_texts(phrases).cpu().numpy().reshape(len(COLOURS), len(SHAPES), -1)
+    vectors = backbone.encode_texts(phrases).double().cpu().numpy().reshape(len(COLOURS), len(SHAPES), -1)
     rates = []
     for kind, names, axis in (("shape", SHAPES, 0), ("colour", COLOURS, 1)):
         means = vectors.mean(axis=axis)
