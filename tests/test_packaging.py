@@ -42,7 +42,9 @@ def installed(wheel, tmp_path_factory):
     return run
 
 
-OUT_OF_THE_WHEEL = tuple(f"abe_rerank/{room.replace('.', '/')}/" for room in test_house.OUT_OF_THE_WHEEL)
+SHEET = "abe_rerank/builtin/text-to-image/drawn.jpg"
+"""Pictures for those who read the model's README in the checkout."""
+OUT_OF_THE_WHEEL = (SHEET, *(f"abe_rerank/{room.replace('.', '/')}/" for room in test_house.OUT_OF_THE_WHEEL))
 
 
 def test_the_wheel_holds_code_data_and_models(wheel):
