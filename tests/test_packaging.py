@@ -44,7 +44,7 @@ def installed(wheel, tmp_path_factory):
 
 SHEET = "abe_rerank/builtin/text-to-image/drawn.jpg"
 """Pictures for those who read the model's README in the checkout."""
-OUT_OF_THE_WHEEL = (SHEET, *(f"abe_rerank/{room.replace('.', '/')}/" for room in test_house.OUT_OF_THE_WHEEL))
+OUT_OF_THE_WHEEL = tuple(f"abe_rerank/{room.replace('.', '/')}/" for room in test_house.OUT_OF_THE_WHEEL)
 
 
 def test_the_wheel_holds_code_data_and_models(wheel):
@@ -55,7 +55,7 @@ def test_the_wheel_holds_code_data_and_models(wheel):
     wanted += [
         f"abe_rerank/{p.relative_to(ROOT).as_posix()}" for d in ("prompts", "pipelines") for p in (ROOT / d).glob("*.*")
     ]
-    assert sorted(name for name in set(wanted) - names if not name.startswith(OUT_OF_THE_WHEEL)) == []
+    assert sorted(name for name in set(wanted) - names if not name.startswith((SHEET, *OUT_OF_THE_WHEEL))) == []
     assert "abe_rerank/py.typed" in names
     assert "abe_rerank/prompts/shapes.jsonl" in names
     assert "abe_rerank/pipelines/abe_best_of_n.py" in names
