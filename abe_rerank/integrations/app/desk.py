@@ -233,7 +233,8 @@ class Desk:
 
         kept = draw(take)
         if kept is not None:
-            self._change(key, lambda w: replace(w, report=None, images={}).with_candidates(*kept))
+            # a page may yet ask for a draft that it has shown
+            self._change(key, lambda w: replace(w, report=None).with_candidates(*kept))
 
     def _score(self, key: str, pictures: making.Pictures) -> None:
         loaded = self._load(key, drawing=False)
