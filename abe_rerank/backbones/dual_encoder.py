@@ -128,21 +128,13 @@ class DualEncoder:
             size = self.model.config.vision_config.patch_size
             height, width = inputs["pixel_values"].shape[-2:]
             grids = ((height // size, width // size),) * len(images)
+        whole, kept = F.normalize(global_.float(), dim=-1), tuple(self._window(image) for image in images)
         parts = []
         for readout, found in zip(readouts, vectors, strict=True):
             plan = readout if isinstance(readout, RegionPlan) else None
             counts = [math.prod(grid) if plan is None else window_count(*grid, plan) for grid in grids]
-            real = torch.arange(found.shape[1]) < torch.tensor(counts)[:, None]
-            parts.append(
-                ImageFeatures(
-                    global_=F.normalize(global_.float(), dim=-1),
-                    patches=F.normalize(found.float(), dim=-1),
-                    mask=real.to(found.device),
-                    grids=grids,
-                    windows=tuple(self._window(image) for image in images),
-                    plan=plan,
-                )
-            )
+            real = (torch.arange(found.shape[1]) < torch.tensor(counts)[:, None]).to(found.device)
+            parts.append(ImageFeatures(whole, F.normalize(found.float(), dim=-1), real, grids, kept, plan))
         return replace(parts[0], beside=tuple(parts[1:]))
 
     def _pixels(self, images: Sequence[Image.Image]) -> dict[str, Tensor]:

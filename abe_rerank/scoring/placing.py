@@ -38,6 +38,11 @@ def direction(text: str) -> tuple[int, int] | None:
     return _SIDES[beside[1]] if beside else _LEVELS.get(lowered)
 
 
+def in_words(subject: str, relation: str, other: str) -> str:
+    """A relation between two objects by their nouns, as reports call it: "cube to the left of ring"."""
+    return f"{subject} {relation} {other}"
+
+
 def relation_parts(
     objects: Sequence[ObjectPhrase], relations: Iterable[Relation], regions: Sequence[Region], there: Sequence[float]
 ) -> tuple[Part, ...]:
@@ -55,7 +60,7 @@ def relation_parts(
             axis, sign = wanted
             ahead = sign * (centres[other][axis] - centres[subject][axis])
             side = (1 - SURE) + (2 * SURE - 1) / (1 + np.exp(-STEEPNESS * ahead))
-            text = f"{objects[subject].text} {relation.text} {objects[other].text}"
+            text = in_words(objects[subject].text, relation.text, objects[other].text)
             found.append(Part("relation", text, float(side * there[subject] * there[other])))
     return tuple(found)
 

@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -23,7 +24,7 @@ from abe_rerank.scoring.decision import STANDARD, Found, decide
 from abe_rerank.scoring.phrase_table import PromptTable, TextReadout
 from abe_rerank.scoring.placing import region_box, relation_parts
 from abe_rerank.scoring.readings import PromptPlan, RegionQuery
-from abe_rerank.scoring.second_look import Look, choices
+from abe_rerank.scoring.second_look import Choices, Look, choices
 from abe_rerank.scoring.units import InUnits
 from abe_rerank.types import PairScore, Part, Region
 
@@ -206,15 +207,19 @@ class Explained:
     calibration: Calibration | None
     looks: Sequence[Sequence[Look]]
 
+    @cached_property
+    def asked(self) -> tuple[Choices, ...]:
+        """The values that each pair's object may have, the same for all images."""
+        return tuple(choices(self.plan, pair) for pair in self.plan.pairs)
+
 
 def explain(seen: Explained, n: int) -> tuple[tuple[PairScore, ...], tuple[Part, ...]]:
     """The pairs of image ``n``, and what is seen of the prompt's relations."""
     plan = seen.plan
     regions = [_region(seen.found, seen.features, n, k) for k in range(len(plan.objects))]
     fitted = None if seen.calibration is None else seen.calibration.decision
-    asked = [choices(plan, pair) for pair in plan.pairs]
-    likely = (fitted or STANDARD).probabilities(seen.looks[n], asked)
-    judged = [decide(*pair) for pair in zip(likely, asked, strict=True)]
+    likely = (fitted or STANDARD).probabilities(seen.looks[n], seen.asked)
+    judged = [decide(*pair) for pair in zip(likely, seen.asked, strict=True)]
     there = [1.0] * len(plan.objects)
     for pair, probabilities in zip(plan.pairs, likely, strict=True):
         there[pair.object] = min(there[pair.object], 1 - float(probabilities[-1]))

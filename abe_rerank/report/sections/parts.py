@@ -6,6 +6,8 @@ from markupsafe import Markup
 
 from abe_rerank.report.sections import Page, section
 from abe_rerank.runs.generated import Report
+from abe_rerank.scoring.placing import in_words
+from abe_rerank.types import ATOMS
 
 TITLES = {
     "sub-image": "What each sub-image said",
@@ -24,7 +26,7 @@ def parts(page: Page) -> Markup:
     if not told and not left_out:
         return Markup()
     title = TITLES.get(told[0].score.parts[0].kind if told else "relation", "What was asked")
-    return page.fill("score_parts.html.jinja", told=told, title=title, unread=left_out)
+    return page.fill("score_parts.html.jinja", told=told, title=title, kinds=ATOMS, unread=left_out)
 
 
 def unread(report: Report) -> list[str]:
@@ -37,6 +39,6 @@ def unread(report: Report) -> list[str]:
         return []
     read = {part.text for score in scores for part in score.parts}
     things = report.parse.objects
-    relations = [f"{things[r.subject].text} {r.text} {things[r.object].text}" for r in report.parse.relations]
+    relations = [in_words(things[r.subject].text, r.text, things[r.object].text) for r in report.parse.relations]
     counts = [f"{t.count.text} {t.text}" for t in things if t.count is not None and t.count.value > 1]
     return [text for text in (*relations, *counts) if text not in read]
