@@ -14,7 +14,7 @@ import typer
 from abe_rerank.benchmarks import in_checkout, scene_sources
 from abe_rerank.benchmarks.cases import case_formats
 from abe_rerank.cli.asked import BackboneOptions, spread
-from abe_rerank.cli.options import AllowPickle, AsJson, BackboneName, Device, GroupedCommand, Model
+from abe_rerank.cli.options import MOST_SCENES, AllowPickle, AsJson, BackboneName, Device, GroupedCommand, Model
 from abe_rerank.cli.terminal import quiet_libraries, tell
 from abe_rerank.errors import UsageError
 
@@ -60,7 +60,9 @@ def parser_benchmark(
 @spread
 def binding(
     *,
-    scenes: Annotated[int, typer.Option(help="How many scenes of each task.", min=2, rich_help_panel=MEASURE)] = 300,
+    scenes: Annotated[
+        int, typer.Option(help="How many scenes of each task.", min=2, max=MOST_SCENES, rich_help_panel=MEASURE)
+    ] = 300,
     scenes_from: Annotated[
         str,
         typer.Option(
@@ -97,7 +99,8 @@ def binding(
 
 
 ScenesOfEach = Annotated[
-    int, typer.Option(help="How many scenes for each number of objects.", min=2, rich_help_panel=MEASURE)
+    int,
+    typer.Option(help="How many scenes for each number of objects.", min=2, max=MOST_SCENES, rich_help_panel=MEASURE),
 ]
 
 
@@ -140,7 +143,9 @@ def backbones(
             help="A folder or hub id; can be repeated.", show_default="the built-in one", rich_help_panel=MEASURE
         ),
     ] = None,
-    scenes: Annotated[int, typer.Option(help="How many scenes of each task.", min=2, rich_help_panel=MEASURE)] = 100,
+    scenes: Annotated[
+        int, typer.Option(help="How many scenes of each task.", min=2, max=MOST_SCENES, rich_help_panel=MEASURE)
+    ] = 100,
     device: Device = None,
     allow_pickle: AllowPickle = False,
     as_json: AsJson = False,
@@ -161,7 +166,9 @@ def backbones(
 @spread
 def verdicts(
     *,
-    scenes: Annotated[int, typer.Option(help="How many scenes or pictures.", min=2, rich_help_panel=MEASURE)] = 150,
+    scenes: Annotated[
+        int, typer.Option(help="How many scenes or pictures.", min=2, max=MOST_SCENES, rich_help_panel=MEASURE)
+    ] = 150,
     sources: Annotated[
         list[str] | None,
         typer.Option("--scenes-from", help="A source; can be repeated.", show_default="all", rich_help_panel=MEASURE),
@@ -196,8 +203,12 @@ def verdicts(
 @spread
 def faults(
     *,
-    prompts: Annotated[int, typer.Option(help="How many prompts of each kind.", min=2, rich_help_panel=MEASURE)] = 60,
-    pictures: Annotated[int, typer.Option(help="How many of each prompt, 8, 16, ...", rich_help_panel=MEASURE)] = 8,
+    prompts: Annotated[
+        int, typer.Option(help="How many prompts of each kind.", min=2, max=MOST_SCENES, rich_help_panel=MEASURE)
+    ] = 60,
+    pictures: Annotated[
+        int, typer.Option(help="How many of each prompt, 8, 16, ...", min=8, max=MOST_SCENES, rich_help_panel=MEASURE)
+    ] = 8,
     objects: Annotated[
         list[int] | None,
         typer.Option(
@@ -248,7 +259,7 @@ def costs(
 def speed(
     *,
     rounds: Annotated[
-        int, typer.Option(help="How many rounds; one more warms up.", min=1, rich_help_panel=MEASURE)
+        int, typer.Option(help="How many rounds; one more warms up.", min=1, max=MOST_SCENES, rich_help_panel=MEASURE)
     ] = 5,
     cpu_time: CpuTime = False,
     model: Model = None,
@@ -275,11 +286,16 @@ def speed(
 def strategies(
     *,
     prompts: Annotated[
-        int, typer.Option(help="How many prompts of each task to report on.", min=2, rich_help_panel=MEASURE)
+        int,
+        typer.Option(
+            help="How many prompts of each task to report on.", min=2, max=MOST_SCENES, rich_help_panel=MEASURE
+        ),
     ] = 40,
     choosing: Annotated[
         int,
-        typer.Option(help="How many others of each task to choose settings on.", min=1, rich_help_panel=MEASURE),
+        typer.Option(
+            help="How many others of each task to choose settings on.", min=1, max=MOST_SCENES, rich_help_panel=MEASURE
+        ),
     ] = 20,
     figure: Annotated[
         Path | None, typer.Option(help="A PNG file for the curves.", show_default="none", rich_help_panel=MEASURE)
