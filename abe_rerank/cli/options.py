@@ -14,6 +14,7 @@ from typer.core import TyperCommand
 from abe_rerank import scoring
 from abe_rerank.cli import completing
 from abe_rerank.errors import UsageError
+from abe_rerank.recipes import MOST_AT_ONCE
 
 MOST_PROCESSES, MOST_ROWS, MOST_SCENES, MOST_MINUTES = 1024, 1_000_000, 100_000, 100_000
 """The most processes, rows of a table at once, scenes of a task and minutes of a search: what is above them would never
@@ -213,11 +214,14 @@ def finite(value: float | None) -> float | None:
 
 
 def read_batch_size(text: str) -> int | Literal["auto"]:
-    """A number, or "auto". Raises UsageError for another word."""
+    """A number, or "auto". Raises UsageError for another word, and a number above MOST_AT_ONCE."""
     try:
-        return "auto" if text == "auto" else int(text)
+        size: int | Literal["auto"] = "auto" if text == "auto" else int(text)
     except ValueError:
-        raise UsageError(f"--batch-size {text[:40]}: give a number from 1 on, or auto") from None
+        size = MOST_AT_ONCE + 1
+    if size != "auto" and size > MOST_AT_ONCE:
+        raise UsageError(f"--batch-size {text[:40]}: give a number from 1 to {MOST_AT_ONCE}, or auto")
+    return size
 
 
 def read_settings(texts: Iterable[str] | None) -> dict[str, str]:
