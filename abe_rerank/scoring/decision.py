@@ -40,6 +40,10 @@ class Decision:
     absent: float
     mutual: float = 0.0
 
+    def __post_init__(self) -> None:
+        if [len(row) for row in self.presence] != [3] * len(self.fits) or not self.fits:
+            raise ValueError("presence: three numbers are expected for each one of fits")
+
     def probabilities(self, looks: Sequence[Look], asked: Sequence[Choices]) -> list[np.ndarray]:
         """For each pair of a prompt [c + 1]: of each value, and last that the object is not there."""
         logits = [self._logits(look, choices) for look, choices in zip(looks, asked, strict=True)]
