@@ -60,8 +60,13 @@ class Calibration:
         return np.concatenate([bound, pair[1:] * ((1 - bound) / max(float(pair[1:].sum()), _LEAST))])
 
 
-GENERAL = Calibration(key="any backbone", decision=STANDARD)
-"""For backbones without a fit."""
+GENERAL = Calibration(
+    key="any backbone",
+    decision=STANDARD,
+    knots=tuple((float(x), float(1 / (1 + np.exp(-0.65 * x - 1.4)))) for x in np.linspace(-10, 10, 41)),
+)
+"""For backbones without a fit: a logistic curve, fitted on the choosing split of the same two as its decision. Of the
+pairs that it was fitted to more are bound than not, of those of the decision fewer."""
 GENERAL_ERROR = 0.07
 """The most that its expected calibration error was on backbones that it was not fitted to (scoring/README.md)."""
 
