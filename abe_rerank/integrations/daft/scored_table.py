@@ -95,7 +95,7 @@ def score_table(table: Table, job: Job, engine: Engine, progress: Callable[[int]
         wait_for_workers(job.out)
         _begin(table, job)
         before = _rows_done(table, job)
-        lanes = _lanes(table, job, engine)
+        lanes = lanes_of(table, job, engine.workers)
         if lanes:
             with _told(job, before, progress):
                 work_off(lanes, job, engine)
@@ -179,11 +179,11 @@ def _rows_done(table: Table, job: Job) -> int:
     return table.rows - sum(shard.stop - shard.start for part in table.parts for shard in _missing(part, job))
 
 
-def _lanes(table: Table, job: Job, engine: Engine) -> list[Lane]:
+def lanes_of(table: Table, job: Job, workers: int) -> list[Lane]:
     """What is missing, in lanes: of a file each has neighbours, so that it passes over what others read, and there are
     no more of them than are needed."""
     todo = [(part, missing) for part in table.parts if (missing := _missing(part, job))]
-    each = 1 if engine.workers == 1 else -(-LANES * engine.workers // max(1, len(todo)))
+    each = 1 if workers == 1 else -(-LANES * workers // max(1, len(todo)))
     return [Lane(part, tuple(shards)) for part, missing in todo for shards in _parted(missing, each)]
 
 
