@@ -28,6 +28,15 @@ CpuTime = Annotated[
     bool, typer.Option("--cpu-time", help="Count this process's own processor seconds.", rich_help_panel=MEASURE)
 ]
 
+
+def _many(what: str, least: int = 2) -> Any:
+    """An option that says how many."""
+    return typer.Option(help=f"How many {what}.", min=least, max=MOST_SCENES, rich_help_panel=MEASURE)
+
+
+ScenesOfTask = Annotated[int, _many("scenes of each task")]
+ScenesOfEach = Annotated[int, _many("scenes for each number of objects")]
+
 app = typer.Typer(help="Measure the parts of the package.", rich_markup_mode=None)
 
 
@@ -60,9 +69,7 @@ def parser_benchmark(
 @spread
 def binding(
     *,
-    scenes: Annotated[
-        int, typer.Option(help="How many scenes of each task.", min=2, max=MOST_SCENES, rich_help_panel=MEASURE)
-    ] = 300,
+    scenes: ScenesOfTask = 300,
     scenes_from: Annotated[
         str,
         typer.Option(
@@ -96,12 +103,6 @@ def binding(
     public = None if form is None or data is None else (form, data)
     found = main(backbone.load(), scenes, data=public, ablate=ablate, json_output=as_json, scenes_from=scenes_from)
     tell(found, as_json)
-
-
-ScenesOfEach = Annotated[
-    int,
-    typer.Option(help="How many scenes for each number of objects.", min=2, max=MOST_SCENES, rich_help_panel=MEASURE),
-]
 
 
 @checkout_command("oracle")
@@ -143,9 +144,7 @@ def backbones(
             help="A folder or hub id; can be repeated.", show_default="the built-in one", rich_help_panel=MEASURE
         ),
     ] = None,
-    scenes: Annotated[
-        int, typer.Option(help="How many scenes of each task.", min=2, max=MOST_SCENES, rich_help_panel=MEASURE)
-    ] = 100,
+    scenes: ScenesOfTask = 100,
     device: Device = None,
     allow_pickle: AllowPickle = False,
     as_json: AsJson = False,
@@ -166,9 +165,7 @@ def backbones(
 @spread
 def verdicts(
     *,
-    scenes: Annotated[
-        int, typer.Option(help="How many scenes or pictures.", min=2, max=MOST_SCENES, rich_help_panel=MEASURE)
-    ] = 150,
+    scenes: Annotated[int, _many("scenes or pictures")] = 150,
     sources: Annotated[
         list[str] | None,
         typer.Option("--scenes-from", help="A source; can be repeated.", show_default="all", rich_help_panel=MEASURE),
@@ -203,12 +200,8 @@ def verdicts(
 @spread
 def faults(
     *,
-    prompts: Annotated[
-        int, typer.Option(help="How many prompts of each kind.", min=2, max=MOST_SCENES, rich_help_panel=MEASURE)
-    ] = 60,
-    pictures: Annotated[
-        int, typer.Option(help="How many of each prompt, 8, 16, ...", min=8, max=MOST_SCENES, rich_help_panel=MEASURE)
-    ] = 8,
+    prompts: Annotated[int, _many("prompts of each kind")] = 60,
+    pictures: Annotated[int, _many("of each prompt, 8, 16, ..", 8)] = 8,
     objects: Annotated[
         list[int] | None,
         typer.Option(
@@ -258,9 +251,7 @@ def costs(
 @spread
 def speed(
     *,
-    rounds: Annotated[
-        int, typer.Option(help="How many rounds; one more warms up.", min=1, max=MOST_SCENES, rich_help_panel=MEASURE)
-    ] = 5,
+    rounds: Annotated[int, _many("rounds; one more warms up", 1)] = 5,
     cpu_time: CpuTime = False,
     model: Model = None,
     backbone: BackboneOptions,
@@ -285,18 +276,8 @@ def speed(
 @spread
 def strategies(
     *,
-    prompts: Annotated[
-        int,
-        typer.Option(
-            help="How many prompts of each task to report on.", min=2, max=MOST_SCENES, rich_help_panel=MEASURE
-        ),
-    ] = 40,
-    choosing: Annotated[
-        int,
-        typer.Option(
-            help="How many others of each task to choose settings on.", min=1, max=MOST_SCENES, rich_help_panel=MEASURE
-        ),
-    ] = 20,
+    prompts: Annotated[int, _many("prompts of each task to report on")] = 40,
+    choosing: Annotated[int, _many("others of each task to choose settings on", 1)] = 20,
     figure: Annotated[
         Path | None, typer.Option(help="A PNG file for the curves.", show_default="none", rich_help_panel=MEASURE)
     ] = None,
