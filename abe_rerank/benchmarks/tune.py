@@ -26,6 +26,7 @@ from abe_rerank.benchmarks.labelled_pairs import (
     calibrate_on_rows,
     calibrate_on_shapes,
     probabilities_of,
+    row_pairs,
     row_probabilities,
     told_pairs,
 )
@@ -270,13 +271,14 @@ def rows_measured(scorer: AbeScorer, asked: Asked) -> str:
     rows = asked.rows
     if not rows:
         return ""
-    likely, bound = row_probabilities(scorer, rows)
+    likely, bound = row_probabilities(row_pairs(scorer, rows))
     own = f"your own {len(rows)} pictures, {len(bound)} pairs"
     if asked.fit_rows and min(bound.sum(), (~bound).sum()) >= ENOUGH_ROWS:
         ordered = sorted(rows, key=lambda row: row.bound)
         halves = (ordered[::2], ordered[1::2])
+        refitted = partial(AbeScorer, scorer.backbone, scorer.settings)
         parts = [
-            row_probabilities(AbeScorer(scorer.backbone, scorer.settings, calibrate_on_rows(scorer, half)), other)
+            row_probabilities(row_pairs(refitted(calibrate_on_rows(scorer, half)), other))
             for half, other in (halves, halves[::-1])
         ]
         likely, bound = (np.concatenate(column) for column in zip(*parts, strict=True))
