@@ -45,7 +45,8 @@ def load_backbone(
     hub: Hub | None = None,
 ) -> DualEncoder:
     """Load a CLIP-like model of transformers from a folder or a hub name (``owner/name@revision``); None is built in.
-    ``hub`` says how the latter is got, ``batch_size`` how many images go through it at once (None: as the device likes).
+    ``hub`` says how the latter is got, ``batch_size`` how many images go through it at once (None: as suits the
+    device).
 
     ``image_size`` None is the model's own, else a side ("144") or height and width ("96x144") in whole patches.
     ``device`` and ``dtype`` are what :func:`abe_rerank.backbones.devices.choose` takes. Images go
