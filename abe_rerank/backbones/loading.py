@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from abe_rerank.backbones.devices import ImageSize, choose, read_size
+from abe_rerank.backbones.devices import ImageSize, check_patches, choose, read_size
 from abe_rerank.backbones.dual_encoder import DualEncoder
 from abe_rerank.backbones.families import reader_of
 from abe_rerank.backbones.hub import Hub, at_revision, fetched, split_revision
@@ -56,6 +56,7 @@ def load_backbone(
     its files do not fit together (tensors missing, unexpected, wrongly shaped, not finite), its model class has no
     reader, or the size is none.
     """
+    size = read_size(image_size)
     import transformers  # noqa: F401  (before it is hushed)
 
     hub = hub or Hub()
@@ -77,7 +78,7 @@ def load_backbone(
         with hushed():
             tokenizer, processor = _load_tokenizer(folder), _load_processor(folder)
         log.info("%s, from %s, on %s as %s", what, folder, place.device, place.dtype)
-        size = read_size(image_size, model.config.vision_config.patch_size)
+        check_patches(size, model.config.vision_config.patch_size)
         return DualEncoder(model.eval().to(place.device), tokenizer, processor, reader, folder, name, size, batch_size)
     except AbeRerankError:
         raise
