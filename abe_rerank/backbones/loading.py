@@ -39,14 +39,15 @@ def load_backbone(
     device: str | torch.device | None = None,
     dtype: str | torch.dtype | None = None,
     image_size: ImageSize | str | None = None,
-    batch_size: int = 32,
+    batch_size: int | None = None,
     *,
     variant: str | None = None,
     allow_pickle: bool = False,
     hub: Hub | None = None,
 ) -> DualEncoder:
     """Load a CLIP-like model of transformers from a folder or a hub name (``owner/name@revision``); None is built in.
-    ``hub`` says how the latter is got.
+    ``hub`` says how the latter is got, ``batch_size`` how many images go through it at once (None: as suits the
+    device).
 
     ``image_size`` None is the model's own, else a side ("144") or height and width ("96x144") in whole patches.
     ``device`` and ``dtype`` are what :func:`abe_rerank.backbones.devices.choose` takes. Images go

@@ -21,8 +21,8 @@ class Drafts:
 
     n: int
     seed: int
-    draft_steps: int = 2
-    keep: int = 2
+    draft_steps: int = 4
+    keep: int = 1
     name: ClassVar[str] = "drafts"
 
     def __post_init__(self) -> None:

@@ -21,7 +21,7 @@ class UntilBound:
 
     n: int
     seed: int
-    probability: float = 0.9
+    probability: float = 0.95
     max_seconds: float | None = None
     at_once: int = 4
     name: ClassVar[str] = "until-bound"
