@@ -260,8 +260,8 @@ def as_spec(prompt: str | Spec) -> Spec:
 
 
 def check_prompt(prompt: str) -> None:
-    """Raises UsageError for an empty prompt, one of more than MOST_PROMPT characters, and one with half characters, which
-    no file can hold."""
+    """Raises UsageError for an empty prompt, one of more than MOST_PROMPT characters, and one with half characters,
+    which no file can hold."""
     if len(prompt) > MOST_PROMPT:
         raise UsageError(f"the prompt has {len(prompt)} characters, where at most {MOST_PROMPT} are read; say less")
     if not prompt.strip():
