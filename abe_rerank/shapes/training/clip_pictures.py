@@ -39,10 +39,10 @@ def stretched(pixels: Tensor, rng: np.random.Generator) -> Tensor:
 
 def warped(pixels: Tensor, rng: np.random.Generator) -> Tensor:
     """Half of the pictures [n, 3, h, w] with their parts pushed about smoothly, as generated pictures wobble."""
-    n, side = len(pixels), pixels.shape[-1]
+    n = len(pixels)
     pushes = rng.normal(0, WARP, (n, 2, 5, 5)) * (rng.random((n, 1, 1, 1)) < 0.5)
     coarse = torch.from_numpy(pushes).float().to(pixels.device)
-    field = F.interpolate(coarse, size=(side, side), mode="bicubic", align_corners=False).permute(0, 2, 3, 1)
+    field = F.interpolate(coarse, size=pixels.shape[-2:], mode="bicubic", align_corners=False).permute(0, 2, 3, 1)
     still = torch.eye(2, 3, device=pixels.device).expand(n, 2, 3)
     grid = F.affine_grid(still, list(pixels.shape), align_corners=False) + field
     return F.grid_sample(pixels, grid, padding_mode="border", align_corners=False)
