@@ -1,4 +1,4 @@
-"""Trains the built-in CLIP-like model, a stock ``SiglipModel``, in six stages without binding supervision.
+"""Trains the built-in CLIP-like model, a stock ``SiglipModel``, in seven stages without binding supervision.
 
 1. *Close-ups*: small pictures of no object, one or two, of 3x3 to 6x6 patches, with terse captions, by the contrastive
    loss. Each picture sits at a random window of the position grid, so every position learns to read.
@@ -13,6 +13,9 @@
 6. *Solids*: the same, with small metal-like solids among the scenes, and close-ups of one solid whose captions name its
    shape alone, likewise with losses of their own: cubes and cylinders are alike when seen small. It ends with the mean
    of its weights and those before it, which keeps what they could do.
+
+7. *Names*: close-ups of one object of any shape, bent a little, whose captions name its shape alone; and the model's
+   own pooling of a box of patches imitates the cut-out, too: verdicts are read in such windows.
 
 Pictures are relit (gain, tint, contrast) and some close-ups stretched, for the sake of other renderers.
 
