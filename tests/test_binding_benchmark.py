@@ -20,9 +20,9 @@ from abe_rerank.benchmarks.cases import Case, Crop, judge, read_cases, verdicts
 from abe_rerank.benchmarks.checkout.backbone_reading import distinct_scenes, zero_shot
 from abe_rerank.benchmarks.labelled_pairs import (
     heat_on,
-    labelled_pairs,
     localise,
     pointed_at,
+    probabilities_of,
     told_pairs,
     verdict_counts,
 )
@@ -127,7 +127,7 @@ def test_tuning_finds_what_the_benchmark_measures(backbone: Backbone, monkeypatc
     ):
         monkeypatch.setattr(tuning, name, few)
     monkeypatch.setattr(tuning, "MUS", (0.0, 2.0))
-    trials = tuning.search(backbone, 3, ("value",))
+    trials = tuning.search(backbone, tuning.draw_cases(3), ("value",))
     assert len(trials) == 2
     assert trials[0].mean >= trials[1].mean
     for trial in trials:
@@ -186,20 +186,15 @@ def test_localisation_of_no_region_is_chance(backbone: Backbone) -> None:
     np.testing.assert_allclose(seen.heat, seen.chance, atol=1e-5)
 
 
-def test_labelled_pairs_know_what_is_true(backbone: Backbone) -> None:
-    pairs = labelled_pairs(AbeScorer(backbone), "choose", 2)
-    assert pairs.features.shape == (len(pairs.bound), 3)
-    assert sum(pairs.mix.values()) == len(pairs.bound)
-    assert pairs.mix["right"] == pairs.bound.sum()
-    assert pairs.mix["missing"] == (~pairs.found).sum() == 2 * 4
-    assert pairs.mix["swapped"] == 2 * 2 * 3
-    assert pairs.mix["replaced"] == 2 * 4
-
-
-def test_every_labelled_pair_gets_one_verdict(backbone: Backbone) -> None:
+def test_every_labelled_pair_knows_what_is_true_and_gets_one_verdict(backbone: Backbone) -> None:
     scorer = AbeScorer(backbone)
-    counts = verdict_counts(told_pairs(scorer, "choose", 2))
-    assert {kind: sum(found.values()) for kind, found in counts.items()} == labelled_pairs(scorer, "choose", 2).mix
+    told = told_pairs(scorer, "choose", 2)
+    counts = verdict_counts(told)
+    mix = {kind: sum(found.values()) for kind, found in counts.items()}
+    # two scenes of each of 1 to 4 objects: their own caption, a colour and a shape replaced; two colours swapped from 2
+    assert mix == {"right": 78 - 28, "missing": 2 * 4, "swapped": 2 * 2 * 3, "replaced": 2 * 4}
+    likely, bound = probabilities_of(told)
+    assert (len(likely), bound.sum()) == (len(told), mix["right"])
     seen = shown(next(scenes(1, "choose")))
     (pair,) = scorer.explain([seen.image], parse(seen.caption))[0].pairs
     assert pair.verdict in counts["right"]

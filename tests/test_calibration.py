@@ -25,39 +25,50 @@ from abe_rerank.scoring.calibration import (
     read_calibration,
     write_calibration,
 )
+from abe_rerank.scoring.decision import STANDARD, decide
+from abe_rerank.scoring.second_look import Choices, Look
 
 FEW = Amount(1, ())
 
 
 def pairs(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs whose chance of being bound is a known function of margin and evidence; the third number is noise."""
+    """What a decision that is too sure of itself says of pairs, and whether they are bound."""
     rng = np.random.default_rng(seed)
-    x = rng.normal(0, [0.1, 0.05, 0.02], (n, 3)) + np.array([0.02, 0.3, 0.3])
-    chance = 1 / (1 + np.exp(-(30 * x[:, 0] + 10 * (x[:, 1] - 0.3))))
-    return x, rng.random(n) < chance
+    logits = rng.normal(0, 4, n)
+    return 1 / (1 + np.exp(-logits)), rng.random(n) < 1 / (1 + np.exp(-0.4 * logits - 0.5))
 
 
 def fitted(seed: int = 0) -> Calibration:
-    return fit(*pairs(3000, seed), "key", {"right": 1, "swapped": 2})
+    return fit(STANDARD, *pairs(3000, seed), "key", {"right": 1, "swapped": 2})
 
 
 def test_error_is_small_on_fresh_rows() -> None:
-    x, bound = pairs(4000, seed=1)
-    assert expected_calibration_error(fitted().probabilities(x), bound) < 0.05
+    said, bound = pairs(4000, seed=1)
+    assert expected_calibration_error(said, bound) > 0.1
+    assert expected_calibration_error(fitted().bound(said), bound) < 0.05
 
 
-def test_probabilities_never_fall_when_a_number_rises() -> None:
-    calibration = fitted()
-    base = np.random.default_rng(2).normal([0.0, 0.3, 0.3], 0.15, (50, 3))
-    for axis in range(3):
-        raised = base.copy()
-        raised[:, axis] += 0.05
-        assert (calibration.probabilities(raised) >= calibration.probabilities(base)).all()
-    ladder = np.linspace(-2, 2, 200)[:, None] * np.array([1, 0, 0]) + np.array([0, 0.3, 0.3])
-    values = calibration.probabilities(ladder)
+def test_probabilities_never_fall_when_the_decision_is_surer() -> None:
+    values = fitted().bound(np.linspace(0, 1, 500))
     assert (np.diff(values) >= 0).all()
-    assert 0 < values[0] < 0.1
-    assert 0.9 < values[-1] < 1
+    assert 0 < values[0] < 0.15
+    assert 0.85 < values[-1] < 1
+
+
+def test_a_pair_is_called_bound_exactly_where_that_is_as_likely_as_not() -> None:
+    rng = np.random.default_rng(4)
+    asked = Choices(("red", "blue", "green"), ("", "ring", ""))
+    calibration = replace(fitted(), decision=replace(STANDARD, absent=1.0))
+    met = set()
+    for _ in range(200):
+        look = Look(rng.normal(0, 3, (3, 3)), rng.normal(2, 3, (3, 3)))
+        ((pair,), (plain,)) = (one.probabilities([look], [asked]) for one in (calibration, calibration.decision))
+        assert pair.sum() == pytest.approx(1)
+        assert pair[1:] / pair[1:].sum() == pytest.approx(plain[1:] / plain[1:].sum())
+        found = decide(pair, asked)
+        assert (found.verdict == "bound") == (found.bound >= 0.5)
+        met.add(found.verdict == decide(plain, asked).verdict)
+    assert met == {True, False}
 
 
 def test_error_by_hand() -> None:
@@ -69,37 +80,17 @@ def test_error_by_hand() -> None:
         expected_calibration_error(np.empty(0), np.empty(0))
 
 
-def test_found_threshold_divides_the_labels() -> None:
-    x, bound = pairs(400, seed=3)
-    found = x[:, 2] > 0.29
-    threshold = fit(x, bound, "key", {}, found).found_above
-    assert threshold is not None
-    assert abs(threshold - 0.29) < 0.005
-    assert fit(x, bound, "key", {}, np.ones(400)).found_above is None
-
-
-def test_few_of_the_objects_that_are_there_are_called_absent() -> None:
-    """Where the labels overlap, the best cut would deny many found objects; at most one in twenty is."""
-    rng = np.random.default_rng(8)
-    found = np.arange(2000) % 2 == 0
-    x = np.column_stack([rng.normal(size=2000), rng.normal(size=2000), rng.normal(0, 1, 2000) + found])
-    fitted = fit(x, found, "key", {}, found)
-    denied = np.array([fitted.absent(noun) for noun in x[:, 2]])
-    assert denied[found].mean() == pytest.approx(0.05, abs=0.001)
-    assert denied[~found].mean() > 3 * denied[found].mean()
-
-
 def test_too_few_labels_are_refused() -> None:
-    x, _ = pairs(100, seed=4)
+    said, _ = pairs(100, seed=4)
     with pytest.raises(UsageError, match="at least 20 bound and 20 unbound"):
-        fit(x, np.arange(100) < 5, "key", {})
+        fit(STANDARD, said, np.arange(100) < 5, "key", {})
 
 
 def test_file_round_trip_and_replacement(tmp_path: Path) -> None:
     assert read_calibration(tmp_path, "key") is None
     first = fitted()
     write_calibration(tmp_path, first)
-    write_calibration(tmp_path, fit(*pairs(300, 5), "other", {}))
+    write_calibration(tmp_path, fit(STANDARD, *pairs(300, 5), "other", {}))
     assert read_calibration(tmp_path, "key") == first
     second = fitted(seed=6)
     write_calibration(tmp_path, second)
@@ -154,29 +145,16 @@ def test_many_rows_are_measured_by_what_was_fitted_to_the_other_half(tmp_path: P
     halves = [unbound[k::2] + bound[k::2] for k in (0, 1)]
     likely, truth = [], []
     for half, other in (halves, halves[::-1]):
-        fitted = calibrate_on_rows(scorer, half)
+        refitted = AbeScorer(scorer.backbone, scorer.settings, calibrate_on_rows(scorer, half))
         for row in other:
-            numbers = pair_numbers(scorer, row)
-            names = [f"{attribute} {noun}" for attribute, noun in parse(row.prompt).pairs]
-            about = [names.index(row.pair)] if row.pair else [0, 1] if row.bound else [int(numbers[:, 0].argmin())]
-            likely += [fitted.probability(*numbers[j]) for j in about]
+            (score,) = refitted.explain([to_pil(row.image)], parse(row.prompt))
+            names = [f"{pair.attribute.text} {pair.object.text}" for pair in score.pairs]
+            least = int(np.argmin([pair.margin for pair in score.pairs]))
+            about = [names.index(row.pair)] if row.pair else [0, 1] if row.bound else [least]
+            likely += [score.pairs[j].probability for j in about]
             truth += [row.bound for _ in about]
     error = expected_calibration_error(np.array(likely), np.array(truth))
     assert said.endswith(f"told right, calibration error {error:.3f}")
-
-
-def test_rows_without_the_object_say_when_one_counts_as_found(tmp_path: Path, scorer: AbeScorer) -> None:
-    rows = read_rows(write_rows(tmp_path, 48))
-    assert calibrate_on_rows(scorer, rows).found_above is None
-    marked = [row if row.bound else replace(row, kind="missing") for row in rows]
-    calibration = calibrate_on_rows(scorer, marked)
-    nouns = [numbers[2] for row in rows if row.bound for numbers in pair_numbers(scorer, row)]
-    assert calibration.found_above is not None
-    assert np.mean(np.array(nouns) < calibration.found_above) <= 0.05 + 1 / len(nouns)
-
-
-def pair_numbers(scorer: AbeScorer, row: LabelledRow) -> np.ndarray:
-    return scorer.pair_features(scorer.encode([to_pil(row.image)]), [parse(row.prompt)])[0][0]
 
 
 def test_a_prompt_of_two_lines_is_one_row(tmp_path: Path) -> None:

@@ -18,12 +18,13 @@ from abe_rerank.parsing.lexicon import lexicon
 from abe_rerank.scoring import make_scorer, readings
 from abe_rerank.scoring import terms as terms_module
 from abe_rerank.scoring.abe import AbeScorer
-from abe_rerank.scoring.calibration import fit, write_calibration
+from abe_rerank.scoring.calibration import Calibration, write_calibration
+from abe_rerank.scoring.decision import STANDARD
 from abe_rerank.scoring.placing import peak, region_box
 from abe_rerank.scoring.readings import competitors, plan, values_of
+from abe_rerank.scoring.second_look import choices
 from abe_rerank.scoring.stream import rounding_warning, score_stream
 from abe_rerank.scoring.terms import AbeSettings, write_settings
-from abe_rerank.scoring.units import PHRASES
 from abe_rerank.types import Attribute, Kind, ObjectPhrase, Spec
 
 Things = tuple[tuple[tuple[tuple[str, Kind], ...], str], ...]
@@ -279,9 +280,8 @@ def test_stamps_name_settings_and_weights(siglip: DualEncoder, tmp_path: Path) -
 def test_another_input_size_is_in_the_stamp_and_needs_its_own_calibration(tmp_path: Path) -> None:
     folder = save_tiny("SiglipModel", tmp_path)
     own = make_scorer("abe", load_backbone(folder, device="cpu"))
-    x = np.random.default_rng(0).normal(0, 0.1, (400, 3))
-    write_calibration(folder, fit(x, x[:, 0] > 0, own.calibration_key, {"right": 200}))
-    assert own.explain(images(1), TWO)[0].pairs[0].probability is not None
+    write_calibration(folder, Calibration(own.calibration_key, STANDARD))
+    assert own.calibration is not None
     for size, words in (("48", " 48px "), ((16, 48), " 16x48px ")):
         other = make_scorer("abe", load_backbone(folder, device="cpu", image_size=size))
         assert words in other.stamp
@@ -336,32 +336,25 @@ def test_the_contrast_of_a_pair_averages_to_its_margin_in_its_region(
             assert float((pair.contrast * pair.region.weights).sum()) == pytest.approx(pair.margin, abs=1e-5)
 
 
-def test_calibration_beside_the_backbone_gives_probabilities(tmp_path: Path) -> None:
+def test_calibration_beside_the_backbone_gives_the_probabilities_and_the_verdicts(tmp_path: Path) -> None:
     backbone = load_backbone(save_tiny("SiglipModel", tmp_path), device="cpu")
-    of_patches = AbeSettings(patch_readout="value")
-    scorer = make_scorer("abe", backbone, of_patches)
+    settings = AbeSettings(mu=2.0)
+    scorer = make_scorer("abe", backbone, settings)
     assert scorer.calibration is None
-    rng = np.random.default_rng(0)
-    x = rng.normal(0, 0.1, (400, 3))
-    calibration = fit(x, x[:, 0] + rng.normal(0, 0.05, 400) > 0, scorer.calibration_key, {"right": 200})
-    write_calibration(backbone.folder, calibration)
-    score = make_scorer("abe", backbone, of_patches).explain(images(1), TWO)[0]
-    for pair in score.pairs:
-        noun = in_logits(backbone, images(1)[0], f"a {pair.object.text}", pair)
-        evidence = in_logits(backbone, images(1)[0], f"a {pair.attribute.text} {pair.object.text}", pair)
-        margin = pair.margin * backbone.logit_scale
-        assert pair.probability == pytest.approx(calibration.probability(margin, evidence, noun), abs=1e-4)
-        rival = calibration.probability(-margin, evidence - margin, noun)
-        assert pair.competitor_probability == pytest.approx(rival, abs=1e-4)
+    knots = ((-1.0, 0.2), (1.0, 0.9))
+    write_calibration(backbone.folder, Calibration(scorer.calibration_key, replace(STANDARD, swapped=1.0), knots))
+    scorer = make_scorer("abe", backbone, settings)
+    (plan,), _ = scorer.table([TWO])
+    asked = [choices(plan, pair) for pair in plan.pairs]
+    for picture in images(3):
+        (looks,) = scorer.second_look.looks(scorer.encode_to_explain([picture]), plan)
+        pairs = scorer.explain([picture], TWO)[0].pairs
+        for pair, said in zip(pairs, replace(STANDARD, swapped=1.0).probabilities(looks, asked), strict=True):
+            likely = np.interp(np.log(said[0] / (1 - said[0])), *zip(*knots, strict=True))
+            assert pair.probability == pytest.approx(likely)
+            assert pair.competitor_probability == pytest.approx(said[1:-1].max() * (1 - likely) / (1 - said[0]))
+            assert (pair.verdict == "bound") == (likely >= 0.5)
     assert make_scorer("abe", backbone, AbeSettings(mu=9.0)).calibration is None
-
-
-def in_logits(backbone: DualEncoder, image: object, phrase: str, pair: object) -> float:
-    """A phrase's evidence above neutral phrases in the region that the score reports, in logits."""
-    patches = backbone.encode_images([image]).patches[0]
-    neutral = backbone.encode_texts([f"{'an' if c == 'orange' else 'a'} {c} {s}" for c, s in PHRASES]).mean(dim=0)
-    cosines = patches @ (backbone.encode_texts([phrase])[0] - neutral)
-    return backbone.logit_scale * float(cosines @ torch.from_numpy(pair.region.weights.ravel()))
 
 
 def test_a_number_that_is_none_is_no_score(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+import random
 import socket
 import subprocess
 import sys
 import tarfile
+import weakref
 from collections import Counter
 from pathlib import Path
 
@@ -23,11 +25,12 @@ from abe_rerank import Reranker  # noqa: E402
 from abe_rerank.cli.app import main  # noqa: E402
 from abe_rerank.errors import AbeRerankError, UsageError  # noqa: E402
 from abe_rerank.integrations.daft import shards, tar_files  # noqa: E402
+from abe_rerank.integrations.daft.cells import pictures_of  # noqa: E402
 from abe_rerank.integrations.daft.columns import scored  # noqa: E402
-from abe_rerank.integrations.daft.engines import Engine  # noqa: E402
-from abe_rerank.integrations.daft.scored_table import best_of, job_of, score_table  # noqa: E402
+from abe_rerank.integrations.daft.engines import USAGE, Engine, Worker  # noqa: E402
+from abe_rerank.integrations.daft.scored_table import best_of, job_of, lanes_of, score_table  # noqa: E402
 from abe_rerank.integrations.daft.shards import Job, Lane, do_lane, shards_of  # noqa: E402
-from abe_rerank.integrations.daft.sources import KINDS, Table, open_table  # noqa: E402
+from abe_rerank.integrations.daft.sources import KINDS, Table, open_table, rows_of  # noqa: E402
 from abe_rerank.integrations.daft.table_kinds import ENDINGS  # noqa: E402
 
 COLOURS = ("red", "blue", "green", "yellow")
@@ -267,6 +270,7 @@ def test_the_command_scores_goes_on_and_takes_the_best(tmp_path, reranker, value
     rows = rows_in(out)
     assert [row["score"] for row in rows] == pytest.approx(values, abs=1e-5)
     (out / "rows" / "rows-000000000008-000000000016.parquet").unlink()
+    words[words.index("--workers") + 1] = "2"  # processes of Daft's go on with what this one began
     with pytest.raises(SystemExit, match="0"):
         main(words)
     assert "12 rows were there already" in capsys.readouterr().out
@@ -293,6 +297,8 @@ def test_a_wrong_name_is_a_wrong_use_and_leaves_the_folder_free(tmp_path, capsys
     with pytest.raises(SystemExit, match="2"):
         main([*words, "--backbone", str(tmp_path / "nowhere")])
     assert "no backbone called" in capsys.readouterr().err
+    fault = Worker(job(tmp_path / "table.parquet", tmp_path, chosen={"backbone": str(tmp_path / "nowhere")})[1]).fault
+    assert fault.startswith(f"{USAGE}no backbone called")  # as a worker in another process hands it back
     with pytest.raises(SystemExit, match="0"):
         main([*words, "--scorer", "clip"])
     (tmp_path / "1.png").write_bytes(PICTURES[0])
@@ -341,6 +347,83 @@ def test_tables_that_cannot_be_used_are_named(tmp_path):
     pq.write_table(pa.table({"row": [0], "score": [1.0]}), tmp_path / "out" / "rows" / "rows-0-1.parquet")
     with pytest.raises(UsageError, match="no column 'seed'"):
         best_of(tmp_path / "out", 1, "seed")
+
+
+def test_row_groups_that_nobody_wants_are_not_read(tmp_path):
+    path = as_parquet(tmp_path)  # groups of 7 rows
+    part = open_table(str(path)).parts[0]
+    for start, stop in ((0, 20), (0, 1), (6, 8), (7, 14), (13, 20), (19, 20)):
+
+        def wanted(first: int, end: int, start: int = start, stop: int = stop) -> bool:
+            return first < stop and start < end
+
+        found = [(row.number, row.cells["id"], row.fault) for row in rows_of(str(path), part, wanted)]
+        assert found == [(k, k, None) for k in range(start, stop)]
+    second = pq.read_metadata(path).row_group(1).column(0)
+    with path.open("r+b") as file:
+        file.seek(second.data_page_offset)
+        file.write(b"\xff" * 40)
+    assert [row.number for row in rows_of(str(path), part, lambda first, end: first < 20 and end > 14)] == [
+        *range(14, 20)
+    ]
+    with pytest.raises(AbeRerankError, match=r"table.parquet cannot be read"):
+        list(rows_of(str(path), part, lambda first, end: True))
+
+
+def test_of_the_pictures_of_a_batch_one_at_a_time_is_decoded():
+    before: list[weakref.ref[object]] = []
+    for picture in pictures_of(PICTURES, "."):
+        assert sum(other() is not None for other in before) <= 1
+        before.append(weakref.ref(picture))
+    assert len(before) == len(PICTURES)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3, 7])
+def test_lanes_hold_each_missing_shard_once_neighbours_together(workers, tmp_path):
+    table, asked = job(as_folder(tmp_path), tmp_path / "out", shard_rows=1)  # files of 9 and 11 rows
+    (tmp_path / "out" / "rows").mkdir(parents=True)
+    shards_of(table.parts[1], 1)[3].file(tmp_path / "out").touch()
+    lanes = lanes_of(table, asked, workers)
+    assert [shard.start for lane in lanes for shard in lane.shards] == [k for k in range(20) if k != 9 + 3]
+    assert all(
+        lane.part.start <= shard.start < lane.part.start + lane.part.rows for lane in lanes for shard in lane.shards
+    )
+    sizes = [[len(lane.shards) for lane in lanes if lane.part == part] for part in table.parts]
+    assert all(
+        max(each) - min(each) <= 1 and len(each) == min(2 * workers if workers > 1 else 1, total)
+        for each, total in zip(sizes, (9, 10), strict=True)
+    )
+
+
+def test_the_best_rows_are_those_of_a_plain_loop(tmp_path):
+    lot = random.Random(0)
+    rows = [
+        {
+            "row": k,
+            "group": lot.choice(["a", "b", None]),
+            "rank": "of the table",
+            "score": lot.choice([None, 0.25, 0.5, 0.75]),
+            "pairs": [{"attribute": str(k)}],
+        }
+        for k in range(60)
+    ]
+    (tmp_path / "rows").mkdir()
+    for start in (0, 20, 40):
+        pq.write_table(
+            pa.Table.from_pylist(rows[start : start + 20]), tmp_path / "rows" / f"rows-{start}-{start + 20}.parquet"
+        )
+    expected = [
+        {**row, "rank": rank}
+        for group in ("a", "b", None)
+        for rank, row in enumerate(
+            sorted(
+                (row for row in rows if row["group"] == group and row["score"] is not None),
+                key=lambda row: (-row["score"], row["row"]),
+            )[:5],
+            start=1,
+        )
+    ]
+    assert pq.read_table(best_of(tmp_path, 5, "group")).to_pylist() == expected
 
 
 def test_every_kind_of_table_is_known_without_its_library():

@@ -24,6 +24,7 @@ from abe_rerank.parsing import parse
 from abe_rerank.runs.provenance import backbone_record
 from abe_rerank.scoring import make_scorer
 from abe_rerank.scoring.abe import AbeScorer
+from abe_rerank.scoring.calibration import GENERAL
 from abe_rerank.scoring.clip import ClipScorer
 from abe_rerank.scoring.terms import AbeSettings, write_settings
 from abe_rerank.scoring.tuned import export, home_of, kept_in, read_tuned, take_over, tuning_line
@@ -91,10 +92,12 @@ def test_other_weights_another_size_and_other_settings_get_general_probabilities
 
 
 def assert_general(scorer: AbeScorer) -> None:
-    """A pair's probability is that of any backbone: a logistic curve in its margin and evidence, in logits."""
-    pair = scorer.explain(images(1), SPEC)[0].pairs[0]
-    margin, evidence, _ = scorer.pair_features(scorer.encode(images(1)), [SPEC])[0][0, 0]
-    assert pair.probability == pytest.approx(1 / (1 + np.exp(-(0.25 * margin + 0.07 * evidence + 0.25))), abs=0.01)
+    """A pair's probability is that of any backbone, given outright."""
+    assert scorer.calibration is None
+    own, given = (
+        one.explain(images(1), SPEC) for one in (scorer, AbeScorer(scorer.backbone, scorer.settings, GENERAL))
+    )
+    assert own[0].pairs[0].probability == given[0].pairs[0].probability
 
 
 def test_records_say_whether_abe_was_tuned_where_abe_scores(backbone: DualEncoder, found: tuning_run.Outcome) -> None:
@@ -131,6 +134,7 @@ def test_what_is_kept_travels_in_a_file_to_the_same_weights_alone(
         take_over(backbone, tmp_path / "tuned.json")
 
 
+DECISION = {"fits": [1], "presence": [[1, 2, 3]], "swapped": 0, "wrong": 0, "absent": 0}
 HOSTILE = {
     "nested": "[" * 200_000,
     "nested objects": '{"a":' * 200_000,
@@ -167,9 +171,10 @@ def test_a_tuned_file_that_is_none_is_refused_and_nothing_is_kept(
         ("abe.json", {"alpha": 7}),
         ("abe.json", {"region": "everywhere"}),
         ("calibration.json", 3),
-        ("calibration.json", [{"weights": "abc"}]),
-        ("calibration.json", [{"key": "k", "weights": [1, 2, 3], "bias": 0, "knots": []}]),
-        ("calibration.json", [{"key": "k", "weights": [1, 2], "bias": 0, "knots": [[0, 1]]}]),
+        ("calibration.json", [{"decision": "abc"}]),
+        ("calibration.json", [{"key": "k", "decision": {**DECISION, "fits": [1, 2]}}]),
+        ("calibration.json", [{"key": "k", "decision": {**DECISION, "presence": [[1, 2]]}}]),
+        ("calibration.json", [{"key": "k", "decision": DECISION, "knots": [[0, 1], [1, 0]]}]),
     ],
 )
 def test_a_part_of_another_type_is_refused_wherever_it_is_read(

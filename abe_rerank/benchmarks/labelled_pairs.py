@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import tee
 from pathlib import Path
 
@@ -27,55 +27,21 @@ from abe_rerank.errors import UsageError
 from abe_rerank.images import to_pil
 from abe_rerank.parsing import parse
 from abe_rerank.scoring.abe import AbeScorer
-from abe_rerank.scoring.calibration import Calibration, fit
+from abe_rerank.scoring.calibration import GENERAL, Calibration, fit
+from abe_rerank.scoring.decision import Decision
 from abe_rerank.scoring.placing import peak
 from abe_rerank.scoring.stream import score_stream
 from abe_rerank.shapes.world import Split
 from abe_rerank.suites.rows import read_records
 from abe_rerank.types import Box, PairScore, Region, Spec
 
-
-@dataclass(frozen=True)
-class LabelledPairs:
-    """Pairs as a calibration sees them: ``features`` [M, 3] (margin, evidence, noun), ``bound`` and ``found`` [M],
-    and how many are right, swapped, replaced or missing.
-    """
-
-    features: np.ndarray
-    bound: np.ndarray
-    found: np.ndarray
-    mix: dict[str, int]
-
-
-def labelled_pairs(scorer: AbeScorer, split: Split, count: int) -> LabelledPairs:
-    """The pairs of ``count`` scenes of each of 1 to 4 objects under true and false captions.
-
-    Each scene is asked with its own caption, with two colours swapped (from 2 objects on), with a colour replaced and
-    with a shape replaced; every pair of these captions is a row.
-    """
-    features, labels = [], []
-    for image, asked in _asked(split, count):
-        specs = [parse(prompt) for prompt, _ in asked]
-        numbers = scorer.pair_features(scorer.encode([image]), specs)
-        for spec, (_, kinds), rows in zip(specs, asked, numbers, strict=True):
-            for (_, noun), row in zip(spec.pairs, rows[0], strict=True):
-                if noun in kinds:
-                    features.append(row)
-                    labels.append(kinds[noun])
-    return LabelledPairs(
-        features=np.array(features, dtype=np.float64),
-        bound=np.array([kind == "right" for kind in labels]),
-        found=np.array([kind != "missing" for kind in labels]),
-        mix=dict(Counter(labels)),
-    )
-
-
 Asked = tuple[str, dict[str, str]]
 """A prompt, and what is true of the pair of each shape that it names."""
 
 
 def _asked(split: Split, count: int) -> Iterator[tuple[Image.Image, list[Asked]]]:
-    """Pictures with what they are asked about."""
+    """Pictures of ``count`` scenes of each of 1 to 4 objects with what they are asked about: their own captions, those
+    with a colour or a shape replaced, and from 2 objects on with two colours swapped."""
     rng = np.random.default_rng(7)
     for objects in (1, 2, 3, 4):
         for _, scene in zip(range(count), scenes(objects, split), strict=False):
@@ -103,7 +69,8 @@ Told = tuple[str, PairScore]
 
 
 def told_pairs(scorer: AbeScorer, split: Split, count: int) -> list[Told]:
-    """What the scorer says of the pairs of :func:`labelled_pairs`, as a report has it: with verdict and probability."""
+    """What the scorer says, as a report has it, of every pair of the true and false captions of ``count`` scenes of
+    each of 1 to 4 objects."""
     mine, theirs = tee((image, *asked) for image, found in _asked(split, count) for asked in found)
     scores = score_stream(scorer, ((image, parse(prompt)) for image, prompt, _ in theirs))
     return [
@@ -128,13 +95,17 @@ def probabilities_of(told: Sequence[Told]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def calibrate_on_shapes(scorer: AbeScorer, count: int = 150) -> Calibration:
-    """A calibration for ``scorer`` from the choosing split, with what gives verdicts."""
-    pairs = labelled_pairs(scorer, "choose", count)
-    found = fit(pairs.features, pairs.bound, scorer.calibration_key, pairs.mix, pairs.found)
-    return replace(found, decision=fitted(scorer, max(20, count // 2), SOURCES))
+    """A calibration for ``scorer`` from the choosing split: the decision, and what its probabilities are worth."""
+    decision = fitted(scorer, max(20, count // 2), SOURCES)
+    told = told_pairs(_deciding(scorer, decision), "choose", count)
+    return fit(decision, *probabilities_of(told), scorer.calibration_key, Counter(kind for kind, _ in told))
 
 
-MISSING = "missing"
+def _deciding(scorer: AbeScorer, decision: Decision) -> AbeScorer:
+    """The scorer with the probabilities of a decision as they are."""
+    return AbeScorer(scorer.backbone, scorer.settings, Calibration(scorer.calibration_key, decision))
+
+
 _YES, _NO = {"1", "true", "yes", "bound", "right"}, {"0", "false", "no", "unbound", "wrong"}
 
 
@@ -178,59 +149,44 @@ def _row(path: Path, number: int, record: dict[str, object]) -> LabelledRow:
 
 
 def calibrate_on_rows(scorer: AbeScorer, rows: Sequence[LabelledRow]) -> Calibration:
-    """A calibration for ``scorer`` from labelled rows.
+    """A calibration for ``scorer`` whose decision stays, and is read as labelled rows have it.
 
     Raises UsageError for a row without pairs, a named pair that its prompt does not have, or too few rows of one label,
     and AbeRerankError for a picture that cannot be read.
     """
-    features, labels, found, mix = [], [], [], Counter[str]()
+    decision = (scorer.calibration or GENERAL).decision
+    told = row_pairs(_deciding(scorer, decision), rows)
+    mix = Counter(row.kind or ("right" if row.bound else "wrong") for row, _ in told)
+    return fit(decision, *row_probabilities(told), scorer.calibration_key, mix)
+
+
+def row_pairs(scorer: AbeScorer, rows: Sequence[LabelledRow]) -> list[tuple[LabelledRow, PairScore]]:
+    """What the scorer says of each pair that the labels are about. Raises as :func:`calibrate_on_rows` does."""
+    found = []
     for row in rows:
-        for numbers in row_numbers(scorer, row):
-            features.append(numbers)
-            labels.append(row.bound)
-            found.append(row.kind != MISSING)
-            mix[row.kind or ("right" if row.bound else "wrong")] += 1
-    return fit(np.array(features), np.array(labels), scorer.calibration_key, mix, np.array(found))
-
-
-def row_numbers(scorer: AbeScorer, row: LabelledRow) -> Iterator[np.ndarray]:
-    """The (margin, evidence, noun) rows [3] of the pairs that the label is about."""
-    spec = _asked_by(row)
-    (numbers,) = scorer.pair_features(scorer.encode([to_pil(row.image)]), [spec])
-    for j in _about(row, spec, numbers[0, :, 0]):
-        yield numbers[0, j]
-
-
-def row_probabilities(scorer: AbeScorer, rows: Sequence[LabelledRow]) -> tuple[np.ndarray, np.ndarray]:
-    """The probabilities [M] of the pairs that the labels are about, and the labels [M]. Raises as
-    :func:`calibrate_on_rows` does.
-    """
-    likely, bound = [], []
-    for row in rows:
-        spec = _asked_by(row)
+        spec = parse(row.prompt)
+        if spec.nothing_to_bind:
+            raise UsageError(f"{row.image}: nothing to bind was found in the prompt {row.prompt!r}; leave the row out")
+        about = _about(row, spec)
         (score,) = scorer.explain([to_pil(row.image)], spec)
-        margins = np.array([pair.margin for pair in score.pairs])
-        for j in _about(row, spec, margins):
-            likely.append(score.pairs[j].probability)
-            bound.append(row.bound)
-    return np.array(likely, dtype=np.float64), np.array(bound)
+        least = min(range(len(score.pairs)), key=lambda j: score.pairs[j].margin)
+        found += [(row, score.pairs[j]) for j in ([least] if about is None else about)]
+    return found
 
 
-def _asked_by(row: LabelledRow) -> Spec:
-    spec = parse(row.prompt)
-    if spec.nothing_to_bind:
-        raise UsageError(f"{row.image}: nothing to bind was found in the prompt {row.prompt!r}; leave the row out")
-    return spec
+def row_probabilities(told: Sequence[tuple[LabelledRow, PairScore]]) -> tuple[np.ndarray, np.ndarray]:
+    """The probabilities [M] that were said of the pairs, and the labels [M]."""
+    return np.array([pair.probability for _, pair in told], np.float64), np.array([row.bound for row, _ in told])
 
 
-def _about(row: LabelledRow, spec: Spec, margins: np.ndarray) -> Sequence[int]:
-    """The places of the pairs that a label is about; ``margins`` [pairs]."""
+def _about(row: LabelledRow, spec: Spec) -> Sequence[int] | None:
+    """The places of the pairs that a label is about; None for the one of the least margin."""
     if row.pair:
         names = [f"{attribute} {noun}" for attribute, noun in spec.pairs]
         if row.pair not in names:
             raise UsageError(f"{row.image}: no pair {row.pair!r} in its prompt; there are {', '.join(names)}")
         return [names.index(row.pair)]
-    return range(len(margins)) if row.bound else [int(margins.argmin())]
+    return range(len(spec.pairs)) if row.bound else None
 
 
 @dataclass(frozen=True)

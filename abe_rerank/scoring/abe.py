@@ -12,21 +12,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
 
-import numpy as np
 import torch
 from PIL.Image import Image
 from torch import Tensor
 
 from abe_rerank.backbones import Backbone, ImageFeatures
 from abe_rerank.backbones.features import read_plan
-from abe_rerank.scoring.calibration import Calibration
+from abe_rerank.scoring.calibration import GENERAL, Calibration
 from abe_rerank.scoring.phrase_table import PhraseReader, PromptTable, tabulate
 from abe_rerank.scoring.readings import PromptPlan, plan
 from abe_rerank.scoring.second_look import SecondLook, windows
 from abe_rerank.scoring.stream import FeatureScorer
 from abe_rerank.scoring.terms import AbeSettings, Explained, Terms, explain, settings_for, terms
 from abe_rerank.scoring.tuned import calibration_of, home_of
-from abe_rerank.scoring.units import InUnits, Units, in_units, units_of
+from abe_rerank.scoring.units import Units, units_of
 from abe_rerank.types import Score, Spec
 
 
@@ -90,10 +89,6 @@ class AbeScorer(FeatureScorer):
         """All terms, as cosines, of images encoded with this scorer's patch readout."""
         return terms(features, table, self.settings, self.backbone.logit_scale)
 
-    def in_units(self, features: ImageFeatures, table: PromptTable, found: Terms) -> InUnits:
-        """The margins and the evidence of the terms ``found`` in the backbone's units."""
-        return in_units(features, table, found.regions, (found.margins, found.evidence, found.nouns), self.units)
-
     def table(self, specs: Sequence[Spec]) -> tuple[list[PromptPlan], PromptTable]:
         """The phrases of ``specs``, as plans and as one padded table."""
         plans = [plan(spec, self.settings.template, self.settings.region_query) for spec in specs]
@@ -111,30 +106,11 @@ class AbeScorer(FeatureScorer):
     @torch.no_grad()
     def explain_features(self, features: ImageFeatures, spec: Spec) -> list[Score]:
         """One Score per image with its terms, each pair's evidence, margin, region, verdict and probability."""
-        _ = self.units  # measured before any phrase is read, so that no digit depends on when they were
+        again = self.second_look  # made before any phrase is read, so that no digit depends on when it was
         plans, table = self.table([spec])
         found = self.terms(features, table)
-        looks = self.second_look.looks(features, plans[0])
-        seen = Explained(
-            plans[0], table, features, found, self.in_units(features, table, found), self.calibration, looks
-        )
+        seen = Explained(plans[0], table, features, found, self.calibration or GENERAL, again.looks(features, plans[0]))
         return [self._score(seen, n) for n in range(len(features))]
-
-    @torch.no_grad()
-    def pair_features(self, features: ImageFeatures, specs: Sequence[Spec]) -> list[np.ndarray]:
-        """What a calibration sees: for each prompt [images, pairs, 3] of margin, evidence and noun evidence, in logits
-        (:mod:`abe_rerank.scoring.units`).
-        """
-        plans, table = self.table(specs)
-        found = self.terms(features, table)
-        units = self.in_units(features, table, found)
-        numbers = []
-        for t, p in enumerate(plans):
-            owners = [pair.object for pair in p.pairs]
-            j = len(owners)
-            rows = (units.margins[:, t, :j], units.evidence[:, t, :j, 0], units.nouns[:, t, owners])
-            numbers.append(torch.stack(rows, dim=-1).cpu().numpy())
-        return numbers
 
     def _score(self, seen: Explained, n: int) -> Score:
         found = seen.found

@@ -1,9 +1,10 @@
-"""How likely a pair is bound: a monotone map from a pair's numbers to a probability, fitted on labelled pairs.
+"""How likely a pair is bound: what the decision on its verdict says, mapped to what holds of labelled pairs. Ours.
 
-A logistic regression on (margin, evidence, noun evidence) with weights that may not be negative, then isotonic
-regression (pool adjacent violators) on its output: more margin, evidence or noun never lowers the probability. All
-three are in the backbone's own units (:mod:`abe_rerank.scoring.units`). The paper has no calibration; this is ours. A
-calibration holds for one backbone's weights and one scorer's settings; ``GENERAL`` stands in where there is none.
+Verdict and probability come from one distribution, over the values that a pair's object may have and its absence
+(:mod:`abe_rerank.scoring.decision`). A calibration has the decision's weights and, fitted by isotonic regression (pool
+adjacent violators), a monotone map of the probability that the pair is bound; the rest shares what is left. So a pair
+is called bound exactly where that is at least as likely as not. A calibration holds for one backbone's weights and one
+scorer's settings; ``GENERAL`` stands in where there is none.
 """
 
 from __future__ import annotations
@@ -18,69 +19,60 @@ import numpy as np
 
 from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.files import checked, read_json, write_whole
-from abe_rerank.scoring.decision import Decision
+from abe_rerank.scoring.decision import STANDARD, Decision
+from abe_rerank.scoring.second_look import Choices, Look
 
 FILE = "calibration.json"
-LOST = 0.05
-"""The largest share of the objects that are there, in the labelled rows, that may be called absent."""
-_RIDGE = 1e-3
-"""The weight of the squares of the logistic regression's weights beside the mean log loss."""
+_LEAST = 1e-9
+"""Probabilities are told apart down to this one, and up to 1 minus it."""
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """A fitted map. ``weights`` are for (margin, evidence, noun), ``bias`` is added; ``knots`` are (logit, probability)
-    points, joined by lines. ``found_above`` is the noun evidence below which an object counts as not there, None if
-    that could not be fitted. ``decision`` gives verdicts and then the probabilities, too; None where it was not fitted.
-    ``mix`` counts the labelled pairs by kind; ``ece`` is on the fitting rows.
+    """The ``decision`` on pairs and how its probability that one is bound is read: ``knots`` are (logit, probability)
+    points, joined by lines; without any as it is. ``mix`` counts the labelled pairs by kind; ``ece`` is on the fitting
+    rows.
     """
 
     key: str
-    weights: tuple[float, float, float]
-    bias: float
-    knots: tuple[tuple[float, float], ...]
-    found_above: float | None = None
-    decision: Decision | None = None
+    decision: Decision
+    knots: tuple[tuple[float, float], ...] = ()
     mix: Mapping[str, int] = field(default_factory=dict)
     ece: float = 0.0
 
     def __post_init__(self) -> None:
+        if any(list(column) != sorted(column) for column in zip(*self.knots, strict=True)):
+            raise ValueError("knots: they must rise")
+
+    def probabilities(self, looks: Sequence[Look], asked: Sequence[Choices]) -> list[np.ndarray]:
+        """For each pair of a prompt [c + 1]: of each value, the asked one first, and last that nothing is there."""
+        return [self._mapped(pair) for pair in self.decision.probabilities(looks, asked)]
+
+    def bound(self, said: np.ndarray) -> np.ndarray:
+        """The probabilities [M] that pairs are bound of those that the decision gives [M]."""
         if not self.knots:
-            raise ValueError("knots: there is none")
-
-    def probability(self, margin: float, evidence: float, noun: float) -> float:
-        """The probability that the pair is bound."""
-        return float(self.probabilities(np.array([[margin, evidence, noun]]))[0])
-
-    def probabilities(self, features: np.ndarray) -> np.ndarray:
-        """Probabilities [M] of pairs [M, 3] (margin, evidence, noun)."""
+            return said
         x, y = np.array(self.knots).T
-        return np.asarray(np.interp(features @ np.array(self.weights) + self.bias, x, y))
+        return np.asarray(np.interp(_logits(said), x, y))
 
-    def absent(self, noun: float) -> bool:
-        """Whether noun evidence this low says that the object is not in the picture."""
-        return self.found_above is not None and noun < self.found_above
+    def _mapped(self, pair: np.ndarray) -> np.ndarray:
+        bound = self.bound(pair[:1])
+        return np.concatenate([bound, pair[1:] * ((1 - bound) / max(float(pair[1:].sum()), _LEAST))])
 
 
 GENERAL = Calibration(
     key="any backbone",
-    weights=(0.25, 0.07, 0.0),
-    bias=0.25,
-    knots=tuple((float(x), float(1 / (1 + np.exp(-x)))) for x in np.linspace(-6, 6, 25)),
+    decision=STANDARD,
+    knots=tuple((float(x), float(1 / (1 + np.exp(-0.65 * x - 1.4)))) for x in np.linspace(-10, 10, 41)),
 )
-"""For backbones without a fit: a logistic curve in margin and evidence, logits that mean about the same on any.
-
-Fitted, and rounded, on the choosing split of two backbones as if nothing were tuned for them, the built-in one and one
-that hardly tells shapes (the proving one of 1,400 steps).
-"""
+"""For backbones without a fit: a logistic curve, fitted on the choosing split of the same two as its decision. Of the
+pairs that it was fitted to more are bound than not, of those of the decision fewer."""
 GENERAL_ERROR = 0.07
 """The most that its expected calibration error was on backbones that it was not fitted to (scoring/README.md)."""
 
 
-def fit(
-    features: np.ndarray, bound: np.ndarray, key: str, mix: Mapping[str, int], found: np.ndarray | None = None
-) -> Calibration:
-    """Fit on pairs [M, 3] (margin, evidence, noun) with labels ``bound`` [M] and, if known, ``found`` [M].
+def fit(decision: Decision, said: np.ndarray, bound: np.ndarray, key: str, mix: Mapping[str, int]) -> Calibration:
+    """Fit the map of what the decision ``said`` of pairs [M], the probability that each is bound, to labels [M].
 
     Raises UsageError unless there are at least 20 pairs of each label.
     """
@@ -90,18 +82,8 @@ def fit(
             f"a calibration needs at least 20 bound and 20 unbound pairs, got {int(bound.sum())} and "
             f"{int((~bound).sum())}; add labelled rows"
         )
-    weights, bias = _logistic(features, bound)
-    logits = features @ weights + bias
-    fitted = Calibration(
-        key=key,
-        weights=(float(weights[0]), float(weights[1]), float(weights[2])),
-        bias=float(bias),
-        knots=_isotonic(logits, bound),
-        found_above=None if found is None else _threshold(features[:, 2], found.astype(bool)),
-        mix=dict(mix),
-    )
-    error = expected_calibration_error(fitted.probabilities(features), bound)
-    return replace(fitted, ece=error)
+    fitted = Calibration(key, decision, _isotonic(_logits(said), bound), dict(mix))
+    return replace(fitted, ece=expected_calibration_error(fitted.bound(said), bound))
 
 
 def expected_calibration_error(probabilities: np.ndarray, bound: np.ndarray, bins: int = 10) -> float:
@@ -117,26 +99,9 @@ def expected_calibration_error(probabilities: np.ndarray, bound: np.ndarray, bin
     return float(np.abs(gaps).sum() / counts.sum())
 
 
-def _logistic(features: np.ndarray, bound: np.ndarray) -> tuple[np.ndarray, float]:
-    """Weights [3] >= 0 and bias of a logistic regression on standardised features, with a small ridge."""
-    from scipy.optimize import minimize
-    from scipy.special import expit
-
-    mean, spread = features.mean(axis=0), features.std(axis=0) + 1e-12
-    x = np.column_stack([(features - mean) / spread, np.ones(len(features))])
-    ridge = np.array([*np.full(features.shape[1], _RIDGE), 0.0])
-
-    def loss(w: np.ndarray) -> tuple[float, np.ndarray]:
-        """The mean log loss with the ridge, and its gradient [4]."""
-        logits = x @ w
-        value = np.mean(np.logaddexp(0, logits) - bound * logits) + 0.5 * ridge @ w**2
-        return float(value), x.T @ (expit(logits) - bound) / len(x) + ridge * w
-
-    bounds = [(0, None)] * features.shape[1] + [(None, None)]
-    options = {"maxiter": 1000, "ftol": 1e-14, "gtol": 1e-8}
-    found = minimize(loss, np.zeros(x.shape[1]), jac=True, method="L-BFGS-B", bounds=bounds, options=options)
-    weights = found.x[:-1] / spread
-    return weights, float(found.x[-1] - weights @ mean)
+def _logits(probabilities: np.ndarray) -> np.ndarray:
+    kept = np.clip(probabilities, _LEAST, 1 - _LEAST)
+    return np.asarray(np.log(kept) - np.log1p(-kept))
 
 
 def _isotonic(logits: np.ndarray, bound: np.ndarray) -> tuple[tuple[float, float], ...]:
@@ -157,22 +122,6 @@ def _isotonic(logits: np.ndarray, bound: np.ndarray) -> tuple[tuple[float, float
     )
     rising = np.maximum.accumulate((m + 0.5) / (n + 1))
     return tuple((float(x), float(y)) for x, y in zip(sums / n, rising, strict=True))
-
-
-def _threshold(noun: np.ndarray, found: np.ndarray) -> float | None:
-    """The noun evidence below which an object is called absent; None for only one label.
-
-    The cut that best divides found from absent objects (balanced accuracy), or a lower one below which a share of
-    ``LOST`` of the found objects lies: a report that denies an object in plain view is not believed again.
-    """
-    if found.all() or not found.any():
-        return None
-    order = np.argsort(noun, kind="stable")
-    here = np.cumsum(found[order]) / found.sum()
-    gone = np.cumsum(~found[order]) / (~found).sum()
-    cut = int(np.argmax(gone - here))
-    best = float(noun[order[cut]] + noun[order[min(cut + 1, len(order) - 1)]]) / 2
-    return min(best, float(np.quantile(noun[found], LOST)))
 
 
 def read_calibration(folder: Path, key: str) -> Calibration | None:

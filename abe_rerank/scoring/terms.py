@@ -19,13 +19,12 @@ from abe_rerank.backbones import ImageFeatures
 from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.files import checked, read_json, write_whole
 from abe_rerank.scoring import alignment
-from abe_rerank.scoring.calibration import GENERAL, Calibration
-from abe_rerank.scoring.decision import STANDARD, Found, decide
+from abe_rerank.scoring.calibration import Calibration
+from abe_rerank.scoring.decision import Found, decide
 from abe_rerank.scoring.phrase_table import PromptTable, TextReadout
 from abe_rerank.scoring.placing import region_box, relation_parts
 from abe_rerank.scoring.readings import PromptPlan, RegionQuery
 from abe_rerank.scoring.second_look import Choices, Look, choices
-from abe_rerank.scoring.units import InUnits
 from abe_rerank.types import PairScore, Part, Region
 
 RegionKind = Literal["soft", "top", "whole"]
@@ -195,16 +194,14 @@ def _terms(features: ImageFeatures, table: PromptTable, settings: AbeSettings, l
 class Explained:
     """What the numbers of one prompt (t = 0 of ``table`` and ``found``) on the images of ``features`` stand on.
 
-    ``found`` are cosines, as a report has them; ``units`` the same in the backbone's units, for whatever is compared
-    with a threshold or was fitted: these mean the same on every backbone. ``looks`` [n][j] are what verdicts stand on.
+    ``looks`` [n][j] are what verdicts stand on, by the ``calibration``.
     """
 
     plan: PromptPlan
     table: PromptTable
     features: ImageFeatures
     found: Terms
-    units: InUnits
-    calibration: Calibration | None
+    calibration: Calibration
     looks: Sequence[Sequence[Look]]
 
     @cached_property
@@ -217,8 +214,7 @@ def explain(seen: Explained, n: int) -> tuple[tuple[PairScore, ...], tuple[Part,
     """The pairs of image ``n``, and what is seen of the prompt's relations."""
     plan = seen.plan
     regions = [region_of(seen.found, seen.features, n, 0, k) for k in range(len(plan.objects))]
-    fitted = None if seen.calibration is None else seen.calibration.decision
-    likely = (fitted or STANDARD).probabilities(seen.looks[n], seen.asked)
+    likely = seen.calibration.probabilities(seen.looks[n], seen.asked)
     judged = [decide(*pair) for pair in zip(likely, seen.asked, strict=True)]
     there = [1.0] * len(plan.objects)
     for pair, probabilities in zip(plan.pairs, likely, strict=True):
@@ -228,16 +224,9 @@ def explain(seen: Explained, n: int) -> tuple[tuple[PairScore, ...], tuple[Part,
 
 
 def _pair(seen: Explained, j: int, n: int, region: Region, judged: Found) -> PairScore:
-    found, calibration, pair = seen.found, seen.calibration or GENERAL, seen.plan.pairs[j]
+    found, pair = seen.found, seen.plan.pairs[j]
     evidence, margin = float(found.evidence[n, 0, j, 0]), float(found.margins[n, 0, j])
-    noun = float(seen.units.nouns[n, 0, pair.object])
     strongest = int(found.strongest[n, 0, j])
-    values = seen.units.evidence[n, 0, j, : len(pair.values)].tolist()
-    fitted = calibration.decision
-    probability, other = judged.bound, judged.other
-    if fitted is None:
-        probability = _of_value(values, 0, noun, calibration)
-        other = _of_value(values, strongest, noun, calibration)
     return PairScore(
         attribute=pair.attribute,
         object=seen.plan.objects[pair.object],
@@ -246,22 +235,13 @@ def _pair(seen: Explained, j: int, n: int, region: Region, judged: Found) -> Pai
         margin=margin,
         region=region,
         verdict=judged.verdict,
-        probability=probability,
-        competitor_probability=other,
+        probability=judged.bound,
+        competitor_probability=judged.other,
         contrast=_contrast(seen, j, strongest, n),
         seen=judged.seen,
         seen_of=judged.seen_of,
-        certainty=None if fitted is None else judged.certainty,
+        certainty=judged.certainty,
     )
-
-
-def _of_value(values: Sequence[float], c: int, noun: float, calibration: Calibration) -> float:
-    """The probability of value ``c`` of a pair, as if the prompt had asked for it.
-
-    ``values``: the evidence of each in the backbone's units, like ``noun``.
-    """
-    others = [value for k, value in enumerate(values) if k != c]
-    return calibration.probability(values[c] - max(others), values[c], noun)
 
 
 def _contrast(seen: Explained, j: int, strongest: int, n: int) -> np.ndarray:

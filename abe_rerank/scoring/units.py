@@ -12,8 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from abe_rerank.backbones import ImageFeatures
-from abe_rerank.scoring.phrase_table import PhraseReader, PromptTable
+from abe_rerank.scoring.phrase_table import PhraseReader
 from abe_rerank.scoring.readings import Reading
 from abe_rerank.shapes.world import COLOURS, SHAPES
 
@@ -31,40 +30,10 @@ class Units:
     neutral: Tensor
 
 
-@dataclass(frozen=True)
-class InUnits:
-    """Numbers of :class:`abe_rerank.scoring.terms.Terms` in logits.
-
-    ``margins`` [n, t, j], ``evidence`` [n, t, j, c] and ``nouns`` [n, t, k], the last two above the neutral phrases in
-    the same object's region.
-    """
-
-    margins: Tensor
-    evidence: Tensor
-    nouns: Tensor
-
-
 def units_of(reader: PhraseReader, template: str) -> Units:
-    """The units of the reader's backbone, to the bit the same whatever was read before;
-    what is read after it does not depend on it."""
-    reader.forget()
-    vectors = reader.read(_reading(colour, shape, template) for colour, shape in PHRASES)
-    reader.forget()
+    """The units of the reader's backbone."""
+    vectors = reader.apart(_reading(colour, shape, template) for colour, shape in PHRASES)
     return Units(reader.backbone.logit_scale, torch.stack(list(vectors.values())).mean(dim=0))
-
-
-def in_units(
-    features: ImageFeatures, table: PromptTable, regions: Tensor, cosines: tuple[Tensor, Tensor, Tensor], units: Units
-) -> InUnits:
-    """(margins, evidence, nouns), cosines read in ``regions`` [n, p, t, k], in the backbone's units."""
-    margins, evidence, nouns = cosines
-    level = torch.einsum("np,nptk->ntk", features.patches @ units.neutral, regions)
-    owners = table.pair_objects[None].expand(len(level), -1, -1)
-    return InUnits(
-        margins=margins * units.logit_scale,
-        evidence=(evidence - level.gather(2, owners)[..., None]) * units.logit_scale,
-        nouns=(nouns - level) * units.logit_scale,
-    )
 
 
 def _reading(colour: str, shape: str, template: str) -> Reading:

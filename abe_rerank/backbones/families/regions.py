@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -106,10 +107,8 @@ TOKENS_AT_ONCE = 16_384
 def late_crops(vision: Any, states: Tensor, windows: Tensor, layers: Sequence[Any]) -> Tensor:
     """Each window's pooled vector [n, w, c] where its patches alone go through the last ``layers`` and the head.
 
-    ``states`` [n, p, c] enter the first of ``layers``, ``windows`` [w, s] are indices of patches.
+    ``states`` [n, p, c] enter the first of ``layers``, one at least; ``windows`` [w, s] are indices of patches.
     """
-    if not layers:
-        return pool_windows(vision.head, vision.post_layernorm(states), windows)
     count = len(windows)
     found = []
     every = torch.arange(len(states) * count, device=states.device)
@@ -122,9 +121,17 @@ def late_crops(vision: Any, states: Tensor, windows: Tensor, layers: Sequence[An
     return torch.cat(found).view(len(states), count, -1)
 
 
-def pool_windows(head: Any, states: Tensor, windows: Tensor) -> Tensor:
-    """What a pooling head makes of the patches of each window alone [n, w, c]; ``states`` [n, p, c], ``windows``
-    [w, s]. A patch's key and value are computed once for all windows."""
+@dataclass(frozen=True)
+class HeadReads:
+    """What a pooling head takes of each patch, the same for all windows: how much its probe attends to it, ``scores``
+    [n, p, h] before the softmax, and ``values`` [n, p, h, d]."""
+
+    scores: Tensor
+    values: Tensor
+
+
+def head_reads(head: Any, states: Tensor) -> HeadReads:
+    """Of patches ``states`` [n, p, c] as they come to the head."""
     attention = head.attention
     width = attention.embed_dim // attention.num_heads
     weights, biases = attention.in_proj_weight.chunk(3), attention.in_proj_bias.chunk(3)
@@ -132,9 +139,13 @@ def pool_windows(head: Any, states: Tensor, windows: Tensor) -> Tensor:
         F.linear(x, weight, bias).unflatten(-1, (-1, width))
         for x, weight, bias in zip((head.probe, states, states), weights, biases, strict=True)
     )
-    scores = (keys * query).sum(dim=-1) * width**-0.5  # [n, p, h]
-    shares = scores[:, windows].softmax(dim=2, dtype=torch.float32).to(states.dtype)
-    read = torch.einsum("nwsh,nwshd->nwhd", shares, values[:, windows]).flatten(2)
-    pooled: Tensor = attention.out_proj(read)
+    return HeadReads((keys * query).sum(dim=-1) * width**-0.5, values)
+
+
+def pool_windows(head: Any, patches: HeadReads, windows: Tensor) -> Tensor:
+    """What a pooling head makes of the patches of each window alone [n, w, c]; ``windows`` [w, s]."""
+    shares = patches.scores[:, windows].softmax(dim=2, dtype=torch.float32).to(patches.values.dtype)
+    read = torch.einsum("nwsh,nwshd->nwhd", shares, patches.values[:, windows]).flatten(2)
+    pooled: Tensor = head.attention.out_proj(read)
     result: Tensor = pooled + head.mlp(head.layernorm(pooled))
     return result

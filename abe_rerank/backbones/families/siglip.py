@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from torch.nn import functional as F
 
 from abe_rerank.backbones.families import reads
 from abe_rerank.backbones.families.blocks import Reading, read_global, reread, watch
-from abe_rerank.backbones.families.regions import late_crops
+from abe_rerank.backbones.families.regions import HeadReads, head_reads, late_crops, pool_windows
 from abe_rerank.backbones.features import RegionPlan, lay_windows
 
 _ROWS = 1536
@@ -34,55 +35,28 @@ class Siglip2Reader:
         self, model: Any, inputs: Mapping[str, Tensor], readouts: Sequence[str | RegionPlan]
     ) -> tuple[Tensor, list[Tensor]]:
         """See :class:`abe_rerank.backbones.families.Reader`."""
+        vision = model.vision_model
         with ExitStack() as stack:
-            readings = [self._reading(stack, model.vision_model, inputs, readout) for readout in readouts]
+            regions = _Regions(stack, vision, inputs)
+            readings = [
+                regions.reading(readout)
+                if isinstance(readout, RegionPlan)
+                else self._reading(stack, vision, inputs, readout)
+                for readout in readouts
+            ]
             features = read_global(model, inputs)
         return features, [finish() for finish in readings]
 
-    def _reading(
-        self, stack: ExitStack, vision: Any, inputs: Mapping[str, Tensor], readout: str | RegionPlan
-    ) -> Reading:
-        layers = vision.encoder.layers
-        if isinstance(readout, RegionPlan):
-            first = len(layers) - readout.layers(len(layers))
-            entry = stack.enter_context(watch(layers[first] if first < len(layers) else vision.post_layernorm))
-            return lambda: self._crops(vision, inputs, entry.went_in, readout, layers[first:])
+    def _reading(self, stack: ExitStack, vision: Any, inputs: Mapping[str, Tensor], readout: str) -> Reading:
         if readout == "value":
             normed = stack.enter_context(watch(vision.post_layernorm))
             return lambda: self._head_value(vision.head, normed.came_out)
         mask = inputs.get("pixel_attention_mask")
         real = None if mask is None else mask.bool()
-        last = stack.enter_context(watch(layers[-1]))
+        last = stack.enter_context(watch(vision.encoder.layers[-1]))
         return lambda: self._head_value(
-            vision.head, vision.post_layernorm(reread(layers[-1], last.went_in, readout, real))
+            vision.head, vision.post_layernorm(reread(vision.encoder.layers[-1], last.went_in, readout, real))
         )
-
-    def _crops(
-        self, vision: Any, inputs: Mapping[str, Tensor], states: Tensor, plan: RegionPlan, layers: Sequence[Any]
-    ) -> Tensor:
-        """The windows of ``plan`` [N, W, D] of what enters ``layers``; images of one grid go through together."""
-        found = []
-        for index, (rows, columns) in self._grids(vision, inputs):
-            windows = lay_windows(rows, columns, plan).to(states.device)
-            found.append((index, late_crops(vision, states[index, : rows * columns], windows, layers)))
-        most = max(vectors.shape[1] for _, vectors in found)
-        regions = states.new_zeros(len(states), most, found[0][1].shape[-1])
-        for index, vectors in found:
-            regions[index, : vectors.shape[1]] = vectors
-        return regions
-
-    @staticmethod
-    def _grids(vision: Any, inputs: Mapping[str, Tensor]) -> list[tuple[Tensor, tuple[int, int]]]:
-        """The images of each grid: (their indices, (rows, columns))."""
-        pixels = inputs["pixel_values"]
-        if "spatial_shapes" not in inputs:
-            size = vision.config.patch_size
-            return [(torch.arange(len(pixels)), (pixels.shape[-2] // size, pixels.shape[-1] // size))]
-        shapes = [(int(rows), int(columns)) for rows, columns in inputs["spatial_shapes"].tolist()]
-        return [
-            (torch.tensor([n for n, shape in enumerate(shapes) if shape == grid]), grid)
-            for grid in dict.fromkeys(shapes)
-        ]
 
     @staticmethod
     def _head_value(head: Any, states: Tensor) -> Tensor:
@@ -107,3 +81,54 @@ class Siglip2Reader:
 @reads("SiglipModel")
 class SiglipReader(Siglip2Reader):
     """The readouts of SigLIP 2."""
+
+
+class _Regions:
+    """Reads windows of one forward; images of one grid go through together."""
+
+    def __init__(self, stack: ExitStack, vision: Any, inputs: Mapping[str, Tensor]) -> None:
+        self.stack, self.vision, self.inputs = stack, vision, inputs
+        self.normed = stack.enter_context(watch(vision.post_layernorm))
+
+    def reading(self, plan: RegionPlan) -> Reading:
+        """The windows of ``plan`` [N, W, D]."""
+        layers = self.vision.encoder.layers
+        last = layers[len(layers) - plan.layers(len(layers)) :]
+        if not len(last):
+            return lambda: self._joined(plan, lambda g, windows: pool_windows(self.vision.head, self.kept[g], windows))
+        entry = self.stack.enter_context(watch(last[0]))
+        return lambda: self._joined(
+            plan, lambda g, windows: late_crops(self.vision, self._patches(g, entry.went_in), windows, last)
+        )
+
+    @cached_property
+    def kept(self) -> list[HeadReads]:
+        """What the head takes of the patches of each grid, once for all windows."""
+        return [head_reads(self.vision.head, self._patches(g, self.normed.came_out)) for g in range(len(self.grids))]
+
+    @cached_property
+    def grids(self) -> list[tuple[Tensor, tuple[int, int]]]:
+        """The images of each grid: (their indices, (rows, columns))."""
+        pixels = self.inputs["pixel_values"]
+        if "spatial_shapes" not in self.inputs:
+            size = self.vision.config.patch_size
+            return [(torch.arange(len(pixels)), (pixels.shape[-2] // size, pixels.shape[-1] // size))]
+        shapes = [(int(rows), int(columns)) for rows, columns in self.inputs["spatial_shapes"].tolist()]
+        return [
+            (torch.tensor([n for n, shape in enumerate(shapes) if shape == grid]), grid)
+            for grid in dict.fromkeys(shapes)
+        ]
+
+    def _patches(self, g: int, states: Tensor) -> Tensor:
+        index, (rows, columns) = self.grids[g]
+        return states[index, : rows * columns]
+
+    def _joined(self, plan: RegionPlan, read: Callable[[int, Tensor], Tensor]) -> Tensor:
+        """``read`` gives the windows of the images of a grid; padded to the most of any."""
+        device = self.inputs["pixel_values"].device
+        found = [read(g, lay_windows(*grid, plan).to(device)) for g, (_, grid) in enumerate(self.grids)]
+        most = max(vectors.shape[1] for vectors in found)
+        regions = found[0].new_zeros(len(self.inputs["pixel_values"]), most, found[0].shape[-1])
+        for (index, _), vectors in zip(self.grids, found, strict=True):
+            regions[index, : vectors.shape[1]] = vectors
+        return regions

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from abe_rerank.errors import UsageError
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
 
-    from abe_rerank.integrations.daft.table_kinds import Blocks, Found
+    from abe_rerank.integrations.daft.table_kinds import Blocks, Found, Wanted
 
 ROWS = 64
 """How many rows are read at once."""
@@ -32,10 +32,18 @@ class Parquet:
         """How many rows a file has."""
         return int(pq.read_metadata(path, filesystem=system).num_rows)
 
-    def blocks(self, system: FileSystem, path: str) -> Blocks:
-        """The rows of a file; pages are read as their turn comes, so that large row groups take no more memory."""
+    def blocks(self, system: FileSystem, path: str, wanted: Wanted) -> Blocks:
+        """The rows of a file. Of the row groups only those with wanted rows are read; their pages as their turn comes,
+        so that large groups take no more memory."""
         with pq.ParquetFile(path, filesystem=system, pre_buffer=False, buffer_size=2**20) as file:
-            yield from _blocks(file.iter_batches(batch_size=ROWS, use_threads=False))
+            groups = range(file.num_row_groups)
+            yield from _blocks(
+                (
+                    (file.metadata.row_group(k).num_rows, partial(file.iter_batches, ROWS, [k], use_threads=False))
+                    for k in groups
+                ),
+                wanted,
+            )
 
 
 class Lance:
@@ -49,9 +57,10 @@ class Lance:
         """How many rows a dataset has."""
         return int(self._opened(system, path).count_rows())
 
-    def blocks(self, system: FileSystem, path: str) -> Blocks:
-        """The rows of a dataset."""
-        yield from _blocks(self._opened(system, path).to_batches(batch_size=ROWS, scan_in_order=True))
+    def blocks(self, system: FileSystem, path: str, wanted: Wanted) -> Blocks:
+        """The rows of a dataset; only fragments with wanted rows are read."""
+        fragments = self._opened(system, path).get_fragments()
+        yield from _blocks(((one.count_rows(), partial(one.to_batches, batch_size=ROWS)) for one in fragments), wanted)
 
     def _opened(self, system: FileSystem, path: str) -> Any:
         if not isinstance(system, LocalFileSystem):
@@ -63,9 +72,16 @@ class Lance:
         return lance.dataset(path)
 
 
-def _blocks(batches: Iterator[pa.RecordBatch]) -> Blocks:
-    for batch in batches:
-        yield batch.num_rows, partial(_cells, batch)
+def _blocks(pieces: Iterable[tuple[int, Callable[[], Iterator[pa.RecordBatch]]]], wanted: Wanted) -> Blocks:
+    """The rows of pieces of known lengths; those of a piece without wanted rows count as one block."""
+    start = 0
+    for rows, batches in pieces:
+        if wanted(start, start + rows):
+            for batch in batches():
+                yield batch.num_rows, partial(_cells, batch)
+        else:
+            yield rows, list
+        start += rows
 
 
 def _cells(batch: pa.RecordBatch) -> list[Found]:

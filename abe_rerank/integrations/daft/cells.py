@@ -8,7 +8,7 @@ the table would else have this machine ask whatever it can reach.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,13 +36,16 @@ SECONDS = 30
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
-def pictures_of(cells: Sequence[Any], base: str, urls: bool = False) -> list[ImageLike | NoPicture]:
-    """The pictures of cells in their order; paths are relative to the folder ``base``, and are left for the scorer to
-    read. Cells that are URLs are opened with ``urls`` alone."""
+def pictures_of(cells: Sequence[Any], base: str, urls: bool = False) -> Iterator[ImageLike | NoPicture]:
+    """The pictures of cells in their order, decoded as they are asked for, so that few are held; paths are relative to
+    the folder ``base``, and are left for the scorer to read. Cells that are URLs are opened with ``urls`` alone, some
+    ahead."""
     if not any(_is_url(cell) for cell in (base, *cells)):
-        return [picture_of(cell, base) for cell in cells]
+        yield from (picture_of(cell, base) for cell in cells)
+        return
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        return list(pool.map(lambda cell: picture_of(cell, base, urls), cells))
+        for start in range(0, len(cells), AT_ONCE):
+            yield from pool.map(lambda cell: picture_of(cell, base, urls), cells[start : start + AT_ONCE])
 
 
 def picture_of(cell: Any, base: str, urls: bool = False) -> ImageLike | NoPicture:

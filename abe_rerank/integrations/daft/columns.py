@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import daft
@@ -71,7 +72,7 @@ def scored(
 
     ``image`` is a column of Daft images, paths (relative to ``base``), URLs (with ``urls`` alone: of tables whose maker
     you trust) or bytes of image files, ``prompt`` one of texts.
-    ``workers`` processes (one thread of this process, if None) each load a reranker once: ``chosen`` are the
+    ``workers`` processes (this process alone, if None) each load a reranker once: ``chosen`` are the
     arguments of :meth:`abe_rerank.Reranker.from_pretrained`. ``gpus`` is what one worker takes, a fraction too. Lazy,
     as all that Daft does, and the same on its native runner and on Ray. Rows that cannot be scored stay, with a reason.
 
@@ -83,16 +84,17 @@ def scored(
     if into in table.column_names:
         raise UsageError(f"the table has a column {into!r} already; name another with into=")
 
-    @daft.cls(max_concurrency=workers or 1, gpus=gpus, use_process=workers is not None)
+    @daft.cls(max_concurrency=workers, gpus=gpus, use_process=workers is not None)  # a number makes processes
     class Worker:
         def __init__(self) -> None:
             from abe_rerank.reranker import Reranker
 
-            self.reranker = Reranker.from_pretrained(**chosen)
+            self.reranker, self.lock = Reranker.from_pretrained(**chosen), Lock()
 
         @daft.method.batch(return_dtype=daft.DataType.from_arrow_type(RESULT), batch_size=batch_size)
         def score(self, images: daft.Series, prompts: daft.Series) -> list[dict[str, object]]:
-            return score_cells(self.reranker, images.to_pylist(), prompts.to_pylist(), base, urls=urls)
+            with self.lock:  # threads of this process share it
+                return score_cells(self.reranker, images.to_pylist(), prompts.to_pylist(), base, urls=urls)
 
     worker: Any = Worker()  # Daft makes its methods take and return expressions
     return table.with_column(into, worker.score(table[image], table[prompt]))

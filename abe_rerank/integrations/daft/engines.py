@@ -30,7 +30,7 @@ class Engine:
 
 
 USAGE = "usage: "
-"""What the fault of a worker that was asked for a reranker that there is not begins with."""
+"""What the fault of a worker begins with that was asked for a reranker that there is not."""
 
 
 def cores() -> int:
@@ -39,25 +39,38 @@ def cores() -> int:
 
 
 def work_off(lanes: Sequence[Lane], job: Job, engine: Engine) -> None:
-    """Score the lanes. Raises UsageError if the engine or the reranker is not there, AbeRerankError if a lane could not
-    be done."""
+    """Score the lanes: in this process if one worker without a GPU of its own is asked for, else in Daft's.
+
+    Raises UsageError if the engine or the reranker is not there, AbeRerankError if a lane could not be done.
+    """
+    if engine.name == "native" and engine.workers == 1 and not engine.gpus:
+        fault = _done_here(lanes, job)
+    else:
+        fault = next((fault for fault in _done_by_daft(lanes, job, engine) if fault is not None), None)
+    if fault is not None:
+        if fault.startswith(USAGE):
+            raise UsageError(fault.removeprefix(USAGE))
+        raise AbeRerankError(f"{fault}; what is done is in {job.out}, and the same command goes on")
+
+
+def _done_here(lanes: Sequence[Lane], job: Job) -> str | None:
+    worker = Worker(job)
+    return next((fault for fault in map(worker.do, lanes) if fault is not None), None)
+
+
+def _done_by_daft(lanes: Sequence[Lane], job: Job, engine: Engine) -> list[str | None]:
     _start(engine)
-    worker = _worker(job, engine)
+    worker = _daft_worker(job, engine)
     tasks = daft.from_pydict({"lane": list(range(len(lanes)))})
     if engine.name == "ray":
         tasks = tasks.into_partitions(len(lanes))
     try:
-        done = tasks.with_column("fault", worker.do(tasks["lane"], lanes)).to_pydict()["fault"]
+        faults: list[str | None] = tasks.with_column("fault", worker.do(tasks["lane"], lanes)).to_pydict()["fault"]
     except AbeRerankError:
         raise
     except Exception as error:  # the engines have errors of their own: a worker that was killed, a cluster that is gone
-        raise AbeRerankError(
-            f"{engine.name}: {first_line(error)}; what is done is in {job.out}, and the same command goes on"
-        ) from error
-    if faults := [fault for fault in done if fault is not None]:
-        if faults[0].startswith(USAGE):
-            raise UsageError(faults[0].removeprefix(USAGE))
-        raise AbeRerankError(f"{faults[0]}; what is done is in {job.out}, and the same command goes on")
+        return [f"{engine.name}: {first_line(error)}"]
+    return faults
 
 
 def wait_for_workers(out: Path) -> None:
@@ -75,41 +88,55 @@ def wait_for_workers(out: Path) -> None:
             file.unlink()
 
 
-def _worker(job: Job, engine: Engine) -> Any:
-    """Daft's worker: a process that loads the reranker once, and does lanes as it is given them."""
+class Worker:
+    """Loads the reranker of a job once, and does lanes as it is given them. ``go_on`` is asked before each batch of
+    rows, and raises AbeRerankError to stop."""
+
+    def __init__(self, job: Job, go_on: Callable[[], None] = lambda: None) -> None:
+        from abe_rerank.reranker import Reranker
+
+        self.job, self.go_on, self.fault = job, go_on, ""
+        try:
+            self.reranker: Reranker | None = Reranker.from_pretrained(**job.chosen)
+        except UsageError as error:
+            self.reranker, self.fault = None, f"{USAGE}{error}"
+        except AbeRerankError as error:
+            self.reranker, self.fault = None, str(error)
+
+    def do(self, lane: Lane) -> str | None:
+        """Do a lane. What goes wrong is given back, since errors do not come out of an engine as they went in."""
+        if self.reranker is None:
+            return self.fault
+        try:
+            do_lane(self.reranker, self.job, lane, self.go_on)
+        except AbeRerankError as error:
+            return str(error)
+        return None
+
+
+def _daft_worker(job: Job, engine: Engine) -> Any:
+    """A worker in processes of Daft's."""
 
     threads = max(1, cores() // engine.workers) if engine.name == "native" else None
 
     @daft.cls(max_concurrency=engine.workers, gpus=engine.gpus, use_process=True)
-    class Worker:
+    class DaftWorker:
         def __init__(self) -> None:
             import torch
 
-            from abe_rerank.reranker import Reranker
-
             if threads is not None:
                 torch.set_num_threads(threads)
-            self.go_on = _stop_with_parent()
-            try:
-                self.reranker: Reranker | None = Reranker.from_pretrained(**job.chosen)
-            except UsageError as error:
-                self.reranker, self.fault = None, f"{USAGE}{error}"
-            except AbeRerankError as error:
-                self.reranker, self.fault = None, str(error)
+            self.worker = Worker(job, _stop_with_parent())
 
         @daft.method.batch(return_dtype=daft.DataType.string(), batch_size=1)
         def do(self, numbers: daft.Series, lanes: Sequence[Lane]) -> list[str | None]:
-            if self.reranker is None:
-                return [self.fault]
-            try:
-                with _working(job.out, numbers.to_pylist()[0]):
-                    for number in numbers.to_pylist():
-                        do_lane(self.reranker, job, lanes[number], self.go_on)
-            except AbeRerankError as error:
-                return [str(error)] * len(numbers)
-            return [None] * len(numbers)
+            faults = []
+            for number in numbers.to_pylist():
+                with _working(job.out, number):
+                    faults.append(self.worker.do(lanes[number]))
+            return faults
 
-    return Worker()
+    return DaftWorker()
 
 
 def _start(engine: Engine) -> None:

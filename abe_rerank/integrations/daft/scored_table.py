@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,7 @@ def score_table(table: Table, job: Job, engine: Engine, progress: Callable[[int]
         wait_for_workers(job.out)
         _begin(table, job)
         before = _rows_done(table, job)
-        lanes = _lanes(table, job, engine)
+        lanes = lanes_of(table, job, engine.workers)
         if lanes:
             with _told(job, before, progress):
                 work_off(lanes, job, engine)
@@ -104,8 +105,8 @@ def score_table(table: Table, job: Job, engine: Engine, progress: Callable[[int]
 def best_of(out: Path, top_k: int, by: str, prefix: str = "") -> Path:
     """Write the ``top_k`` best rows of each group with the same ``by`` to ``best.parquet``, best first, with ``rank``.
 
-    Unscored rows are never among them; ties go by the row's number. The file is made in memory.
-    Raises UsageError if there is no such column.
+    Unscored rows are never among them; ties go by the row's number. In memory are the groups' column, scores and
+    numbers of all rows, and the whole of the best ones. Raises UsageError if there is no such column.
     """
     from daft.functions import row_number
 
@@ -114,8 +115,10 @@ def best_of(out: Path, top_k: int, by: str, prefix: str = "") -> Path:
         raise UsageError(f"there is no column {by!r} to group by; there are {', '.join(rows.column_names)}")
     score = prefix + "score"
     window = daft.Window().partition_by(by).order_by([score, ROW], desc=[True, False])
-    ranked = rows.where(daft.col(score).not_null()).with_column("rank", row_number().over(window))
-    best = ranked.where(f"rank <= {top_k}").sort([by, "rank"])
+    light = rows.select(*dict.fromkeys((by, score, ROW))).where(daft.col(score).not_null())
+    ranks = light.with_column("rank", row_number().over(window)).where(f"rank <= {top_k}").select(ROW, "rank")
+    others = [name for name in rows.column_names if name != "rank"]
+    best = rows.select(*others).join(ranks, on=ROW).select(*others, "rank").sort([by, "rank"])
     target = out / "best.parquet"
     write_table(target, best.to_arrow())
     return target
@@ -176,11 +179,18 @@ def _rows_done(table: Table, job: Job) -> int:
     return table.rows - sum(shard.stop - shard.start for part in table.parts for shard in _missing(part, job))
 
 
-def _lanes(table: Table, job: Job, engine: Engine) -> list[Lane]:
-    """What is missing, in lanes: a file is read once for each of its lanes, so no more of them than are needed."""
+def lanes_of(table: Table, job: Job, workers: int) -> list[Lane]:
+    """What is missing, in lanes: of a file each has neighbours, so that it passes over what others read, and there are
+    no more of them than are needed."""
     todo = [(part, missing) for part in table.parts if (missing := _missing(part, job))]
-    each = 1 if engine.workers == 1 else -(-LANES * engine.workers // max(1, len(todo)))
-    return [Lane(part, tuple(shards)) for part, missing in todo for k in range(each) if (shards := missing[k::each])]
+    each = 1 if workers == 1 else -(-LANES * workers // max(1, len(todo)))
+    return [Lane(part, tuple(shards)) for part, missing in todo for shards in _parted(missing, each)]
+
+
+def _parted(shards: Sequence[Shard], number: int) -> Iterator[Sequence[Shard]]:
+    """Neighbours, in at most that number of groups of nearly one length."""
+    ends = [len(shards) * k // number for k in range(number + 1)]
+    yield from (shards[start:stop] for start, stop in pairwise(ends) if start < stop)
 
 
 @contextmanager
@@ -232,5 +242,5 @@ def _report(table: Table, job: Job, before: int) -> Report:
 
 
 def _kind_of(reason: str) -> str:
-    """A reason without the file that it names, so that it can be counted."""
-    return " ".join("..." if "/" in word else word for word in reason.split())
+    """A reason without the file and the numbers that it names, so that it can be counted."""
+    return " ".join("..." if "/" in word or word.strip(",:").isdigit() else word for word in reason.split())

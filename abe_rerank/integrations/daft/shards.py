@@ -94,8 +94,11 @@ def do_lane(reranker: Reranker, job: Job, lane: Lane, go_on: Callable[[], None] 
     def shard_start(number: int) -> int:
         return number - number % job.shard_rows
 
-    wanted = rows_of(job.table, lane.part, lambda number: shard_start(number) in starts)
-    for start, rows in groupby(wanted, key=lambda row: shard_start(row.number)):
+    def wanted(start: int, stop: int) -> bool:
+        return any(k in starts for k in range(shard_start(start), stop, job.shard_rows))
+
+    found = rows_of(job.table, lane.part, wanted)
+    for start, rows in groupby(found, key=lambda row: shard_start(row.number)):
         shard = starts[start]
         columns: dict[str, list[Any]] = {name: [] for name in job.schema.names}
         for batch in _batches(rows, job.batch_size):

@@ -7,7 +7,7 @@ row of a text file that cannot be read stays a row, with the reason; a file that
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from tarfile import TarError
@@ -17,7 +17,7 @@ from pyarrow.fs import FileSelector, FileSystem, FileType
 
 from abe_rerank.errors import AbeRerankError, UsageError, first_line
 from abe_rerank.integrations.daft import arrow_files, tar_files, text_files
-from abe_rerank.integrations.daft.table_kinds import Cells, Kind
+from abe_rerank.integrations.daft.table_kinds import Cells, Kind, Wanted
 
 
 @dataclass(frozen=True)
@@ -87,17 +87,16 @@ def open_table(name: str) -> Table:
     return Table(tuple(parts), schema, base)
 
 
-def rows_of(name: str, part: Part, wanted: Callable[[int], bool]) -> Iterator[Row]:
+def rows_of(name: str, part: Part, wanted: Wanted) -> Iterator[Row]:
     """The wanted rows of a file, in order. Raises AbeRerankError if it cannot be read, or has changed since."""
     system, _ = _system(name)
     number = 0
     with reading(part.path):
-        for length, read in KINDS[part.kind].blocks(system, part.path):
-            asked = [wanted(number + k) for k in range(length)]
-            if any(asked):
-                for k, (cells, fault) in enumerate(read()):
-                    if asked[k]:
-                        yield Row(number + k, cells, fault)
+        for length, read in KINDS[part.kind].blocks(system, part.path, wanted):
+            if wanted(number, number + length):
+                for k, (cells, fault) in enumerate(read(), start=number):
+                    if wanted(k, k + 1):
+                        yield Row(k, cells, fault)
             number += length
     if number != part.rows:
         raise AbeRerankError(

@@ -18,6 +18,9 @@ Found = tuple[Cells, str | None]
 Blocks = Iterator[tuple[int, Callable[[], list[Found]]]]
 """How many rows follow, and what reads them: called only where they are wanted."""
 
+Wanted = Callable[[int, int], bool]
+"""Whether some row of those from the first number on, before the second, is wanted; numbers are those in the file."""
+
 
 ENDINGS = (".parquet", ".lance", ".csv", ".tsv", ".jsonl", ".ndjson", ".tar")
 """How the names of tables end, in lower case, for those who must not import PyArrow."""
@@ -32,5 +35,5 @@ class Kind(Protocol):
     def count(self, system: FileSystem, path: str) -> int:
         """How many rows a file has."""
 
-    def blocks(self, system: FileSystem, path: str) -> Blocks:
-        """The rows of a file, a block at a time."""
+    def blocks(self, system: FileSystem, path: str, wanted: Wanted) -> Blocks:
+        """The rows of a file, a block at a time; what is not wanted may be left unread, and counts all the same."""

@@ -15,7 +15,7 @@ from abe_rerank.images import IMAGE_SUFFIXES
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
 
-    from abe_rerank.integrations.daft.table_kinds import Blocks, Found
+    from abe_rerank.integrations.daft.table_kinds import Blocks, Found, Wanted
 
 KEY = "__key__"
 IMAGE = "image"
@@ -42,8 +42,8 @@ class WebDataset:
         with _opened(system, path) as tar:
             return sum(1 for _ in _rows(tar))
 
-    def blocks(self, system: FileSystem, path: str) -> Blocks:
-        """The rows, one by one."""
+    def blocks(self, system: FileSystem, path: str, wanted: Wanted) -> Blocks:
+        """The rows, one by one: headers are read, and members that are not asked for are passed over."""
         with _opened(system, path) as tar:
             for key, members in _rows(tar):
                 yield 1, partial(_cells, tar, key, members)

@@ -17,7 +17,7 @@ from abe_rerank.suites.rows import json_value
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
 
-    from abe_rerank.integrations.daft.table_kinds import Blocks, Cells, Found
+    from abe_rerank.integrations.daft.table_kinds import Blocks, Cells, Found, Wanted
 
 LOOKED_AT = 1000
 """How many lines of JSON are looked at for the names of their columns."""
@@ -39,7 +39,7 @@ class _Text:
         """How many rows a file has."""
         return sum(1 for _ in self.rows(system, path))
 
-    def blocks(self, system: FileSystem, path: str) -> Blocks:
+    def blocks(self, system: FileSystem, path: str, wanted: Wanted) -> Blocks:
         """The rows of a file, one by one: text is read as fast as it is skipped."""
         for row in self.rows(system, path):
             yield 1, _given(row)
