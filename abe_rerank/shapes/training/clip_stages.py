@@ -207,6 +207,7 @@ STAGES = (
         pools=True,
         warps=True,
         muon=True,
+        keeps=0.25,
     ),
 )
 TWIN_STAGES = (
