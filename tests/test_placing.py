@@ -19,8 +19,8 @@ from abe_rerank.report.views import render_html
 from abe_rerank.reranker import Reranker
 from abe_rerank.runs.meanings import CLEAR, holds
 from abe_rerank.scoring import make_scorer
+from abe_rerank.scoring.counted_relations import WEIGHT
 from abe_rerank.scoring.placing import STEEPNESS, SURE, direction, relation_parts
-from abe_rerank.scoring.relations import WEIGHT
 from abe_rerank.types import Region
 
 

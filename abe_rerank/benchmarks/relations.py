@@ -21,8 +21,8 @@ from abe_rerank.files import table
 from abe_rerank.parsing import parse
 from abe_rerank.runs.meanings import holds
 from abe_rerank.scoring.abe import AbeScorer
+from abe_rerank.scoring.counted_relations import RelationsScorer
 from abe_rerank.scoring.placing import direction
-from abe_rerank.scoring.relations import RelationsScorer
 from abe_rerank.scoring.stream import score_stream
 from abe_rerank.shapes.world import ReportSplit
 

@@ -2,7 +2,7 @@
 
 Of relations only what places can answer is read: left, right, above and below. Whether one thing lies *on* or *in*
 another, or is near it, is not. What is read stands beside the score, and in it where
-:mod:`abe_rerank.scoring.relations` is asked for.
+:mod:`abe_rerank.scoring.counted_relations` is asked for.
 """
 
 from __future__ import annotations

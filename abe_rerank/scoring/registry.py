@@ -62,7 +62,7 @@ register("random", "abe_rerank.scoring.chance:RandomScorer", "by lot", "random")
 register("vqa", "abe_rerank.scoring.vqa:VqaScorer", "answers of a question-answering model", "VQAScore", takes="MODEL")
 register(
     "relations",
-    "abe_rerank.scoring.relations:RelationsScorer",
+    "abe_rerank.scoring.counted_relations:RelationsScorer",
     "attribute binding with left, right, above and below in the score",
     "ABE with relations",
     takes="abe",
