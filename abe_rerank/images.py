@@ -10,20 +10,22 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import stat
 import sys
+import threading
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from os import PathLike, fspath
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, TypeGuard, TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from abe_rerank import libtiff
 from abe_rerank.errors import AbeRerankError, UsageError, first_line
 
 if TYPE_CHECKING:
@@ -41,6 +43,10 @@ MOST_PIXELS = 178_956_970
 
 KEPT_PIXELS = 4096 * 4096
 """Files with more pixels are reduced by a whole factor once decoded: a backbone looks at far fewer."""
+
+
+_LIBTIFF_LINE = re.compile(rb"(\w+\.tif|\w*(TIFF|Decode|JPEG|Predict)\w*): (?!Warning)")
+_ONE_AT_A_TIME = threading.Lock()
 
 
 def to_pil(image: ImageLike, name: str = "the image") -> Image.Image:
@@ -188,11 +194,37 @@ def _load(image: Image.Image, path: str) -> None:
         return
     said: list[str] = []
     try:
-        with libtiff.errors_into(said):
+        with _libtiff_errors_into(said):
             image.load()
     finally:
         if said:
             raise AbeRerankError(f"{path} is damaged: {said[0]}")
+
+
+@contextmanager
+def _libtiff_errors_into(said: list[str]) -> Iterator[None]:
+    """Add the errors that libtiff writes to the process's stderr in the block to ``said``, instead of showing them.
+
+    What others write there meanwhile comes afterwards. Where stderr is closed nothing is added.
+    """
+    with _ONE_AT_A_TIME, TemporaryFile() as kept:
+        try:
+            shown = os.dup(2)
+        except OSError:
+            yield
+            return
+        os.dup2(kept.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(shown, 2)
+            os.close(shown)
+            kept.seek(0)
+            for line in kept:
+                if _LIBTIFF_LINE.match(line):
+                    said.append(line.decode(errors="replace").strip())
+                else:
+                    os.write(2, line)
 
 
 def _reduced(image: Image.Image, factor: int, path: str) -> Image.Image:

@@ -25,7 +25,7 @@ ORDER = (
     {"drawing", "scoring"},
     {"backbones", "suites"},
     {"builtin", "parsing", "shapes"},
-    {"errors", "files", "images", "libtiff", "recipes", "types"},
+    {"errors", "files", "images", "recipes", "types"},
 )
 """From the roof to the ground: a room imports rooms of its own floor and of those below, and none above."""
 

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
 from abe_rerank import images as module
-from abe_rerank import libtiff
 from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.images import pictures_in, read, to_pil
 
@@ -248,7 +247,7 @@ def test_a_tiff_that_libtiff_calls_damaged_is_refused_and_nothing_else_is_writte
 
 def test_what_others_write_while_a_tiff_is_decoded_is_not_lost(capfd) -> None:
     said: list[str] = []
-    with libtiff.errors_into(said):
+    with module._libtiff_errors_into(said):
         os.write(2, b"tempfile.tif: Using code not yet in table.\nscoring: 50%\nwarning: b.tif: old\n")
         os.write(2, b"TIFFReadDirectory: Warning, Unknown field with tag 700.\n")
     assert said == ["tempfile.tif: Using code not yet in table."]
