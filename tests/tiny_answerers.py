@@ -1,6 +1,6 @@
 """Real image-text-to-text classes at tiny random configs, saved with their processors as ordinary folders.
 
-Processors that work with Pillow alone: those of Qwen2.5-VL and SmolVLM need torchvision for their videos.
+Processors that work with Pillow alone; that of Qwen2.5-VL without its part for videos, which needs torchvision.
 """
 
 from __future__ import annotations
@@ -11,12 +11,15 @@ import torch
 import transformers
 from tokenizers import Tokenizer, models, pre_tokenizers
 
+from abe_rerank.backbones.processors import without_videos
+
 WORDS = [
     *("<pad>", "<unk>", "<s>", "</s>", "yes", "Yes", "▁YES", "no", "▁No", "yesterday", "north", "maybe"),
     *("a", "an", "the", "is", "Is", "there", "in", "picture", "red", "blue", "cube", "ring", "star", "next", "to"),
     *("Does", "this", "figure", "show", "Please", "answer", "or", "and", "?", ".", "'", "USER", "ASSISTANT", ":"),
 ]
-FAMILIES = ("llava", "paligemma", "idefics3")
+FAMILIES = ("llava", "paligemma", "idefics3", "qwen2_5_vl")
+QWEN = ("<|vision_start|>", "<|image_pad|>", "<|vision_end|>", "<|video_pad|>")
 CHAT = (
     "{% for message in messages %}USER : {% for part in message['content'] %}"
     "{% if part['type'] == 'image' %}<image>{% else %} {{ part['text'] }}{% endif %}"
@@ -68,6 +71,25 @@ def save_answerer(family: str, folder: Path, words: list[str] | None = None) -> 
         images = transformers.SiglipImageProcessorPil(size=square)
         images.image_seq_length = 16
         processor = transformers.PaliGemmaProcessor(images, tokens)
+    elif family == "qwen2_5_vl":
+        tokens = tokenizer(list(QWEN), words)
+        start, picture, end, video = tokens.convert_tokens_to_ids(list(QWEN))
+        turning = {"rope_type": "default", "rope_theta": 10_000.0, "mrope_section": [1, 1, 2]}
+        seeing = {"depth": 2, "hidden_size": 32, "intermediate_size": 48, "num_heads": 4, "out_hidden_size": 32}
+        windows = {"patch_size": 8, "spatial_merge_size": 2, "window_size": 32, "fullatt_block_indexes": [1]}
+        model = transformers.Qwen2_5_VLForConditionalGeneration(
+            transformers.Qwen2_5_VLConfig(
+                text_config=text | {"rope_parameters": turning},
+                vision_config=seeing | windows,
+                image_token_id=picture,
+                video_token_id=video,
+                vision_start_token_id=start,
+                vision_end_token_id=end,
+            )
+        )
+        images = transformers.Qwen2VLImageProcessorPil(patch_size=8, merge_size=2, min_pixels=256, max_pixels=1024)
+        chat = CHAT.replace("<image>", "".join(QWEN[:3]))
+        processor = without_videos(transformers.Qwen2_5_VLProcessor)(images, tokens, chat_template=chat)
     else:
         tokens = tokenizer(["<image>", "<fake_token_around_image>", "<global-img>", "<end_of_utterance>"], words)
         model = transformers.Idefics3ForConditionalGeneration(

@@ -31,6 +31,7 @@ from abe_rerank.backbones.model_files import (
     refuse_own_code,
     weight_files,
 )
+from abe_rerank.backbones.processors import load_processor
 from abe_rerank.errors import AbeRerankError, UsageError
 
 _MARKS = re.compile(r"^[Ġ▁\s]+|</w>$")
@@ -93,10 +94,13 @@ class Answerer:
     def asked(self, question: str) -> str:
         """The whole text for one picture and a question: by the processor's chat template, else the picture's token
         and the question."""
-        if getattr(self.processor, "chat_template", None):
+        if template := getattr(self.processor, "chat_template", None):
             content = [{"type": "image"}, {"type": "text", "text": question}]
-            said: str = self.processor.apply_chat_template(
-                [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
+            said: str = self.processor.tokenizer.apply_chat_template(
+                [{"role": "user", "content": content}],
+                chat_template=template,
+                add_generation_prompt=True,
+                tokenize=False,
             )
             return said
         token = getattr(self.processor, "image_token", None)
@@ -210,16 +214,17 @@ def load_answerer(
     """An image-text-to-text model from a folder or a hub name (``owner/name@revision``).
 
     Raises UsageError for a name under which there is none, a model that cannot answer questions, files that do not fit
-    together; AbeRerankError where transformers cannot load it, as without torchvision where its processor needs it.
+    together; AbeRerankError where transformers cannot load it, as where its processor needs a package that is
+    not installed.
     """
     import transformers
 
     folder = find_model(name, None, False, what="model that answers questions")
-    _check_kind(folder, str(name))
+    kind = _checked_kind(folder, str(name))
     refuse_own_code(folder)
     weights, place, what = weight_files(folder), choose(device, dtype), f"the model {name}"
     major = int(transformers.__version__.partition(".")[0])
-    kind = {"dtype" if major >= 5 else "torch_dtype": place.dtype}
+    numbers = {"dtype" if major >= 5 else "torch_dtype": place.dtype}
     pillow: dict[str, Any] = {"backend": "pil"} if major >= 5 else {"use_fast": False}
     try:
         with hushed():
@@ -232,14 +237,12 @@ def load_answerer(
                 variant=weights.variant,
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,
-                **kind,
+                **numbers,
             )
         check_complete(info, what)
         check_finite(model, what)
         with hushed():
-            processor: Any = transformers.AutoProcessor.from_pretrained(
-                folder, trust_remote_code=False, local_files_only=True, **pillow
-            )
+            processor = load_processor(folder, kind, **pillow)
     except AbeRerankError:
         raise
     except Exception as error:
@@ -258,14 +261,15 @@ def _quiet(model: nn.Module) -> nn.Module:
     return model.eval().requires_grad_(False)
 
 
-def _check_kind(folder: Path, name: str) -> None:
-    """Raises UsageError for a model that transformers know, or do not, as none that answers in words."""
+def _checked_kind(folder: Path, name: str) -> str:
+    """The model's type. Raises UsageError for one that transformers know, or do not, as none that answers in words."""
     import transformers
     from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES as ANSWERING
 
-    kind = json_object(folder / "config.json").get("model_type")
+    kind = str(json_object(folder / "config.json").get("model_type"))
     if kind not in ANSWERING:
         raise UsageError(
             f"{name} is a model of type {kind!r}, which cannot answer questions; vqa takes image-text-to-text models "
             f"of transformers {transformers.__version__}, as of type llava, paligemma, idefics3 or qwen2_5_vl"
         )
+    return kind
