@@ -127,7 +127,7 @@ def test_tuning_finds_what_the_benchmark_measures(backbone: Backbone, monkeypatc
     ):
         monkeypatch.setattr(tuning, name, few)
     monkeypatch.setattr(tuning, "MUS", (0.0, 2.0))
-    trials = tuning.search(backbone, 3, ("value",))
+    trials = tuning.search(backbone, tuning.draw_cases(3), ("value",))
     assert len(trials) == 2
     assert trials[0].mean >= trials[1].mean
     for trial in trials:

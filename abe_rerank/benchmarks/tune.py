@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +31,7 @@ from abe_rerank.benchmarks.labelled_pairs import (
     told_pairs,
 )
 from abe_rerank.benchmarks.preferences import Right, gain, is_own, is_swap, judge_both_ways, tasks
-from abe_rerank.benchmarks.tuning import Trial, search
+from abe_rerank.benchmarks.tuning import Trial, draw_cases, search
 from abe_rerank.files import read_json, write_whole
 from abe_rerank.scoring.abe import AbeScorer, regions_of
 from abe_rerank.scoring.calibration import Calibration, expected_calibration_error, write_calibration
@@ -42,13 +42,16 @@ from abe_rerank.scoring.tuned import Tuned, kept_in, write_tuned
 
 if TYPE_CHECKING:
     from abe_rerank.backbones import DualEncoder
+    from abe_rerank.benchmarks.cases import Case
     from abe_rerank.benchmarks.scene_sources import Draw
 
 TUNED, UNTUNED, GLOBAL, FILIP = "ABE, tuned", "ABE, untuned", "global score", "FILIP"
 DENSE = AbeSettings(region="top", softness=2.0, competition=2.0, local="regions", lambda_=1.0, mu=1.5)
 """Where patches are read, the search begins from what suits the built-in backbone."""
 ENOUGH = 0.005
-"""Settings that are no more than this better on the choosing split than the defaults are not taken for them."""
+"""Settings that are no more than this better on the choosing split than the defaults are not taken for them, nor those
+that are no more than ``_LUCK`` over the number of scenes better: the best of some hundreds are so by chance."""
+_LUCK = 0.25
 ENOUGH_ROWS = 60
 """With fewer pairs of a label, the user's rows are not parted to measure what was fitted to them."""
 FOREIGN_FROM = 3
@@ -181,11 +184,11 @@ def _settings(backbone: DualEncoder, amount: Amount, drawn: Mapping[str, Draw], 
         return AbeScorer(backbone).settings
     others = {name: draw for name, draw in drawn.items() if not is_own(name)}
     trials = []
+    cases = cache(partial(draw_cases, amount.scenes, others))
     for readout in amount.readouts:
-        base = AbeSettings() if readout.startswith(REGIONS) else DENSE
-        look = partial(_searched, backbone, amount.scenes, readout, base, others)
+        look = partial(_searched, backbone, cases, readout)
         trials += [_trial(row) for row in notes.step(f"reading {readout}", look)]
-    return choose(trials)
+    return choose(trials, max(ENOUGH, _LUCK / amount.scenes))
 
 
 def _calibration(scorer: AbeScorer, asked: Asked) -> Calibration:
@@ -227,19 +230,18 @@ def forget(backbone: DualEncoder) -> None:
     shutil.rmtree(kept_in(backbone), ignore_errors=True)
 
 
-def choose(trials: Sequence[Trial]) -> AbeSettings:
-    """The best settings, or the defaults if they are as good but for ENOUGH."""
+def choose(trials: Sequence[Trial], enough: float = ENOUGH) -> AbeSettings:
+    """The best settings, or the defaults if they are as good but for ``enough``."""
     best = max(trials, key=lambda trial: trial.mean)
     plain = [t for t in trials if replace(t.settings, patch_readout=None) == AbeSettings()]
-    near = [t for t in plain if t.mean >= best.mean - ENOUGH]
+    near = [t for t in plain if t.mean >= best.mean - enough]
     return max(near, key=lambda trial: trial.mean).settings if near else best.settings
 
 
-def _searched(
-    backbone: DualEncoder, scenes: int, readout: str, base: AbeSettings, others: Mapping[str, Draw]
-) -> list[dict[str, Any]]:
+def _searched(backbone: DualEncoder, cases: Callable[[], list[list[Case]]], readout: str) -> list[dict[str, Any]]:
     """The best trial of a readout, and that with the default settings, as JSON."""
-    trials = search(backbone, scenes, [readout], base, others)
+    base = AbeSettings() if readout.startswith(REGIONS) else DENSE
+    trials = search(backbone, cases(), [readout], base)
     plain = [t for t in trials[1:] if replace(t.settings, patch_readout=None) == AbeSettings()]
     return [asdict(trial) for trial in (*trials[:1], *plain)]
 

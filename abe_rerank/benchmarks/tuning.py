@@ -1,7 +1,8 @@
 """Which settings of the ABE scorer suit a backbone: a search on scenes of the choosing split.
 
-Pictures are encoded once for each readout, regions once for each setting of them, and the weights of the terms are then
-searched on the terms alone. :mod:`abe_rerank.benchmarks.tune` is the whole of ``abe-rerank tune``.
+Pictures are drawn once, encoded once for each readout, phrases read once for each way to ask, regions found once for
+each setting of them, and the weights of the terms are then searched on the terms alone.
+:mod:`abe_rerank.benchmarks.tune` is the whole of ``abe-rerank tune``.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from abe_rerank.scoring.terms import AbeSettings
 if TYPE_CHECKING:
     from abe_rerank.backbones import Backbone, ImageFeatures
     from abe_rerank.benchmarks.scene_sources import Draw
+    from abe_rerank.scoring.phrase_table import PromptTable
     from abe_rerank.types import Spec
 
 REGIONS = (("soft", 1.0), ("top", 0.04), ("top", 0.1))
@@ -54,32 +56,33 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class _Encoded:
-    """One task's cases in blocks, with their features for one patch readout."""
+class _Block:
+    """Some cases of a task: their captions, two of each case, and the features of their pictures, likewise."""
 
-    blocks: list[tuple[list[Case], ImageFeatures]]
+    specs: list[Spec]
+    features: ImageFeatures
+
+
+def draw_cases(scenes: int, others: Mapping[str, Draw] | None = None) -> list[list[Case]]:
+    """The cases of the choosing split: ``scenes`` of each of TASKS, and a third as many of the tasks of ``others``."""
+    cases = [[pair.case() for pair in twins(task, "choose", scenes)] for task in TASKS]
+    return cases + [list(draw("choose", max(1, scenes // 3))) for draw in (others or {}).values()]
 
 
 def search(
-    backbone: Backbone,
-    scenes: int,
-    readouts: Sequence[str],
-    base: AbeSettings | None = None,
-    others: Mapping[str, Draw] | None = None,
+    backbone: Backbone, cases: Sequence[list[Case]], readouts: Sequence[str], base: AbeSettings | None = None
 ) -> list[Trial]:
-    """All trials, the best first; ties keep the order in which they were tried.
-
-    ``scenes`` for each of TASKS, and a third as many of the tasks of ``others``.
-    """
+    """All trials on the cases of each task, the best first; ties keep the order in which they were tried."""
     base = base or AbeSettings()
     trials: list[Trial] = []
-    cases = [[pair.case() for pair in twins(task, "choose", scenes)] for task in TASKS]
-    cases += [list(draw("choose", max(1, scenes // 3))) for draw in (others or {}).values()]
     for readout in readouts:
         tasks = [_encode(backbone, found, readout) for found in cases]
+        tables: dict[str, list[list[PromptTable]]] = {}
         for settings in _region_settings(replace(base, patch_readout=readout)):
             scorer = AbeScorer(backbone, settings)
-            found = [_terms(scorer, task) for task in tasks]
+            if settings.region_query not in tables:  # nothing else that is searched changes which phrases are read
+                tables[settings.region_query] = [[scorer.table(block.specs)[1] for block in task] for task in tasks]
+            found = [_terms(scorer, *task) for task in zip(tasks, tables[settings.region_query], strict=True)]
             signs = float(np.mean([right for _, right in found if right is not None]))
             trials.extend(_weigh(settings, [numbers for numbers, _ in found], signs))
     return sorted(trials, key=lambda trial: -trial.mean)
@@ -94,14 +97,19 @@ def _region_settings(base: AbeSettings) -> Iterator[AbeSettings]:
         yield replace(base, **dict(zip(names, (*region, *values), strict=True)))
 
 
-def _encode(backbone: Backbone, cases: list[Case], readout: str) -> _Encoded:
+def _encode(backbone: Backbone, cases: list[Case], readout: str) -> list[_Block]:
     found: list[tuple[list[Case], Any]] = [
         (block, [i for case in block for i in case.images]) for block in blocks(cases)
     ]
-    return _Encoded([(block, backbone.encode_images(pictures, readout)) for block, pictures in found])
+    return [
+        _Block(
+            [parse(caption) for case in block for caption in case.captions], backbone.encode_images(pictures, readout)
+        )
+        for block, pictures in found
+    ]
 
 
-def _terms(scorer: AbeScorer, task: _Encoded) -> tuple[np.ndarray, float | None]:
+def _terms(scorer: AbeScorer, task: Sequence[_Block], tables: Sequence[PromptTable]) -> tuple[np.ndarray, float | None]:
     """(global, local, difference) of each case, [3, cases, pictures, captions], and how often margins' signs are right.
 
     The latter is None for tasks in which nothing is swapped.
@@ -109,12 +117,11 @@ def _terms(scorer: AbeScorer, task: _Encoded) -> tuple[np.ndarray, float | None]
     found: list[np.ndarray] = []
     in_place: list[bool] = []
     swapped: list[bool] = []
-    for block, features in task.blocks:
-        specs = [parse(caption) for case in block for caption in case.captions]
-        _, table = scorer.table(specs)
-        t = scorer.terms(features, table)
+    for block, table in zip(task, tables, strict=True):
+        specs = block.specs
+        t = scorer.terms(block.features, table)
         stacked = np.stack([x.cpu().numpy() for x in (t.global_, t.local, t.difference)])
-        found += [stacked[:, 2 * k : 2 * k + 2, 2 * k : 2 * k + 2] for k in range(len(block))]
+        found += [stacked[:, k : k + 2, k : k + 2] for k in range(0, len(specs), 2)]
         for k, spec in enumerate(specs):
             twin = k ^ 1
             positive = (t.margins[:, k, : len(spec.pairs)] > 0).cpu().numpy()

@@ -27,6 +27,9 @@ Scorers = Annotated[
 CpuTime = Annotated[
     bool, typer.Option("--cpu-time", help="Count this process's own processor seconds.", rich_help_panel=MEASURE)
 ]
+Averaged = Annotated[
+    bool, typer.Option("--averaged", help="Pool it as power-clip's training does.", rich_help_panel=MEASURE)
+]
 
 app = typer.Typer(help="Measure the parts of the package.", rich_markup_mode=None)
 
@@ -119,9 +122,7 @@ def backbone_benchmark(
     backbone: BackboneName = None,
     device: Device = None,
     allow_pickle: AllowPickle = False,
-    averaged: Annotated[
-        bool, typer.Option("--averaged", help="Pool it as power-clip's training does.", rich_help_panel=MEASURE)
-    ] = False,
+    averaged: Averaged = False,
     as_json: AsJson = False,
 ) -> None:
     """How well a CLIP-like model reads shapes: zero-shot, attributes and swaps by the global score, pointing."""
@@ -143,17 +144,16 @@ def backbones(
     scenes: Annotated[int, typer.Option(help="How many scenes of each task.", min=2, rich_help_panel=MEASURE)] = 100,
     device: Device = None,
     allow_pickle: AllowPickle = False,
+    averaged: Averaged = False,
     as_json: AsJson = False,
 ) -> None:
     """What the scorers are worth on each of several backbones, tuned and untuned."""
     quiet_libraries()
-    from abe_rerank.backbones import load_backbone
     from abe_rerank.benchmarks.checkout import backbones_compared
+    from abe_rerank.benchmarks.checkout.backbone_reading import load
 
     names: list[str | None] = [*backbone] if backbone else [None]
-    found = [
-        backbones_compared.compare(load_backbone(name, device, allow_pickle=allow_pickle), scenes) for name in names
-    ]
+    found = [backbones_compared.compare(load(name, device, allow_pickle, averaged), scenes) for name in names]
     tell(backbones_compared.as_json(found) if as_json else backbones_compared.as_text(found), as_json)
 
 

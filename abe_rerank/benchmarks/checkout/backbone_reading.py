@@ -106,6 +106,18 @@ def _pointing(backbone: Backbone, patches: np.ndarray, grid: tuple[int, int], dr
     return float(np.mean(hits))
 
 
+def load(backbone: str | None, device: str | None, allow_pickle: bool, averaged: bool) -> Backbone:
+    """A backbone (None: the built-in one); ``averaged`` pools it as ``python -m abe_rerank.shapes.training power-clip``
+    does, which wrote it. Raises UsageError for an unknown backbone."""
+    from abe_rerank.backbones import load_backbone
+
+    if averaged and backbone is not None:
+        from abe_rerank.shapes.training.power_clip import load_averaged
+
+        return load_averaged(Path(backbone))
+    return load_backbone(backbone, device, allow_pickle=allow_pickle)
+
+
 def main(
     backbone: str | None = None,
     count: int = 400,
@@ -114,19 +126,8 @@ def main(
     allow_pickle: bool = False,
     averaged: bool = False,
 ) -> str:
-    """Measures the backbone (None: the built-in one) on the reporting split; returns a table or JSON.
-
-    ``averaged`` pools it as ``python -m abe_rerank.shapes.training power-clip`` does, which wrote it. Raises UsageError
-    for an unknown backbone.
-    """
-    from abe_rerank.backbones import load_backbone
-
-    if averaged and backbone is not None:
-        from abe_rerank.shapes.training.power_clip import load_averaged
-
-        rates = run(load_averaged(Path(backbone)), count)
-    else:
-        rates = run(load_backbone(backbone, device, allow_pickle=allow_pickle), count)
+    """Measures what :func:`load` gives on the reporting split; returns a table or JSON."""
+    rates = run(load(backbone, device, allow_pickle, averaged), count)
     if as_json:
         return json.dumps([asdict(rate) for rate in rates])
     width = max(len(rate.task) for rate in rates)
