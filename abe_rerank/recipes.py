@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+MOST_PICTURES, MOST_STEPS, MOST_AT_ONCE, LARGEST_SIDE = 1_000_000, 10_000, 4096, 8192
+"""The most pictures of a prompt, steps of one, pictures in a batch, and pixels of a side: far above what anybody draws.
+What is above them is a slip of the keyboard, which would take all memory before it is noticed."""
+
 
 @dataclass(frozen=True)
 class Drawing:

@@ -181,6 +181,7 @@ class Reranker:
             pipeline = load_pipeline(pipeline, backbone.device, backbone.dtype)
         for warning in prompt_warnings([spec.prompt], backbone, pipeline, settle(pipeline, sampling)):
             warnings.warn(warning, UserWarning, stacklevel=2)
+        check_followed(strategy, self.scorer, spec)
         self.scorer.forget()  # what was asked before does not move the last digit
         ranking = follow(strategy, self.scorer, pipeline, spec, sampling, progress=progress, on_candidate=on_candidate)
         if self.scorer.relative:
@@ -231,6 +232,22 @@ def follow(
             on_candidate,
         )
     return ranking_of(spec, done.candidates, Settings(scorer.stamp, done.drawing, done.course))
+
+
+def check_followed(strategy: Strategy, scorer: Scorer, spec: Spec) -> None:
+    """Raises UsageError, before anything is drawn, where the scorer does not say what a strategy needs to know: it is
+    asked about a picture of nothing."""
+    from PIL import Image
+
+    from abe_rerank.drawing.strategies import Tried
+    from abe_rerank.recipes import Recipe
+    from abe_rerank.scoring.stream import scores_of
+
+    if strategy.name == "best-of-n" or scorer.relative:
+        return
+    score = scores_of(scorer, spec, [Image.effect_noise((64, 64), 64).convert("RGB")])[0]
+    likely = tuple(pair.probability for pair in score.pairs)
+    strategy.next([Tried(Recipe(strategy.seed), score.value, score.status, likely)], 0.0)
 
 
 def as_spec(prompt: str | Spec) -> Spec:

@@ -220,13 +220,19 @@ def test_many_prompts_follow_a_strategy_each_by_itself_and_go_on(cli, drafts, tm
     prompts.write_text("a red cube\na blue star\n", encoding="utf-8")
     words = ("generate", "--prompts", prompts, "-n", 3, *drafts[:2], "--keep", 1, *drafts[4:])
     assert cli(*words, "--out", tmp_path / "whole")[0] == 0
-    for call in (3, 6):  # in the drafts, two batches of each prompt, and in the second picture of full quality
+    for call in (3, 6):  # in the drafts, two batches of each prompt, and at the end of the first of full quality
         out = tmp_path / f"run{call}"
         with at_call(call, stopped_by(signal.SIGTERM)):
             code, _, err = cli(*words, "--out", out)
         assert (code, "the same command goes on" in err) == (143, True)
         assert not (out / "results.jsonl").exists()
+        page = out / "report.html"
+        assert page.exists() == (call == 6)
+        if call == 6:
+            assert "a red cube" in page.read_text(encoding="utf-8")
+            assert "a blue star" not in page.read_text(encoding="utf-8")
         assert cli(*words, "--out", out)[0] == 0
+        assert "Not finished" not in page.read_text(encoding="utf-8")
         assert (out / "results.jsonl").read_bytes() == (tmp_path / "whole" / "results.jsonl").read_bytes()
     again = cli(*words, "--out", out)
     assert (again[0], "is complete already" in again[2]) == (0, True)

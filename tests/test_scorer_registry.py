@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -41,23 +42,50 @@ class Backwards(ClipScorer):
         return -super().score_features(features, prepared)
 
 
+class Failing(ClipScorer):
+    def __init__(self, backbone):
+        raise KeyError("inside")
+
+
+def no_class(backbone):
+    return Backwards(backbone)
+
+
+no_class.explain_features = no_class.settings_type = None
 NOT_ONE = 3
+print("a scorer was imported")
+"""
+POINTS = """[abe_rerank.scorers]
+backwards = backwards_scorer:Backwards
+broken = broken_scorer:Broken
+leaving = leaving_scorer:Leaving
+failing = backwards_scorer:Failing
+number = backwards_scorer:NOT_ONE
+function = backwards_scorer:no_class
+absent = backwards_scorer:Absent
+nameless = backwards_scorer
+clip = backwards_scorer:Backwards
+\x1b[31m = backwards_scorer:Backwards
+a+b = backwards_scorer:Backwards
 """
 
 
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A package with four scorers: a good one, one that cannot be imported, one that is none, and one called clip."""
+    """A package with a good scorer, some that cannot be imported, made or called so, and some that are none; beside it
+    a package whose entry points and metadata cannot be read."""
     (tmp_path / "backwards_scorer.py").write_text(OF_A_PACKAGE)
     (tmp_path / "broken_scorer.py").write_text("import there_is_no_such_module\n")
+    (tmp_path / "leaving_scorer.py").write_text("raise SystemExit(0)\n")
+    (tmp_path / "torn-1.0.dist-info").mkdir()
+    (tmp_path / "torn-1.0.dist-info" / "entry_points.txt").write_bytes(b"[abe_rerank.scorers]\nbad \xff\n")
     info = tmp_path / "backwards-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: backwards\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(
-        "[abe_rerank.scorers]\nbackwards = backwards_scorer:Backwards\nbroken = broken_scorer:Broken\n"
-        "number = backwards_scorer:NOT_ONE\nclip = backwards_scorer:Backwards\n"
-    )
+    (info / "entry_points.txt").write_text(POINTS)
     monkeypatch.syspath_prepend(tmp_path)
+    for module in ("backwards_scorer", "leaving_scorer"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
     registry._of_packages.cache_clear()
     yield tmp_path
     registry._of_packages.cache_clear()
@@ -74,14 +102,35 @@ def test_scorers_of_other_packages_are_offered_and_used(installed: Path, clip: D
 def test_a_broken_one_is_named_and_breaks_nothing_else(
     installed: Path, clip: DualEncoder, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with pytest.raises(
-        AbeRerankError, match=r"'broken' of the package backwards cannot be used .*there_is_no_such_mod"
+    for name, why in (
+        ("broken", "there_is_no_such_mod"),
+        ("leaving", "SystemExit: 0"),
+        ("failing", "KeyError: 'inside'"),
+        ("number", "is no scorer"),
+        ("function", "is no scorer"),
+        ("absent", "no attribute 'Absent'"),
+        ("nameless", "no attribute ''"),
     ):
-        make_scorer("broken", clip)
-    with pytest.raises(AbeRerankError, match=r"'number' of the package backwards cannot be used .*is no scorer"):
-        make_scorer("number", clip)
+        with pytest.raises(AbeRerankError, match=f"'{name}' of the package backwards cannot be used .*{why}"):
+            make_scorer(name, clip)
     assert type(make_scorer("clip", clip)).__module__ == "abe_rerank.scoring.clip"
     assert "'clip' of the package backwards is left out" in caplog.text
+    assert "scorers of a package cannot be read" in caplog.text
+    assert r"'\x1b[31m' of the package backwards is left out: it is no name" in caplog.text
+    assert "'a+b' of the package backwards is left out: it is no name" in caplog.text
+    assert "\x1b" not in scoring.choices() + caplog.text
+
+
+def test_what_a_scorer_of_a_package_prints_is_no_result(installed: Path, folder: Path, tmp_path: Path, cli) -> None:
+    images(1)[0].save(tmp_path / "x.png")
+    words = ("score", tmp_path / "x.png", "--prompt", PROMPT.prompt, "--json", "--backbone", folder, "--device", "cpu")
+    code, out, err = cli(*words, "--scorer", "backwards")
+    assert code == 0, err
+    assert len(json.loads(out)["rows"]) == 1
+    assert "a scorer was imported" in err
+    code, out, err = cli(*words, "--scorer", "leaving")
+    assert (code, out) == (1, "")
+    assert "error: the scorer 'leaving' of the package backwards cannot be used (SystemExit: 0)" in err
 
 
 @pytest.mark.parametrize(

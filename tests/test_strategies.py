@@ -11,12 +11,13 @@ import torch
 from conftest import word_tokenizer
 from tiny_pipelines import save_tiny_pipeline
 
-from abe_rerank import UsageError
+from abe_rerank import Reranker, UsageError
 from abe_rerank.drawing.pipelines import load_pipeline
 from abe_rerank.drawing.sampling import Sampling, batches, settle
 from abe_rerank.drawing.strategies import Tried, make_strategy, names, steps_of
 from abe_rerank.drawing.strategies.pursuit import pursue
 from abe_rerank.recipes import Drawing, Recipe
+from abe_rerank.scoring import make_scorer
 from abe_rerank.types import Candidate, Sample, Samples, Score
 
 PROMPT = "a yellow cylinder and a red cube"
@@ -189,6 +190,13 @@ def test_a_strategy_is_named_and_draws_each_picture_alike_again(name, reranker, 
     assert difference(again.image, best.image) <= 1
     values = [c.score.value for c in found.candidates]
     assert values == sorted(values, reverse=True)
+
+
+def test_until_bound_without_probabilities_is_refused_before_anything_is_drawn(reranker, pipeline):
+    plain, given = Reranker(make_scorer("clip", reranker.scorer.backbone)), []
+    with pytest.raises(UsageError, match="abe-rerank tune"):
+        plain.generate(pipeline, PROMPT, n=4, strategy="until-bound", on_candidate=given.append, num_inference_steps=1)
+    assert given == []
 
 
 def test_drawing_ends_where_it_is_asked_to(reranker, pipeline):

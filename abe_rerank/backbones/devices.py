@@ -84,11 +84,10 @@ MOST_PATCHES = 9216
 """Attention from each patch to each, of one head and in single precision, then takes 340 MB."""
 
 
-def read_size(size: ImageSize | str | None, patch: int) -> ImageSize | None:
+def read_size(size: ImageSize | str | None) -> ImageSize | None:
     """``144``, ``"144"``, ``(96, 144)`` or ``"96x144"`` (height x width) as a size; None stays None.
 
-    Raises UsageError for what is none of these, is not made of whole patches of ``patch`` pixels, or of more than
-    MOST_PATCHES.
+    Raises UsageError for what is none of these, and sides below 1 pixel.
     """
     if size is None:
         return None
@@ -103,20 +102,29 @@ def read_size(size: ImageSize | str | None, patch: int) -> ImageSize | None:
         found = size
     else:
         raise UsageError(f"the image size {size!r} cannot be read; give a side or (height, width) in pixels")
-    for side in (found,) if isinstance(found, int) else found:
-        if side < patch or side % patch:
-            raise UsageError(
-                f"the image size {_words(found)} must be a multiple of the patch size, {patch} pixels, above 0"
-            )
-    height, width = (found, found) if isinstance(found, int) else found
+    if min(_sides(found)) < 1:
+        raise UsageError(f"the image size {_words(found)} must be a multiple of the patch size of the model, above 0")
+    return found
+
+
+def check_patches(size: ImageSize | None, patch: int) -> None:
+    """Raises UsageError for a size that is not of whole patches of ``patch`` pixels, or of more than MOST_PATCHES."""
+    if size is None:
+        return
+    height, width = _sides(size)
+    if height % patch or width % patch:
+        raise UsageError(f"the image size {_words(size)} must be a multiple of the patch size, {patch} pixels, above 0")
     patches = (height // patch) * (width // patch)
     if patches > MOST_PATCHES:
         most = patch * int(MOST_PATCHES**0.5)
         raise UsageError(
-            f"the image size {_words(found)} is cut into {patches:,} patches of {patch} pixels, and memory grows with "
+            f"the image size {_words(size)} is cut into {patches:,} patches of {patch} pixels, and memory grows with "
             f"the square of that: at most {MOST_PATCHES:,} are read, such as {most}x{most}"
         )
-    return found
+
+
+def _sides(size: ImageSize) -> tuple[int, int]:
+    return (size, size) if isinstance(size, int) else size
 
 
 def overrides(processor: Any, size: ImageSize | None) -> dict[str, Any]:

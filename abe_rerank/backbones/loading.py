@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from abe_rerank.backbones.devices import ImageSize, choose, read_size
+from abe_rerank.backbones.devices import ImageSize, check_patches, choose, read_size
 from abe_rerank.backbones.dual_encoder import DualEncoder
 from abe_rerank.backbones.families import reader_of
 from abe_rerank.backbones.hub import Hub, at_revision, fetched, split_revision
@@ -38,14 +38,15 @@ def load_backbone(
     device: str | torch.device | None = None,
     dtype: str | torch.dtype | None = None,
     image_size: ImageSize | str | None = None,
-    batch_size: int = 32,
+    batch_size: int | None = None,
     *,
     variant: str | None = None,
     allow_pickle: bool = False,
     hub: Hub | None = None,
 ) -> DualEncoder:
     """Load a CLIP-like model of transformers from a folder or a hub name (``owner/name@revision``); None is built in.
-    ``hub`` says how the latter is got.
+    ``hub`` says how the latter is got, ``batch_size`` how many images go through it at once (None: as suits the
+    device).
 
     ``image_size`` None is the model's own, else a side ("144") or height and width ("96x144") in whole patches.
     ``device`` and ``dtype`` are what :func:`abe_rerank.backbones.devices.choose` takes. Images go
@@ -55,6 +56,7 @@ def load_backbone(
     its files do not fit together (tensors missing, unexpected, wrongly shaped, not finite), its model class has no
     reader, or the size is none.
     """
+    size = read_size(image_size)
     import transformers  # noqa: F401  (before it is hushed)
 
     hub = hub or Hub()
@@ -76,7 +78,7 @@ def load_backbone(
         with hushed():
             tokenizer, processor = _load_tokenizer(folder), _load_processor(folder)
         log.info("%s, from %s, on %s as %s", what, folder, place.device, place.dtype)
-        size = read_size(image_size, model.config.vision_config.patch_size)
+        check_patches(size, model.config.vision_config.patch_size)
         return DualEncoder(model.eval().to(place.device), tokenizer, processor, reader, folder, name, size, batch_size)
     except AbeRerankError:
         raise

@@ -14,7 +14,7 @@ import typer
 from abe_rerank.benchmarks import in_checkout, scene_sources
 from abe_rerank.benchmarks.cases import case_formats
 from abe_rerank.cli.asked import BackboneOptions, spread
-from abe_rerank.cli.options import AllowPickle, AsJson, BackboneName, Device, GroupedCommand, Model
+from abe_rerank.cli.options import MOST_SCENES, AllowPickle, AsJson, BackboneName, Device, GroupedCommand, Model
 from abe_rerank.cli.terminal import quiet_libraries, tell
 from abe_rerank.errors import UsageError
 
@@ -30,6 +30,15 @@ CpuTime = Annotated[
 Averaged = Annotated[
     bool, typer.Option("--averaged", help="Pool it as power-clip's training does.", rich_help_panel=MEASURE)
 ]
+
+
+def _many(what: str, least: int = 2) -> Any:
+    """An option that says how many."""
+    return typer.Option(help=f"How many {what}.", min=least, max=MOST_SCENES, rich_help_panel=MEASURE)
+
+
+ScenesOfTask = Annotated[int, _many("scenes of each task")]
+ScenesOfEach = Annotated[int, _many("scenes for each number of objects")]
 
 app = typer.Typer(help="Measure the parts of the package.", rich_markup_mode=None)
 
@@ -63,7 +72,7 @@ def parser_benchmark(
 @spread
 def binding(
     *,
-    scenes: Annotated[int, typer.Option(help="How many scenes of each task.", min=2, rich_help_panel=MEASURE)] = 300,
+    scenes: ScenesOfTask = 300,
     scenes_from: Annotated[
         str,
         typer.Option(
@@ -97,11 +106,6 @@ def binding(
     public = None if form is None or data is None else (form, data)
     found = main(backbone.load(), scenes, data=public, ablate=ablate, json_output=as_json, scenes_from=scenes_from)
     tell(found, as_json)
-
-
-ScenesOfEach = Annotated[
-    int, typer.Option(help="How many scenes for each number of objects.", min=2, rich_help_panel=MEASURE)
-]
 
 
 @checkout_command("oracle")
@@ -141,7 +145,7 @@ def backbones(
             help="A folder or hub id; can be repeated.", show_default="the built-in one", rich_help_panel=MEASURE
         ),
     ] = None,
-    scenes: Annotated[int, typer.Option(help="How many scenes of each task.", min=2, rich_help_panel=MEASURE)] = 100,
+    scenes: ScenesOfTask = 100,
     device: Device = None,
     allow_pickle: AllowPickle = False,
     averaged: Averaged = False,
@@ -161,7 +165,7 @@ def backbones(
 @spread
 def verdicts(
     *,
-    scenes: Annotated[int, typer.Option(help="How many scenes or pictures.", min=2, rich_help_panel=MEASURE)] = 150,
+    scenes: Annotated[int, _many("scenes or pictures")] = 150,
     sources: Annotated[
         list[str] | None,
         typer.Option("--scenes-from", help="A source; can be repeated.", show_default="all", rich_help_panel=MEASURE),
@@ -196,8 +200,8 @@ def verdicts(
 @spread
 def faults(
     *,
-    prompts: Annotated[int, typer.Option(help="How many prompts of each kind.", min=2, rich_help_panel=MEASURE)] = 60,
-    pictures: Annotated[int, typer.Option(help="How many of each prompt, 8, 16, ...", rich_help_panel=MEASURE)] = 8,
+    prompts: Annotated[int, _many("prompts of each kind")] = 60,
+    pictures: Annotated[int, _many("of each prompt, 8, 16, ..", 8)] = 8,
     objects: Annotated[
         list[int] | None,
         typer.Option(
@@ -247,9 +251,7 @@ def costs(
 @spread
 def speed(
     *,
-    rounds: Annotated[
-        int, typer.Option(help="How many rounds; one more warms up.", min=1, rich_help_panel=MEASURE)
-    ] = 5,
+    rounds: Annotated[int, _many("rounds; one more warms up", 1)] = 5,
     cpu_time: CpuTime = False,
     model: Model = None,
     backbone: BackboneOptions,
@@ -274,13 +276,8 @@ def speed(
 @spread
 def strategies(
     *,
-    prompts: Annotated[
-        int, typer.Option(help="How many prompts of each task to report on.", min=2, rich_help_panel=MEASURE)
-    ] = 40,
-    choosing: Annotated[
-        int,
-        typer.Option(help="How many others of each task to choose settings on.", min=1, rich_help_panel=MEASURE),
-    ] = 20,
+    prompts: Annotated[int, _many("prompts of each task to report on")] = 40,
+    choosing: Annotated[int, _many("others of each task to choose settings on", 1)] = 20,
     figure: Annotated[
         Path | None, typer.Option(help="A PNG file for the curves.", show_default="none", rich_help_panel=MEASURE)
     ] = None,

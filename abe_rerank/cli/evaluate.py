@@ -134,14 +134,13 @@ def run(request: EvaluateRequest) -> None:
     with finishing_first(world) as stop:
         plan, missing = _complete(request, listing, plan, world, stop)
     world.leave(stop.asked())
-    if not plan.is_whole:
-        there = len(plan.keys) - len(missing)
-        raise stop.error(f"{there} results are in {request.folder}; the same command goes on")
-    some = len({index for index, _ in missing}) < len(plan.prompts) and not request.strategy.parts
-    if world.is_first and (some or not missing):
-        conclude(request.folder, complete=not missing)
-    if missing:
-        raise stop.error(f"{len(missing)} of {len(plan.keys)} results are missing; the same command goes on")
+    complete = plan.is_whole and not missing
+    if world.is_first:
+        conclude(request.folder, complete)
+    if not complete:
+        there = f"{len(plan.keys) - len(missing)} results are in {request.folder}"
+        short = f"{len(missing)} of {len(plan.keys)} results are missing" if plan.is_whole else there
+        raise stop.error(f"{short}; the same command goes on")
 
 
 def _complete(

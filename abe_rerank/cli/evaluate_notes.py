@@ -119,14 +119,18 @@ class TimedSource:
 def conclude(out: Path, complete: bool = True) -> None:
     """Make the page of the run, if it has none of these results, and show its means and where it is.
 
-    Of a run that is not ``complete`` the page says so, and prompts without all their images are left out. Raises
-    AbeRerankError if an image of a complete run is unscored.
+    Of a run that is not ``complete`` the page says so, and prompts without all their images are left out; there is none
+    where that leaves none. Raises AbeRerankError if an image of a complete run is unscored.
     """
-    from abe_rerank.evaluation.summary import load, summary_of
+    from abe_rerank.evaluation.numbers import read_numbers
+    from abe_rerank.evaluation.summary import summary_of
     from abe_rerank.report.run_page import write_run_page
+    from abe_rerank.runs.reading import open_run
 
     page, results = out / "report.html", out / ("results.jsonl" if complete else "results")
-    numbers = load(out)
+    numbers = read_numbers(open_run(out))
+    if not numbers.prompts:
+        return
     summary = summary_of(numbers)
     if not complete or not page.is_file() or page.stat().st_mtime_ns < results.stat().st_mtime_ns:
         write_run_page(out, numbers, summary)

@@ -40,7 +40,7 @@ class StrategyOptions:
         typer.Option(
             help="How many drafts to draw in full; with --draft-steps.",
             min=1,
-            show_default="2",
+            show_default="1",
             rich_help_panel=STRATEGY,
         ),
     ] = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,6 +14,11 @@ from typer.core import TyperCommand
 from abe_rerank import scoring
 from abe_rerank.cli import completing
 from abe_rerank.errors import UsageError
+from abe_rerank.recipes import MOST_AT_ONCE
+
+MOST_PROCESSES, MOST_ROWS, MOST_SCENES, MOST_MINUTES = 1024, 1_000_000, 100_000, 100_000
+"""The most processes, rows of a table at once, scenes of a task and minutes of a search: what is above them would never
+end, or take the machine down."""
 
 DRAW, MODELS, SCORE, OUTPUT = "What to draw", "Which models", "How to score", "Where results go"
 """The groups of options in a help text."""
@@ -187,7 +193,10 @@ ScoreOn = Annotated[
 Processes = Annotated[
     int,
     typer.Option(
-        min=1, help="How many processes share the run, each on a GPU of its own, or on the CPU.", rich_help_panel=MODELS
+        min=1,
+        max=MOST_PROCESSES,
+        help="How many processes share the run, each on a GPU of its own, or on the CPU.",
+        rich_help_panel=MODELS,
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.", rich_help_panel=OUTPUT)]
@@ -197,12 +206,22 @@ Format = Annotated[
 ]
 
 
+def finite(value: float | None) -> float | None:
+    """The value of an option. Raises UsageError for NaN, which no range leaves out."""
+    if value is not None and math.isnan(value):
+        raise UsageError("nan is no number that an option takes; give an ordinary one, such as 0.5")
+    return value
+
+
 def read_batch_size(text: str) -> int | Literal["auto"]:
-    """A number, or "auto". Raises UsageError for another word."""
+    """A number, or "auto". Raises UsageError for another word, and a number above MOST_AT_ONCE."""
     try:
-        return "auto" if text == "auto" else int(text)
+        size: int | Literal["auto"] = "auto" if text == "auto" else int(text)
     except ValueError:
-        raise UsageError(f"--batch-size {text}: give a number from 1 on, or auto") from None
+        size = MOST_AT_ONCE + 1
+    if size != "auto" and size > MOST_AT_ONCE:
+        raise UsageError(f"--batch-size {text[:40]}: give a number from 1 to {MOST_AT_ONCE}, or auto")
+    return size
 
 
 def read_settings(texts: Iterable[str] | None) -> dict[str, str]:

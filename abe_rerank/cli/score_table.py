@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from abe_rerank.cli.asked import BackboneOptions
+from abe_rerank.cli.options import MOST_PROCESSES, MOST_ROWS, finite
 from abe_rerank.cli.terminal import note, say, warn
 from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.files import printable, table
@@ -58,6 +59,7 @@ Workers = Annotated[
         help="Processes that score, each with models of its own.",
         show_default="one for each GPU, or for each core",
         min=1,
+        max=MOST_PROCESSES,
         rich_help_panel=TABLE,
     ),
 ]
@@ -67,13 +69,18 @@ Gpus = Annotated[
         help="How much of a GPU a worker takes; 0.5: two workers on each.",
         show_default="1 where there is one, else 0",
         min=0,
+        max=MOST_PROCESSES,
+        callback=finite,
         rich_help_panel=TABLE,
     ),
 ]
 ShardRows = Annotated[
     int,
     typer.Option(
-        help="Rows of one file of the output; a stop loses at most those at hand.", min=1, rich_help_panel=TABLE
+        help="Rows of one file of the output; a stop loses at most those at hand.",
+        min=1,
+        max=MOST_ROWS,
+        rich_help_panel=TABLE,
     ),
 ]
 Urls = Annotated[
@@ -82,7 +89,7 @@ Urls = Annotated[
         "--urls", help="Open the URLs in the table; only for tables whose maker you trust.", rich_help_panel=TABLE
     ),
 ]
-RowsAtOnce = Annotated[int, typer.Option(help="Rows encoded at once.", min=1, rich_help_panel=TABLE)]
+RowsAtOnce = Annotated[int, typer.Option(help="Rows encoded at once.", min=1, max=MOST_ROWS, rich_help_panel=TABLE)]
 
 
 @dataclass(frozen=True)

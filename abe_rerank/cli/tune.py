@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from abe_rerank.cli.asked import BackboneOptions, spread
-from abe_rerank.cli.options import OUTPUT, SCORE
+from abe_rerank.cli.options import MOST_MINUTES, MOST_SCENES, OUTPUT, SCORE, finite
 from abe_rerank.cli.terminal import note, quiet_libraries, say
 from abe_rerank.errors import UsageError
 from abe_rerank.files import readable
@@ -46,13 +46,21 @@ def tune(
     ] = False,
     minutes: Annotated[
         float | None,
-        typer.Option(help="About how long it may take.", min=0.1, show_default="8", rich_help_panel=SCORE),
+        typer.Option(
+            help="About how long it may take.",
+            min=0.1,
+            max=MOST_MINUTES,
+            callback=finite,
+            show_default="8",
+            rich_help_panel=SCORE,
+        ),
     ] = None,
     scenes: Annotated[
         int | None,
         typer.Option(
             help="How many scenes of each task.",
             min=1,
+            max=MOST_SCENES,
             show_default="as many as fit into the minutes",
             rich_help_panel=SCORE,
         ),

@@ -25,6 +25,7 @@ from abe_rerank.drawing.components import (
 from abe_rerank.drawing.model_sources import check_single_file, config_folder, from_single_file, model_folder
 from abe_rerank.drawing.placement import take_in_parts
 from abe_rerank.errors import AbeRerankError, UsageError
+from abe_rerank.recipes import LARGEST_SIDE, MOST_STEPS
 
 if TYPE_CHECKING:
     import torch
@@ -189,10 +190,14 @@ def read_arguments(pipeline: Pipeline, asked: Mapping[str, Any]) -> dict[str, An
 
 
 def check_numbers(arguments: Mapping[str, Any]) -> None:
-    """Raises UsageError for steps that are no whole number from 1 on, and a guidance that is no finite number."""
-    steps = arguments.get("num_inference_steps", 1)
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-        raise UsageError(f"num_inference_steps must be a whole number from 1 on, not {steps!r}")
+    """Raises UsageError for steps or sides that are no whole number that can be drawn, and a guidance that is no finite
+    number."""
+    for name, most in (("num_inference_steps", MOST_STEPS), ("width", LARGEST_SIDE), ("height", LARGEST_SIDE)):
+        number = arguments.get(name, 1)
+        if number is None and name != "num_inference_steps":
+            continue
+        if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= most:
+            raise UsageError(f"{name} must be a whole number from 1 to {most}, not {str(number)[:40]}")
     for name in ("guidance_scale", "true_cfg_scale"):
         guidance = arguments.get(name, 1.0)
         if isinstance(guidance, bool) or not isinstance(guidance, (int, float)) or not math.isfinite(guidance):

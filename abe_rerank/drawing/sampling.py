@@ -33,14 +33,13 @@ from abe_rerank.drawing.pipelines import (
 )
 from abe_rerank.drawing.placement import execution_device
 from abe_rerank.errors import AbeRerankError, UsageError, first_line
-from abe_rerank.recipes import Drawing, Recipe
+from abe_rerank.recipes import LARGEST_SIDE, MOST_AT_ONCE, MOST_PICTURES, MOST_STEPS, Drawing, Recipe
 from abe_rerank.types import Sample, Samples
 
 if TYPE_CHECKING:
     import torch
 
 LARGEST_SEED = 2**63 - 1
-LARGEST_SIDE = 8192
 AT_ONCE = 8
 """The largest batch that is chosen where none is named."""
 
@@ -78,14 +77,18 @@ class Sampling:
     call: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        at_least_one = {"n": self.n, "steps": self.steps, "the width": self.width, "the height": self.height}
-        for name, number in at_least_one.items():
-            if number is not None and number < 1:
-                raise UsageError(f"{name} must be at least 1, got {number}")
-            if number is not None and name.startswith("the ") and number > LARGEST_SIDE:
-                raise UsageError(f"{name} must be at most {LARGEST_SIDE} pixels, got {number}")
-        if self.batch_size != "auto" and self.batch_size < 1:
-            raise UsageError(f'the batch size must be at least 1, or "auto", got {self.batch_size}')
+        batch_size = None if self.batch_size == "auto" else self.batch_size
+        counts = (
+            ("n", self.n, MOST_PICTURES, ""),
+            ("steps", self.steps, MOST_STEPS, ""),
+            ("the batch size", batch_size, MOST_AT_ONCE, ', or "auto"'),
+            ("the width", self.width, LARGEST_SIDE, " pixels"),
+            ("the height", self.height, LARGEST_SIDE, " pixels"),
+        )
+        for name, number, most, what in counts:
+            if number is not None and not 1 <= number <= most:
+                bound = "at least 1" if number < 1 else f"at most {most}"
+                raise UsageError(f"{name} must be {bound}{what}, got {number}")
         if self.guidance is not None and not math.isfinite(self.guidance):
             raise UsageError(f"the guidance must be a finite number, got {self.guidance}")
         if self.seed < 0:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from sys import intern
 from typing import Any, NamedTuple
@@ -11,7 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from abe_rerank.runs.evaluated import Result
+from abe_rerank.drawing.strategies import Tried, has_ended, make_strategy
+from abe_rerank.runs.evaluated import Result, RunRecord
 from abe_rerank.runs.reading import RunFolder, damaged, lines
 from abe_rerank.types import ATOMS, Status
 
@@ -123,15 +125,19 @@ def read_numbers(run: RunFolder) -> RunNumbers:
     """Folds the lines of a run. Raises AbeRerankError, naming file and line, for one that is not a result.
 
     A result that stands twice is refused too. Drawn prompts with fewer images than the run asks for are unfinished, and
-    so are prompts whose candidates have a gap, and all prompts where a strategy may ask for more. Drafts do not count.
+    so are prompts whose candidates have a gap, and those for which a strategy asks for more. Drafts do not count.
     """
     columns, prompts, unscored = _Columns(), dict[int, Prompt](), list[Unscored]()
     gone: list[str] = []
+    tried: dict[int, dict[int, Tried]] = defaultdict(dict)
     drawn = run.record.text_to_image is not None
+    follows = drawn and not run.record.is_fixed and not run.complete
     appends = [getattr(columns, name).append for name in _NAMES if name != "kinds"]
     for file, line in lines(run):
         result = line.result
         assert result is not None
+        if follows:
+            tried[result.index][result.candidate] = result.tried
         if result.steps is not None:
             continue
         prompt = Prompt(result.prompt_id, intern(result.category), result.prompt)
@@ -146,7 +152,16 @@ def read_numbers(run: RunFolder) -> RunNumbers:
             unscored.append(Unscored(prompts[result.index], result.candidate, str(result.reason)))
         if drawn and result.image is not None and not run.image_file(result.image).is_file():
             gone.append(result.image)
-    return _whole(run, prompts, columns, tuple(unscored), tuple(gone))
+    ended = _ended(run.record, tried) if follows else None
+    return _whole(run, prompts, columns, tuple(unscored), tuple(gone), ended)
+
+
+def _ended(record: RunRecord, tried: Mapping[int, Mapping[int, Tried]]) -> list[int]:
+    """The prompts for which the strategy of a stopped run asks for no more."""
+    told: Any = dict(record.settings["strategy"])  # type: ignore[arg-type]
+    seed: Any = record.settings["seed"]
+    strategy = make_strategy(told.pop("name"), record.n, seed, **told)
+    return [index for index, found in tried.items() if has_ended(strategy, found)]
 
 
 _NAMES = tuple(f.name for f in fields(Images))
@@ -215,8 +230,10 @@ def _whole(
     columns: _Columns,
     unscored: Sequence[Unscored],
     gone: tuple[str, ...],
+    ended: Collection[int] | None,
 ) -> RunNumbers:
-    """The rows of prompts that are all there, sorted, with prompts renumbered in their order."""
+    """The rows of prompts that are all there, sorted, with prompts renumbered in their order; of those of a stopped
+    strategy the ones that ``ended``."""
     arrays = {name: _shared(getattr(columns, name)) for name in _NAMES}
     images = Images(**arrays | {"kinds": arrays["kinds"].reshape(-1, 2 * len(ATOMS))})
     images = images.where(np.lexsort((images.candidate, images.prompt)))
@@ -228,8 +245,8 @@ def _whole(
     whole = images.candidate[ends] == counts - 1 if len(images) else np.zeros(0, dtype=bool)
     if run.record.is_fixed:
         whole &= counts >= run.record.n
-    elif run.record.text_to_image is not None:
-        whole &= run.complete
+    elif ended is not None:
+        whole &= np.isin(indices, list(ended))
     places = np.repeat(np.cumsum(whole) - 1, counts)
     kept = images if whole.all() else images.where(np.repeat(whole, counts))  # no second copy where all is there
     kept.prompt[:] = places[np.repeat(whole, counts)]

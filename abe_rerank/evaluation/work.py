@@ -14,9 +14,9 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from abe_rerank.drawing.strategies import Strategy, settings_of
-from abe_rerank.evaluation.plan import Block, Plan
+from abe_rerank.evaluation.plan import Plan
 from abe_rerank.evaluation.processes import World
-from abe_rerank.evaluation.workload import Drawn, Found, Judges, Source, Taken
+from abe_rerank.evaluation.workload import Drawn, Found, Judges, Source
 from abe_rerank.files import inside, readable
 from abe_rerank.runs.doctor import compared
 from abe_rerank.runs.evaluated import Key, Result, RunRecord
@@ -85,17 +85,14 @@ def grown(out: Path, plan: Plan, seconds: float = 0.0) -> Plan:
 
 
 def check_strategy(plan: Plan, measure: Judges) -> None:
-    """Raises UsageError, before anything is drawn, where the scorer does not say what the strategy needs to know: it is
-    asked about a picture of nothing."""
-    from PIL import Image
-
-    from abe_rerank.reranker import as_spec
+    """As :func:`abe_rerank.reranker.check_followed`, for the first prompt that has something to bind."""
+    from abe_rerank.reranker import as_spec, check_followed
 
     if plan.is_whole or plan.strategy is None:
         return
-    prompt = next((prompt for prompt in plan.prompts if not as_spec(prompt.prompt).nothing_to_bind), plan.prompts[0])
-    blank = Taken("blank", 0, Image.effect_noise((64, 64), 64).convert("RGB"))
-    plan.strategy.next([one.tried for one in measure.results(Block(0, range(1)), prompt, [blank])], 0.0)
+    specs = [as_spec(prompt.prompt) for prompt in plan.prompts]
+    spec = next((spec for spec in specs if not spec.nothing_to_bind), specs[0])
+    check_followed(plan.strategy, measure.reranker.scorer, spec)
 
 
 def work(

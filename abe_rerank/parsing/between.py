@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from abe_rerank.parsing.edits import Bind, Clause, Detach, Ignore, Step, Things, View
 from abe_rerank.parsing.lexicon import kind_of
-from abe_rerank.parsing.scene_words import LINKING, PAINTED, STATED
+from abe_rerank.parsing.scene_words import LINKING, PAINTED, STATED, TEXTS, WRITING
 from abe_rerank.parsing.tags import (
     ADJECTIVE,
     ADVERB,
@@ -20,6 +20,7 @@ from abe_rerank.parsing.tags import (
     PHRASE,
     PREPOSITION,
     PRONOUN,
+    QUOTED,
     RELATIVE,
     STOP,
     SUBORDINATOR,
@@ -157,8 +158,26 @@ def _bare(view: View, word: Word) -> Step:
         return Step(clause, talk, (Ignore(at, at + 1, "comparison"),))
     if word.tag == PARTICIPLE and word.low in STATED:
         return Step(clause._replace(link=view.items[view.at]), talk)
+    if _said_of_writing(view):
+        return Step(clause, talk, (Ignore(at, at + 1, "of the quoted text"),))
     targets = _bare_targets(view, kind_of(word.low))
     return Step(clause._replace(predicates=(*clause.predicates[-NEAR:], at)), talk, (Bind(targets, at),))
+
+
+def _said_of_writing(view: View) -> bool:
+    """Is an adjective after "in" that of quoted writing, not of what that stands on: "a banner reading 'hi' in white"?
+    "The text 'hi' in white" names the writing, which takes the white."""
+    last, by = view.talk.last, -1
+    if last is not None and view.words[view.scene.things[last].end - 1].low in TEXTS:
+        return False
+    while view.tag(by) in _AFTER_NOUN and by > -NEAR:
+        by -= 1
+    if view.tag(by) != PREPOSITION or view.low(by) != "in":
+        return False
+    by -= 1
+    while by > -NEAR and (view.low(by) in WRITING or view.tag(by) in (PRONOUN, PREPOSITION)):  # "written on it in"
+        by -= 1
+    return QUOTED in (view.tag(by), view.tag(by - 1))
 
 
 def _bare_targets(view: View, kind: str) -> Things:

@@ -119,6 +119,12 @@ WRITING = frozenset(
 )
 """Words that announce writing in the picture; what is quoted after them is no object."""
 
+TEXTS = frozenset(
+    """text texts word words letter letters lettering title caption slogan phrase message inscription label labels
+    quote logo""".split()
+)
+"""Those of them that name the writing itself, not what it stands on."""
+
 
 _WORDS = {
     "D": "a an the this these those some any several many few both all each every another other various numerous "

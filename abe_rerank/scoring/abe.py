@@ -106,11 +106,10 @@ class AbeScorer(FeatureScorer):
     @torch.no_grad()
     def explain_features(self, features: ImageFeatures, spec: Spec) -> list[Score]:
         """One Score per image with its terms, each pair's evidence, margin, region, verdict and probability."""
-        _ = self.units  # measured before any phrase is read, so that no digit depends on when they were
+        again = self.second_look  # made before any phrase is read, so that no digit depends on when it was
         plans, table = self.table([spec])
         found = self.terms(features, table)
-        looks = self.second_look.looks(features, plans[0])
-        seen = Explained(plans[0], table, features, found, self.calibration or GENERAL, looks)
+        seen = Explained(plans[0], table, features, found, self.calibration or GENERAL, again.looks(features, plans[0]))
         return [self._score(seen, n) for n in range(len(features))]
 
     def _score(self, seen: Explained, n: int) -> Score:

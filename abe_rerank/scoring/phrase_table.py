@@ -68,6 +68,14 @@ class PhraseReader:
             self._kept.update(zip(missing, refined, strict=True))
         return {reading: self._kept[reading] for reading in wanted}
 
+    def apart(self, readings: Iterable[Reading]) -> dict[Reading, Tensor]:
+        """What :meth:`read` gives, to the bit the same whatever was read before; what is read after it does not depend
+        on it: for phrases that no prompt asks for, which are read once."""
+        self.forget()
+        vectors = self.read(readings)
+        self.forget()
+        return vectors
+
     def _vectors(self, places: Sequence[tuple[str, tuple[int, int]]]) -> Tensor:
         """[R, D] of length 1: pooled embeddings of the texts, or mean token states at the spans."""
         texts = [text for text, _ in places]

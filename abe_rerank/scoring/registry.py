@@ -11,10 +11,10 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module, metadata
 from typing import TYPE_CHECKING, Any, Protocol
 
-from abe_rerank.errors import AbeRerankError, UsageError
+from abe_rerank.errors import UsageError
+from abe_rerank.scoring import packages
 from abe_rerank.types import Score, Spec
 
 if TYPE_CHECKING:
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from abe_rerank.backbones import Backbone
 
 log = logging.getLogger(__name__)
-
-GROUP = "abe_rerank.scorers"
-"""The entry point group of scorers in other packages."""
 
 
 @dataclass(frozen=True)
@@ -76,12 +73,11 @@ register(
 def _of_packages() -> dict[str, Entry]:
     """The scorers that installed packages offer. One whose name is taken is left out, and the log says so."""
     found: dict[str, Entry] = {}
-    for point in metadata.entry_points(group=GROUP):
-        package = point.dist.name if point.dist is not None else "another package"
-        if point.name in _ENTRIES or point.name in found:
-            log.warning("the scorer %r of the package %s is left out: another has that name", point.name, package)
+    for name, home, package in packages.offered():
+        if name in _ENTRIES or name in found:
+            log.warning("the scorer %r of the package %s is left out: another has that name", name, package)
         else:
-            found[point.name] = Entry(point.value, f"of {package}", point.name, package=package)
+            found[name] = Entry(home, f"of {package}", name, package=package)
     return found
 
 
@@ -136,34 +132,17 @@ def make_scorer(name: str, backbone: Backbone, settings: Any = None) -> Scorer:
     defaults, for ``abe`` those measured for the backbone where ``abe.json`` lies beside it.
 
     Raises UsageError for an unknown name, what does not belong behind it, or settings that are not the scorer's;
-    AbeRerankError for one of another package that cannot be imported.
+    AbeRerankError for one of another package that cannot be imported or made.
     """
     entry = named(name)
     plain, colon, argument = name.partition(":")
-    kind = _class_of(plain, entry)
-    if settings is not None and (kind.settings_type is None or not isinstance(settings, kind.settings_type)):
-        raise UsageError(f"{type(settings).__name__} does not hold settings of the scorer {name!r}")
-    given = argument if colon else settings
-    made: Scorer = kind(backbone) if given is None else kind(backbone, given)
+    with packages.named_where_it_fails(plain, entry.package):
+        kind = packages.class_at(entry.home)
+        if settings is not None and (kind.settings_type is None or not isinstance(settings, kind.settings_type)):
+            raise UsageError(f"{type(settings).__name__} does not hold settings of the scorer {name!r}")
+        given = argument if colon else settings
+        made: Scorer = kind(backbone) if given is None else kind(backbone, given)
     return made
-
-
-def _class_of(name: str, entry: Entry) -> Any:
-    module, _, attribute = entry.home.partition(":")
-    if not entry.package:
-        return getattr(import_module(module), attribute)
-    try:
-        kind: Any = import_module(module)
-        for part in attribute.split("."):
-            kind = getattr(kind, part)
-        if not callable(kind) or not hasattr(kind, "explain_features") or not hasattr(kind, "settings_type"):
-            raise TypeError(f"{entry.home} is no scorer: subclass abe_rerank.scoring.stream.FeatureScorer")
-    except Exception as error:
-        why = f"{type(error).__name__}: {error}"
-        raise AbeRerankError(
-            f"the scorer {name!r} of the package {entry.package} cannot be used ({why}); update or uninstall it"
-        ) from error
-    return kind
 
 
 class Scorer(Protocol):

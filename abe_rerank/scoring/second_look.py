@@ -86,10 +86,11 @@ def windows(depth: float) -> tuple[RegionPlan, ...]:
 
 
 class SecondLook:
-    """Reads the phrases of second looks off one backbone, and looks."""
+    """Reads the phrases of second looks off one backbone, those of common things once for all prompts, and looks."""
 
     def __init__(self, reader: PhraseReader, template: str, units: Units) -> None:
         self.reader, self.template, self.units = reader, template, units
+        self.common = reader.apart(_noun(name, template) for name in OTHERS)
 
     def looks(self, features: ImageFeatures, plan: PromptPlan) -> list[list[Look]]:
         """For each image and each pair of the prompt what is seen in the windows ``beside`` the ``features``.
@@ -99,7 +100,8 @@ class SecondLook:
         if not features.beside:
             raise ValueError("verdicts are read in windows: encode with encode_to_explain")
         phrases = [self._phrases(plan, pair) for pair in plan.pairs]
-        return [[self._look(features.beside, n, *asked) for asked in phrases] for n in range(len(features))]
+        of_pairs = [self._looks(features.beside, *asked) for asked in phrases]
+        return [[looks[n] for looks in of_pairs] for n in range(len(features))]
 
     def _phrases(self, plan: PromptPlan, pair: PairPlan) -> tuple[Tensor, Tensor]:
         """The noun with each value [c, d], and the nouns that could be meant [m, d], the asked one first."""
@@ -109,7 +111,7 @@ class SecondLook:
         told = [name for name, _ in zip(dict.fromkeys(plan.kinds), range(MOST), strict=False)]
         names = [name for name in dict.fromkeys((*told, *OTHERS)) if kind_of(name) != kind]
         nouns = [read_alone(thing, "", self.template), *(_noun(name, self.template) for name in names)]
-        vectors = self.reader.read((*readings, *nouns))
+        vectors = self.reader.read(one for one in (*readings, *nouns) if one not in self.common) | self.common
         return torch.stack([vectors[r] for r in readings]), self._told_apart(torch.stack([vectors[r] for r in nouns]))
 
     def _told_apart(self, nouns: Tensor) -> Tensor:
@@ -122,24 +124,28 @@ class SecondLook:
         kept[0] = True
         return nouns[kept]
 
-    def _look(self, views: Sequence[ImageFeatures], n: int, values: Tensor, nouns: Tensor) -> Look:
-        rows = [self._seen(view, n, values, nouns) for view in views]
-        return Look(np.stack([fits for fits, _ in rows]), np.stack([presence for _, presence in rows]))
+    def _looks(self, views: Sequence[ImageFeatures], values: Tensor, nouns: Tensor) -> list[Look]:
+        """What is seen of one pair in each image."""
+        seen = [self._seen(view, values, nouns) for view in views]
+        fits, presence = (np.stack([numbers[k] for numbers in seen], axis=1) for k in (0, 1))
+        return list(map(Look, fits, presence))
 
-    def _seen(self, view: ImageFeatures, n: int, values: Tensor, nouns: Tensor) -> tuple[np.ndarray, np.ndarray]:
-        """(fits [c], presence [3]) of one image in the windows [p] of a view."""
+    def _seen(self, view: ImageFeatures, values: Tensor, nouns: Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """(fits [n, c], presence [n, 3]) of the images in the windows [p] of a view."""
         phrases = torch.cat([values, nouns, self.units.neutral[None]])
-        logits = self.units.logit_scale * view.patches[n][view.mask[n]] @ phrases.T
-        own, others, neutral = logits[:, : len(values)], logits[:, len(values) : -1], logits[:, -1]
-        share = others.log_softmax(dim=1)[:, 0]
-        named = own + NOUN_COUNTS * share[:, None]
-        best = own.amax(dim=1)
-        presence = torch.stack([named.amax(dim=1) - neutral, share, best - best.median()])
-        return _numbers(named.amax(dim=0)), _numbers(presence.amax(dim=1))
+        logits = self.units.logit_scale * view.patches @ phrases.T
+        own, others, neutral = logits[..., : len(values)], logits[..., len(values) : -1], logits[..., -1]
+        share = others.log_softmax(dim=-1)[..., 0]
+        named = own + NOUN_COUNTS * share[..., None]
+        best = own.amax(dim=-1)
+        middle = best.masked_fill(~view.mask, torch.nan).nanmedian(dim=1, keepdim=True).values
+        presence = torch.stack([named.amax(dim=-1) - neutral, share, best - middle], dim=-1)
+        return _most(named, view.mask), _most(presence, view.mask)
 
 
-def _numbers(values: Tensor) -> np.ndarray:
-    return np.asarray(values.double().cpu().numpy())
+def _most(values: Tensor, mask: Tensor) -> np.ndarray:
+    """The largest values [n, m] of [n, p, m] among those p that are real in the mask [n, p]."""
+    return np.asarray(values.masked_fill(~mask[..., None], -torch.inf).amax(dim=1).double().cpu().numpy())
 
 
 def _noun(name: str, template: str) -> Reading:

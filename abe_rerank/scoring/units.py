@@ -31,11 +31,8 @@ class Units:
 
 
 def units_of(reader: PhraseReader, template: str) -> Units:
-    """The units of the reader's backbone, to the bit the same whatever was read before;
-    what is read after it does not depend on it."""
-    reader.forget()
-    vectors = reader.read(_reading(colour, shape, template) for colour, shape in PHRASES)
-    reader.forget()
+    """The units of the reader's backbone."""
+    vectors = reader.apart(_reading(colour, shape, template) for colour, shape in PHRASES)
     return Units(reader.backbone.logit_scale, torch.stack(list(vectors.values())).mean(dim=0))
 
 

@@ -44,8 +44,8 @@ RATE = 0.6
 """So many pictures are drawn with a fault where faults are known."""
 ENOUGH = 0.95
 """The part of best-of-16's gain that a setting is to reach where it is chosen."""
-DRAFTS = tuple({"draft_steps": steps, "keep": keep} for steps in (2, 4) for keep in (1, 2, 4))
-BOUND = tuple({"probability": p, "at_once": k} for p in (0.5, 0.7, 0.9) for k in (2, 4))
+DRAFTS = tuple({"draft_steps": steps, "keep": keep} for steps in (2, 3, 4) for keep in (1, 2, 4))
+BOUND = tuple({"probability": p, "at_once": k} for p in (0.8, 0.9, 0.95, 0.97) for k in (2, 4))
 
 
 @dataclass(frozen=True)
@@ -275,7 +275,7 @@ def main(
     known = [pool for task in faulty_tasks for pool in pools(pipeline, scorer, task, costs[task.guidance], choosing, 1)]
     choices = rows(known, whole | tried)
     best = [chosen(choices, [name for name in tried if name.startswith(kind)]) for kind in ("drafts", "until-bound")]
-    shown = whole | {f"best of {n}": _made("best-of-n", n, {}) for n in (1, 2, 4, 8)}
+    shown = whole | {f"best of {n}": _made("best-of-n", n, {}) for n in (1, 2, 4, 6, 8)}
     shown |= {name: tried[name] for name in best} | {"search": _made("search", MOST, {})}
     parts = [(task, rows(pools(pipeline, scorer, task, costs[task.guidance], prompts, 0), shown)) for task in TASKS]
     if figure is not None:

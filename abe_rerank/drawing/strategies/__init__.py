@@ -68,6 +68,12 @@ def steps_of(strategy: Strategy, found: Mapping[int, Tried], seconds: float = 0.
             return tuple(steps)
 
 
+def has_ended(strategy: Strategy, found: Mapping[int, Tried]) -> bool:
+    """Whether all pictures are there that a strategy asks for; see :func:`steps_of`."""
+    steps = steps_of(strategy, found)
+    return bool(steps[-1].why) and len(found) == sum(len(step.recipes) for step in steps)
+
+
 _HOMES: dict[str, str] = {}
 
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from abe_rerank.drawing.strategies import Step, Tried
 from abe_rerank.errors import UsageError
-from abe_rerank.recipes import Recipe
+from abe_rerank.recipes import MOST_STEPS, Recipe
 
 
 @dataclass(frozen=True)
@@ -21,13 +21,13 @@ class Drafts:
 
     n: int
     seed: int
-    draft_steps: int = 2
-    keep: int = 2
+    draft_steps: int = 4
+    keep: int = 1
     name: ClassVar[str] = "drafts"
 
     def __post_init__(self) -> None:
-        if self.draft_steps < 1:
-            raise UsageError(f"drafts take at least 1 step, got {self.draft_steps}")
+        if not 1 <= self.draft_steps <= MOST_STEPS:
+            raise UsageError(f"drafts take at least 1 and at most {MOST_STEPS} steps, got {self.draft_steps}")
         if not 1 <= self.keep <= self.n:
             raise UsageError(f"of {self.n} drafts at least 1 and at most {self.n} can be kept, got {self.keep}")
 

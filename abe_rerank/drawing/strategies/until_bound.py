@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -20,7 +21,7 @@ class UntilBound:
 
     n: int
     seed: int
-    probability: float = 0.9
+    probability: float = 0.95
     max_seconds: float | None = None
     at_once: int = 4
     name: ClassVar[str] = "until-bound"
@@ -28,8 +29,8 @@ class UntilBound:
     def __post_init__(self) -> None:
         if not 0 < self.probability <= 1:
             raise UsageError(f"the probability must be above 0 and at most 1, got {self.probability}")
-        if self.max_seconds is not None and not self.max_seconds > 0:
-            raise UsageError(f"the seconds must be more than 0, got {self.max_seconds}")
+        if self.max_seconds is not None and not 0 < self.max_seconds < math.inf:
+            raise UsageError(f"the seconds must be a number above 0, got {self.max_seconds}")
         if self.at_once < 1:
             raise UsageError(f"at least 1 picture is drawn at once, got {self.at_once}")
 
