@@ -117,6 +117,14 @@ def test_code_of_a_models_own_is_named_and_not_asked_about(clip: Path, tmp_path:
     assert not (tmp_path / "run").exists()
 
 
+def reword(file: Path, **ids: int) -> None:
+    """Give words of a tokenizer other numbers."""
+    found = json.loads(file.read_text())
+    found["model"]["vocab"].update(ids)
+    file.write_text(json.dumps(found))
+
+
+PROCESSOR = "preprocessor_config.json"
 DAMAGES: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
     "config is a list": (lambda f: (f / "config.json").write_text("[]"), ("config.json", "list")),
     "config is deep": (lambda f: (f / "config.json").write_text('{"a":' + "[" * 100_000), ("config.json",)),
@@ -131,6 +139,13 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
     "another type": (lambda f: with_json(f / "config.json", model_type="bert"), ("BertModel", "supported")),
     "other sizes": (lambda f: with_json(f / "config.json", vision_config={}), ("missing: vision_model",)),
     "words for sizes": (lambda f: with_json(f / "config.json", vision_config={"hidden_size": "a"}), ("hidden_size",)),
+    "a mean of one colour": (lambda f: with_json(f / PROCESSOR, image_mean=[1]), ("mean must have 3",)),
+    "nothing to divide by": (lambda f: with_json(f / PROCESSOR, image_std=[0, 0, 0]), ("NaN or infinite",)),
+    "pictures too large": (lambda f: with_json(f / PROCESSOR, size={"shortest_edge": 10**5}), ("100000 pixels",)),
+    "a crop below 0": (lambda f: with_json(f / PROCESSOR, crop_size={"height": -3, "width": 3}), ("-3 pixels",)),
+    "no padding": (lambda f: with_json(f / "tokenizer_config.json", pad_token=None), ("padding",)),
+    "no room for words": (lambda f: with_json(f / "tokenizer_config.json", model_max_length=0), ("model_max_length",)),
+    "more words than the model has": (lambda f: reword(f / "tokenizer.json", red=999), ("words that its model lacks",)),
     "an adapter": (lambda f: (f / "adapter_config.json").write_text("{}"), ("adapter",)),
 }
 
@@ -406,6 +421,8 @@ def test_a_folder_of_the_other_kind_says_so(clip: Path, pipeline_folder: Path) -
         ('{"prompt": "a"}', "does not take prompt"),
         ('{"num_inference_steps": "many"}', "whole number"),
         ('{"num_inference_steps": 0}', "whole number"),
+        ('{"num_inference_steps": 99999999999}', "from 1 to 10000, not 99999999999"),
+        ('{"height": 10000000}', "from 1 to 8192, not 10000000"),
         ('{"guidance_scale": NaN}', "finite"),
         ('{"guidance_scale": true}', "finite"),
     ],

@@ -63,6 +63,19 @@ def test_each_form_is_told_by_its_content_whatever_the_name(tmp_path, text, prom
         assert len({p.id for p in found}) == len(found)
 
 
+@pytest.mark.parametrize("text", ["null", "[1, 2]", "[" * 9000, "a.png,a red cube", "image,caption\na.png,a red cube"])
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json", "a.csv", "A.TSV"])
+def test_what_is_meant_as_records_is_not_read_as_a_prompt_a_line(tmp_path, text, name):
+    with pytest.raises(UsageError, match=rf"{name}.*neither a JSON object nor the header of a table"):
+        load(tmp_path, text, name)
+    assert load(tmp_path, text, "a.txt")[0].prompt == text.partition("\n")[0]
+
+
+def test_fifty_thousand_columns_of_one_name_are_refused_at_once(tmp_path):
+    with pytest.raises(UsageError, match="the column c is there twice"):
+        load(tmp_path, "image,prompt" + ",c" * 50_000 + "\n", "a.csv")
+
+
 def test_geneval_says_the_pairs_where_it_says_colours(tmp_path):
     plain, coloured = load(tmp_path, GENEVAL)
     assert plain.pairs is None

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -141,6 +142,26 @@ class DualEncoder:
             parts.append(ImageFeatures(whole, F.normalize(found.float(), dim=-1), real, grids, kept, plan))
         return replace(parts[0], beside=tuple(parts[1:]))
 
+    @torch.no_grad()
+    def try_out(self) -> None:
+        """Read a picture and a text once, so that files that do not fit together are found out where they are loaded.
+
+        Raises UsageError for an image processor whose numbers are none, a tokenizer without room for words, and what
+        the libraries raise.
+        """
+        pictures = [Image.new("RGB", (24, 16), "grey")]
+        with np.errstate(all="ignore"):
+            inputs = self._pixels(pictures)
+        if not inputs["pixel_values"].isfinite().all():
+            raise UsageError(f"the image processor of {self.name} makes pictures NaN or infinite; mend its image_std")
+        if self._window_length <= self._special:
+            raise UsageError(
+                f"the tokenizer of {self.name} takes {self._window_length} tokens (model_max_length), which leaves no "
+                "room for words; mend that"
+            )
+        self.encode_images(pictures)
+        self._encode_windows(["a red cube"])
+
     def _pixels(self, images: Sequence[Image.Image]) -> dict[str, Tensor]:
         pictures = [image.convert("RGB") for image in images]
         inputs = self.processor(images=pictures, return_tensors="pt", **overrides(self.processor, self.image_size))
@@ -231,7 +252,10 @@ class DualEncoder:
         padding: dict[str, Any] = {"padding": True}
         if self.reader.pads_to_window:
             padding = {"padding": "max_length", "max_length": self._window_length}
-        return self.tokenizer(texts, return_tensors="pt", **padding)
+        found = self.tokenizer(texts, return_tensors="pt", **padding)
+        if int(found["input_ids"].max()) >= self.model.config.text_config.vocab_size:
+            raise UsageError(f"the tokenizer of {self.name} has words that its model lacks; get the whole model again")
+        return found
 
     def _text_inputs(self, encoding: Any) -> dict[str, Tensor]:
         names = ("input_ids",) if self.reader.pads_to_window else ("input_ids", "attention_mask")

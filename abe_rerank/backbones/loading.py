@@ -26,6 +26,7 @@ from abe_rerank.backbones.model_files import (
     weight_files,
 )
 from abe_rerank.errors import AbeRerankError, UsageError
+from abe_rerank.recipes import LARGEST_SIDE
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +80,11 @@ def load_backbone(
             tokenizer, processor = _load_tokenizer(folder), _load_processor(folder)
         log.info("%s, from %s, on %s as %s", what, folder, place.device, place.dtype)
         check_patches(size, model.config.vision_config.patch_size)
-        return DualEncoder(model.eval().to(place.device), tokenizer, processor, reader, folder, name, size, batch_size)
+        backbone = DualEncoder(
+            model.eval().to(place.device), tokenizer, processor, reader, folder, name, size, batch_size
+        )
+        backbone.try_out()
+        return backbone
     except AbeRerankError:
         raise
     except Exception as error:
@@ -187,9 +192,17 @@ def _load_processor(folder: Path) -> Any:
     pillow: dict[str, Any] = {"backend": "pil"} if _major() >= 5 else {"use_fast": False}
     processors: Any = transformers.AutoImageProcessor
     try:
-        return processors.from_pretrained(folder, trust_remote_code=False, local_files_only=True, **pillow)
+        processor = processors.from_pretrained(folder, trust_remote_code=False, local_files_only=True, **pillow)
     except Exception as error:
         raise refusal(f"the image processor in {folder}", error) from error
+    for name in ("size", "crop_size"):
+        for side in dict(getattr(processor, name, None) or {}).values():
+            if side is not None and not (isinstance(side, int) and 0 < side <= LARGEST_SIDE):
+                raise UsageError(
+                    f"the image processor in {folder} scales pictures to {side!r} pixels ({name}); mend that, or get "
+                    "the model again"
+                )
+    return processor
 
 
 def _major() -> int:

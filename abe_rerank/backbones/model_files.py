@@ -187,6 +187,10 @@ def check_finite(module: torch.nn.Module, what: str) -> None:
             raise UsageError(f"the weights of {what} hold NaN or infinity in {name} (as {kind}); {way_out}")
 
 
+_OF_CODE = (LookupError, RecursionError, TypeError, AttributeError, ZeroDivisionError)
+"""Errors whose words are about a library's own code."""
+
+
 def refusal(what: str, error: Exception, pickled: bool = False) -> AbeRerankError:
     """The error to raise where a library failed to load ``what``, with its words where they can stand alone."""
     if type(error).__name__ == "UnpicklingError":
@@ -194,12 +198,15 @@ def refusal(what: str, error: Exception, pickled: bool = False) -> AbeRerankErro
     if type(error).__name__ == "SafetensorError":
         return UsageError(f"{what} cannot be loaded: its safetensors file is cut or damaged; get it again")
     words = " ".join(str(error).split())
-    if pickled or isinstance(error, (KeyError, RecursionError)) or _NOT_TO_RELAY.search(words) or not words:
+    if "allocate memory" in words or isinstance(error, MemoryError):
+        return UsageError(f"{what} cannot be loaded: its files ask for more memory than there is; get it again")
+    if pickled or isinstance(error, _OF_CODE) or _NOT_TO_RELAY.search(words) or not words:
         return UsageError(
             f"{what} cannot be loaded: its files are damaged or not of one model ({type(error).__name__}); get it "
             "again, or see --debug"
         )
-    return UsageError(f"{what} cannot be loaded: {words if len(words) <= 240 else words[:240] + ' ...'}")
+    words = words.rstrip(".") if len(words) <= 240 else words[:240] + " ..."
+    return UsageError(f"{what} cannot be loaded: {words}; get it again, or see --debug")
 
 
 def _size(shape: Iterable[int]) -> str:

@@ -183,21 +183,7 @@ def _encoding_once(pipeline: Any, prompts: Sequence[str], clock: Clock) -> float
     if encoder is None or not hasattr(pipeline, "encode_prompt"):
         return None
     drawing = settle(pipeline, Sampling(n=N, batch_size=1, steps=FEW))
-    spent: list[float] = []
-
-    @contextmanager
-    def noted() -> Iterator[None]:
-        start = clock()
-        yield
-        spent.append(clock() - start)
-
-    with _watched(pipeline, noted):
-        _each_time(pipeline, prompts[0], drawing)
-        spent.clear()
-        start = clock()
-        _each_time(pipeline, prompts[0], drawing)
-        encoding = sum(spent)
-    more = max(0, round((clock() - start - encoding) / encoding) - 1) if encoding > 0 else 0
+    more = _repeats(pipeline, encoder, lambda: _each_time(pipeline, prompts[0], drawing), clock)
 
     def again(module: Any, values: Any, named: Any) -> None:
         for _ in range(more):
@@ -216,6 +202,37 @@ def _encoding_once(pipeline: Any, prompts: Sequence[str], clock: Clock) -> float
         return median(ratios)
     finally:
         hook.remove()
+
+
+def _repeats(pipeline: Any, encoder: Any, work: Callable[[], None], clock: Clock) -> int:
+    """How often more the text encoder's forward must run for encoding the prompt to take half of the time of ``work``,
+    which is done once to warm up. The tokenizer, and what else encoding is, runs once all the same."""
+    encoding: list[float] = []
+    forward: list[float] = []
+
+    @contextmanager
+    def noted() -> Iterator[None]:
+        start = clock()
+        yield
+        encoding.append(clock() - start)
+
+    hooks = (
+        encoder.register_forward_pre_hook(lambda *_: forward.append(-clock())),
+        encoder.register_forward_hook(lambda *_: forward.append(clock())),
+    )
+    try:
+        with _watched(pipeline, noted):
+            work()
+            encoding.clear()
+            forward.clear()
+            start = clock()
+            work()
+            whole = clock() - start
+    finally:
+        for hook in hooks:
+            hook.remove()
+    rest = whole - sum(encoding)
+    return max(0, round((rest - sum(encoding)) / sum(forward))) if sum(forward) > 0 else 0
 
 
 def _each_time(pipeline: Pipeline, prompt: str, drawing: Drawing) -> None:

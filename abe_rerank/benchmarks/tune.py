@@ -59,6 +59,8 @@ FOREIGN_FROM = 3
 _MOST, _LEAST = 40, 4
 _PER_SCENE = 24
 """Pictures for each scene of the own tasks, with their share of the foreign ones."""
+_BESIDE = 0.04
+"""Seconds for each of them and each readout beside encoding: drawing, reading captions, scoring."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ def amount_for(backbone: DualEncoder, readouts: tuple[str, ...], minutes: float)
         begun = time.monotonic()
         backbone.encode_images(pictures, readout)
         seconds += (time.monotonic() - begun) / len(pictures)
-    each = _PER_SCENE * (2 * seconds + 0.01 * len(readouts))  # both splits; scoring beside encoding
+    each = _PER_SCENE * (2 * seconds + _BESIDE * len(readouts))  # both splits
     return Amount(int(np.clip(0.6 * 60 * minutes / each, _LEAST, _MOST)), readouts)
 
 

@@ -94,10 +94,6 @@ def _stoppable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-_LONGEST = 300
-"""Characters of a message that repeats what was typed."""
-
-
 def _run(words: list[str], debug: bool) -> int:
     """The exit code of a command; every error becomes one line on stderr, with a traceback first in debugging."""
     try:
@@ -131,13 +127,13 @@ def _described(error: BaseException) -> tuple[str, int]:
     if isinstance(error, MemoryError):
         return "error: out of memory; use a smaller --image-size or --batch-size, or fewer images at once", 1
     if hasattr(error, "format_message") and hasattr(error, "exit_code"):  # typer's own, whichever click it is built on
-        said = _one_line(error.format_message()).rstrip(".")
-        said = said if len(said) <= _LONGEST else f"{said[: _LONGEST - 60]} ... {said[-50:]}"
-        return f"error: {said}; see --help", int(error.exit_code)
+        return f"error: {_one_line(error.format_message(), 300).rstrip('.')}; see --help", int(error.exit_code)
     what = f"unexpected {type(error).__name__}: {_one_line(str(error))}"
     return f"{what}; this is a bug in abe-rerank: please report it with what the same command prints with --debug", 1
 
 
-def _one_line(text: str) -> str:
-    """The text without line breaks and tabs, and with nothing that could steer a terminal."""
-    return printable(" ".join(text.split()))
+def _one_line(text: str, most: int = 1200) -> str:
+    """The text without line breaks and tabs, and with nothing that could steer a terminal; of a longer one (some names
+    and words that were typed are) both ends."""
+    line = printable(" ".join(text.split()))
+    return line if len(line) <= most else f"{line[: most // 2]} ... {line[-most // 2 :]}"

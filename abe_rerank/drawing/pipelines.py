@@ -224,7 +224,7 @@ def own_sides(pipeline: Pipeline) -> dict[str, int | None]:
     """The height and the width in pixels that a pipeline's networks were made for; None where they do not say."""
     latent = getattr(getattr(_denoiser(pipeline), "config", None), "sample_size", None)
     factor = getattr(pipeline, "vae_scale_factor", None)
-    sides = latent if isinstance(latent, (list, tuple)) else (latent, latent)
+    sides = latent if isinstance(latent, (list, tuple)) and len(latent) == 2 else (latent, latent)
     return {
         name: side * factor if isinstance(side, int) and isinstance(factor, int) else None
         for name, side in zip(("height", "width"), sides, strict=True)

@@ -106,6 +106,7 @@ def settle(pipeline: Pipeline, sampling: Sampling) -> Drawing:
     Raises UsageError for an argument that the pipeline does not take.
     """
     arguments = call_arguments(pipeline, sampling)
+    check_numbers(own_sides(pipeline) | arguments)
     size = sampling.batch_size
     return Drawing(
         n=sampling.n,
@@ -246,7 +247,9 @@ def _draw(pipeline: Pipeline, prompt: str, recipes: Sequence[Recipe], drawing: D
         raise DeviceError(
             f"the device {execution_device(pipeline)} failed: {first_line(error)}; start again"
         ) from error
-    except (ValueError, TypeError, RuntimeError, AttributeError) as error:
+    except (ValueError, TypeError, RuntimeError, AttributeError, LookupError, ArithmeticError) as error:
+        if "allocate memory" in str(error):  # what a CPU says
+            raise torch.OutOfMemoryError(str(error)) from error
         raise AbeRerankError(f"{type(pipeline).__name__} failed to draw: {first_line(error)}") from error
     blanked = getattr(output, "nsfw_content_detected", None) or [False] * batch_size
     broken = broken_of(last.get("latents"), batch_size)

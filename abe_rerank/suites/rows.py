@@ -11,6 +11,7 @@ import io
 import json
 import os
 import stat
+from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -111,7 +112,7 @@ def table_rows(
             continue
         if not columns:
             columns = _names(cells)
-            if twice := {column for column in columns if column and columns.count(column) > 1}:
+            if twice := {column for column, times in Counter(columns).items() if column and times > 1}:
                 raise UsageError(f"{name}, line {line}: the column {min(twice)} is there twice")
             continue
         if any(cell.strip() for cell in cells[len(columns) :]):

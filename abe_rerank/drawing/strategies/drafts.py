@@ -16,7 +16,8 @@ class Drafts:
     """``n`` drafts of ``draft_steps`` steps each, of which the ``keep`` best are drawn with all steps.
 
     A sampler without noise of its own (DDIM, Euler, DPM++ 2M) takes a noise to nearly the same picture in few steps as
-    in many: see ``benchmark strategies`` for what that is worth. A draft is no candidate to be picked.
+    in many: see ``benchmarks/README.md`` for what that is worth, and why drafts are not drawn on from where they stood.
+    A draft is no candidate to be picked.
     """
 
     n: int

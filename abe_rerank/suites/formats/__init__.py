@@ -77,6 +77,11 @@ def titles() -> str:
 def read_text(text: str, name: str) -> list[SuitePrompt]:
     """The prompts in a file's text. Raises UsageError, naming the line, for what cannot be read."""
     form = next((form for form in formats() if form.fits(text, name)), LINES)
+    if form is LINES and text.strip() and name.lower().endswith(_NO_LINES):
+        raise UsageError(
+            f"{name}: its first line is neither a JSON object nor the header of a table with a column prompt; a file "
+            "of one prompt a line ends in .txt"
+        )
     return [_encodable(prompt, name) for prompt in form.read(text, name)]
 
 
@@ -84,6 +89,9 @@ def _line_prompts(text: str, _: str) -> Iterable[SuitePrompt]:
     lines = enumerate(text.split("\n"), start=1)
     return (SuitePrompt(str(number), line.strip()) for number, line in lines if line.strip())
 
+
+_NO_LINES = (".json", ".jsonl", ".csv", ".tsv")
+"""How files end that nobody means as one prompt a line, which everything is."""
 
 LINES = PromptFormat("one prompt a line", lambda text, name: True, _line_prompts)
 """As in T2I-CompBench: what a file of no other format is taken for."""
