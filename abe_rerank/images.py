@@ -10,13 +10,17 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import stat
 import sys
+import threading
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from os import PathLike, fspath
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, TypeGuard, TypeVar
 
 import numpy as np
@@ -39,6 +43,10 @@ MOST_PIXELS = 178_956_970
 
 KEPT_PIXELS = 4096 * 4096
 """Files with more pixels are reduced by a whole factor once decoded: a backbone looks at far fewer."""
+
+
+_LIBTIFF_LINE = re.compile(rb"(\w+\.tif|\w*(TIFF|Decode|JPEG|Predict)\w*): (?!Warning)")
+_ONE_AT_A_TIME = threading.Lock()
 
 
 def to_pil(image: ImageLike, name: str = "the image") -> Image.Image:
@@ -112,7 +120,7 @@ def decode(file: str | BytesIO, name: str) -> Image.Image:
     Raises AbeRerankError if it is broken or too large.
     """
     try:
-        with _opened(file) as image:
+        with _warnings_that_name(name), Image.open(file) as image:
             return _decoded(image, name)
     except AbeRerankError:
         raise
@@ -144,10 +152,19 @@ def pictures_in(folder: Path) -> tuple[list[Path], list[str]]:
     return sorted(found), sorted(left_out)
 
 
-def _opened(file: str | BytesIO) -> Image.Image:
-    with warnings.catch_warnings():  # Pillow warns of sizes that are taken here
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        return Image.open(file)
+@contextmanager
+def _warnings_that_name(name: str) -> Iterator[None]:
+    """What is warned of in the block is warned of after it, with the file; where the block fails, its error is enough.
+
+    Pillow's warnings of sizes are left out: such sizes are taken here.
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    for warning in caught:
+        if not issubclass(warning.category, Image.DecompressionBombWarning):
+            words = " ".join(str(warning.message).split())
+            warnings.warn(words if name in words else f"{name}: {words}", warning.category, stacklevel=5)
 
 
 def _decoded(image: Image.Image, path: str) -> Image.Image:
@@ -162,16 +179,61 @@ def _decoded(image: Image.Image, path: str) -> Image.Image:
     factor = math.ceil(math.sqrt(pixels / KEPT_PIXELS))
     if factor > 1:
         image.draft(image.mode, (image.width // factor, image.height // factor))
-    image.load()
+    _load(image, path)
     ImageOps.exif_transpose(image, in_place=True)
-    if image.mode in ("L", "LA", "RGB", "RGBA", "CMYK", "YCbCr"):
-        image = _reduced(image)
-    return _reduced(_rgb(image, path))
-
-
-def _reduced(image: Image.Image) -> Image.Image:
+    if image.mode in ("I", "F"):
+        image = _from_grey(image, path)  # all of it, since its values tell their scale
     factor = math.ceil(math.sqrt(image.width * image.height / KEPT_PIXELS))
-    return image.reduce(factor) if factor > 1 else image
+    return _reduced(image, factor, path) if factor > 1 else _rgb(image, path)
+
+
+def _load(image: Image.Image, path: str) -> None:
+    """Decode the pixels. Raises AbeRerankError for a TIFF of which libtiff says that it is damaged, decoded or not."""
+    if image.format != "TIFF":
+        image.load()
+        return
+    said: list[str] = []
+    try:
+        with _libtiff_errors_into(said):
+            image.load()
+    finally:
+        if said:
+            raise AbeRerankError(f"{path} is damaged: {said[0]}")
+
+
+@contextmanager
+def _libtiff_errors_into(said: list[str]) -> Iterator[None]:
+    """Add the errors that libtiff writes to the process's stderr in the block to ``said``, instead of showing them.
+
+    What others write there meanwhile comes afterwards. Where stderr is closed nothing is added.
+    """
+    with _ONE_AT_A_TIME, TemporaryFile() as kept:
+        try:
+            shown = os.dup(2)
+        except OSError:
+            yield
+            return
+        os.dup2(kept.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(shown, 2)
+            os.close(shown)
+            kept.seek(0)
+            for line in kept:
+                if _LIBTIFF_LINE.match(line):
+                    said.append(line.decode(errors="replace").strip())
+                else:
+                    os.write(2, line)
+
+
+def _reduced(image: Image.Image, factor: int, path: str) -> Image.Image:
+    """RGB by a whole factor smaller, some rows at a time: on the way to RGB most modes take several copies."""
+    small = Image.new("RGB", (math.ceil(image.width / factor), math.ceil(image.height / factor)))
+    for top in range(0, small.height, 64):
+        rows = image.crop((0, top * factor, image.width, min((top + 64) * factor, image.height)))
+        small.paste(_rgb(rows, path).reduce(factor), (0, top))
+    return small
 
 
 def _rgb(image: Image.Image, name: str) -> Image.Image:

@@ -225,6 +225,57 @@ def test_damaged_files_are_pictures_or_one_error(tmp_path: Path, data: st.DataOb
     assert said == "RGB" or (str(file) in said and "\n" not in said)
 
 
+def fax(damaged: bool) -> bytes:
+    """A black and white TIFF by the code of fax machines; damaged, libtiff decodes it all the same."""
+    held = io.BytesIO()
+    Image.fromarray(RNG.random((40, 50)) < 0.5).save(held, "TIFF", compression="group4")
+    content = bytearray(held.getvalue())
+    if damaged:
+        content[20:80] = b"\xaa" * 60
+    return bytes(content)
+
+
+def test_a_tiff_that_libtiff_calls_damaged_is_refused_and_nothing_else_is_written(capfd, tmp_path: Path) -> None:
+    file = tmp_path / "a.tif"
+    file.write_bytes(fax(damaged=True))
+    with pytest.raises(AbeRerankError, match=r"a\.tif is damaged: Fax4Decode: "):
+        read(str(file))
+    assert capfd.readouterr() == ("", "")
+    file.write_bytes(fax(damaged=False))
+    assert set(np.unique(grey(read(str(file))))) == {0, 255}
+
+
+def test_what_others_write_while_a_tiff_is_decoded_is_not_lost(capfd) -> None:
+    said: list[str] = []
+    with module._libtiff_errors_into(said):
+        os.write(2, b"tempfile.tif: Using code not yet in table.\nscoring: 50%\nwarning: b.tif: old\n")
+        os.write(2, b"TIFFReadDirectory: Warning, Unknown field with tag 700.\n")
+    assert said == ["tempfile.tif: Using code not yet in table."]
+    assert capfd.readouterr().err.startswith("scoring: 50%\nwarning: b.tif: old\n")
+
+
+def test_pillows_own_warnings_name_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "a.jpg"
+    Image.new("RGB", (8, 8), "red").save(file, exif=b"Exif\0\0II*\0\x08\0\0\0\x05\0")  # five tags, and none follows
+    with pytest.warns(UserWarning, match=r"a\.jpg: Corrupt EXIF data"):
+        assert read(str(file)).size == (8, 8)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "I;16"])
+def test_a_picture_reduced_some_rows_at_a_time_is_the_reduced_picture(
+    mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, values = tmp_path / "a.png", RNG.integers(0, 256, (307, 211, 4), dtype=np.uint8)
+    made = Image.fromarray(values)
+    picture = Image.fromarray(values[:, :, 0].astype(np.uint16) * 257) if mode == "I;16" else made.convert(mode)
+    picture.save(file, **({"transparency": 3} if mode == "P" else {}))
+    whole = read(str(file))
+    monkeypatch.setattr(module, "KEPT_PIXELS", 307 * 211 // 5)
+    found = np.asarray(read(str(file))).astype(int)
+    assert found.shape == (103, 71, 3)
+    assert np.abs(found - np.asarray(whole.reduce(3))).max() <= 1
+
+
 def test_score_names_missing_files_before_it_loads_a_model(cli, tmp_path: Path, backbone_folder: Path) -> None:
     code, out, err = cli("score", tmp_path / "a.png", "--prompt", "a red cube", "--backbone", "/no/such/backbone")
     assert (code, out) == (2, "")

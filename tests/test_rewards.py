@@ -89,6 +89,14 @@ def test_a_trainer_that_hands_over_metadata_gets_rewards_and_info(reranker):
     assert torch.as_tensor(found, device="cpu").shape == (3,)
     assert info == {"status": ["scored", "nothing to bind", "unscored"]}
     assert reward(images, ["a red cube"] * 3, None)[1]["status"] == ["scored"] * 3
+    assert reward.__name__ == "binding_reward"
+
+
+def test_the_reward_of_the_built_in_model_is_called_alike():
+    images, prompts = pictures(2), ["a red cube", "a cube"]
+    found, info = rewards.reward(images, prompts, ({}, {}))
+    torch.testing.assert_close(found, rewards.reward(images, prompts))
+    assert info == {"status": ["scored", "nothing to bind"]}
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 from abe_rerank.errors import AbeRerankError
@@ -57,8 +57,10 @@ def tell(text: str, as_json: bool) -> None:
 
 
 def note(text: str) -> None:
-    """Write one line to stderr."""
-    sys.stderr.write(printable(text) + "\n")
+    """Write one line to stderr; a progress bar that is shown there makes way for it."""
+    bars = sys.modules.get("tqdm")
+    with bars.tqdm.external_write_mode(file=sys.stderr) if bars else nullcontext():
+        sys.stderr.write(printable(text) + "\n")
 
 
 def warn(text: str) -> None:

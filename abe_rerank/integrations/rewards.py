@@ -61,7 +61,9 @@ _NOT_GIVEN = object()
 
 @dataclass(frozen=True)
 class BindingReward:
-    """A reward function; made by :func:`binding_reward`."""
+    """A reward function; made by :func:`binding_reward`. Trainers write its rewards down under its ``__name__``."""
+
+    __name__ = "binding_reward"
 
     reranker: Reranker
     term: Term
@@ -123,9 +125,21 @@ def binding_reward(
     return BindingReward(Reranker.from_pretrained() if reranker is None else reranker, term, unscored)
 
 
-def reward(images: ImageLike | Iterable[ImageLike], prompts: str | Sequence[str]) -> torch.Tensor:
+@overload
+def reward(images: ImageLike | Iterable[ImageLike], prompts: str | Sequence[str]) -> torch.Tensor: ...
+
+
+@overload
+def reward(
+    images: ImageLike | Iterable[ImageLike], prompts: str | Sequence[str], metadata: object
+) -> tuple[torch.Tensor, dict[str, Any]]: ...
+
+
+def reward(
+    images: ImageLike | Iterable[ImageLike], prompts: str | Sequence[str], metadata: object = _NOT_GIVEN
+) -> torch.Tensor | tuple[torch.Tensor, dict[str, Any]]:
     """The score of each image for its prompt by the built-in model, loaded once: see :class:`BindingReward`."""
-    return _built_in()(images, prompts)
+    return _built_in()(images, prompts, metadata)
 
 
 @cache
