@@ -235,7 +235,7 @@ def test_what_goes_wrong_is_a_line(tmp_path, desk, models):
     with pytest.raises(UsageError, match="n must be at least 1"):
         desk.draw(Order(PROMPT, models, n=0))
     with pytest.raises(UsageError, match="can be kept"):
-        desk.draw(Order(PROMPT, models, n=1, strategy="drafts"))
+        desk.draw(Order(PROMPT, models, n=1, strategy="drafts", strategy_settings={"keep": 2}))
     with pytest.raises(UsageError, match="no picture to score"):
         desk.score(PROMPT, [], models)
     (tmp_path / "words.png").write_text("no picture")
