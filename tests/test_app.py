@@ -133,7 +133,7 @@ def test_a_strategy_draws_as_it_does_without_the_page(desk, models, reranker, pi
     assert " --draft-steps " not in report.commands.redraw
     with pytest.raises(UsageError, match="followed the strategy drafts"):
         desk.go_on(work.key, 2)
-    assert " --until-bound 0.9 " in Order(PROMPT, models).command(3, 0, "until-bound")
+    assert " --until-bound 0.95 " in Order(PROMPT, models).command(3, 0, "until-bound")
 
 
 def test_a_strategys_settings_and_every_option_stand_in_the_command(desk, models, tmp_path):
@@ -235,7 +235,7 @@ def test_what_goes_wrong_is_a_line(tmp_path, desk, models):
     with pytest.raises(UsageError, match="n must be at least 1"):
         desk.draw(Order(PROMPT, models, n=0))
     with pytest.raises(UsageError, match="can be kept"):
-        desk.draw(Order(PROMPT, models, n=1, strategy="drafts"))
+        desk.draw(Order(PROMPT, models, n=1, strategy="drafts", strategy_settings={"keep": 2}))
     with pytest.raises(UsageError, match="no picture to score"):
         desk.score(PROMPT, [], models)
     (tmp_path / "words.png").write_text("no picture")

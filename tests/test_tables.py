@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import random
 import socket
 import subprocess
@@ -27,7 +28,7 @@ from abe_rerank.errors import AbeRerankError, UsageError  # noqa: E402
 from abe_rerank.integrations.daft import shards, tar_files  # noqa: E402
 from abe_rerank.integrations.daft.cells import pictures_of  # noqa: E402
 from abe_rerank.integrations.daft.columns import scored  # noqa: E402
-from abe_rerank.integrations.daft.engines import USAGE, Engine, Worker  # noqa: E402
+from abe_rerank.integrations.daft.engines import USAGE, Engine, Worker, stop_without  # noqa: E402
 from abe_rerank.integrations.daft.scored_table import best_of, job_of, lanes_of, score_table  # noqa: E402
 from abe_rerank.integrations.daft.shards import Job, Lane, do_lane, shards_of  # noqa: E402
 from abe_rerank.integrations.daft.sources import KINDS, Table, open_table, rows_of  # noqa: E402
@@ -435,6 +436,18 @@ def test_a_table_that_has_grown_since_is_not_mixed(tmp_path, reranker):
     pq.write_table(pa.table({"image": PICTURES[:5], "prompt": PROMPTS[:5], "id": [0] * 5}), tmp_path / "table.parquet")
     with pytest.raises(AbeRerankError, match="has 5 rows now, and had 20 before"):
         do_lane(reranker, asked, Lane(table.parts[0], tuple(shards_of(table.parts[0], 8))))
+
+
+def test_a_worker_ends_once_the_first_process_is_gone_even_if_that_was_before_it_began(tmp_path):
+    table, asked = job(as_parquet(tmp_path), tmp_path / "out")
+    for starter in (None, os.getppid()):
+        stop_without(starter)()
+    gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
+    worker = Worker(asked, stop_without(int(gone.stdout)))
+    assert worker.do(Lane(table.parts[0], tuple(shards_of(table.parts[0], 8)))) == (
+        "the process that started this worker is gone"
+    )
+    assert not (tmp_path / "out" / "rows").exists()
 
 
 @pytest.mark.slow

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.integrations.app.loaded import Loaded
-from abe_rerank.integrations.app.orders import rescoring
+from abe_rerank.integrations.app.orders import Order, rescoring
 from abe_rerank.integrations.app.works import Work
 from abe_rerank.runs.generated import Report, RunFacts, build_report
 from abe_rerank.runs.records import ModelRecord
@@ -20,6 +20,10 @@ from abe_rerank.types import Candidate, Ranking, Settings
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+    from abe_rerank.drawing.sampling import Sampling
+    from abe_rerank.drawing.strategies import Strategy
+    from abe_rerank.types import Drawing, Spec
 
 Arrival = tuple[Report, dict[str, "Image"]]
 """A report of new candidates, and their images by the SHA-256 of their pixels."""
@@ -38,61 +42,90 @@ def drawing(work: Work, loaded: Loaded, folder: Path) -> Callable[[Callable[[Arr
     from abe_rerank.drawing.strategies import make_strategy
     from abe_rerank.reranker import as_spec
 
-    pipeline, model = loaded.pipeline, loaded.text_to_image
-    assert pipeline is not None
-    assert model is not None
-    _check_same(work, loaded, model)
-    order, spec = work.order, as_spec(work.order.prompt)
+    assert loaded.pipeline is not None
+    assert loaded.text_to_image is not None
+    _check_same(work, loaded, loaded.text_to_image)
+    order = work.order
     sampling = order.sampling(work.wanted - len(work.found), work.next_seed)
-    stamp = loaded.reranker.scorer.stamp
-    settings = Settings(stamp, settle(pipeline, order.sampling(work.wanted, order.seed)))
-    call, renewed = call_arguments(pipeline, sampling), order.strategy == "search"
-    strategy = order.strategy and make_strategy(order.strategy, sampling.n, sampling.seed, **order.strategy_settings)
-    begun = work.report.created if work.report else None
-    created = datetime.fromisoformat(begun) if begun else datetime.now().astimezone()
+    return _Course(
+        order,
+        as_spec(order.prompt),
+        loaded,
+        folder,
+        sampling,
+        settled=settle(loaded.pipeline, order.sampling(work.wanted, order.seed)),
+        call=call_arguments(loaded.pipeline, sampling),
+        strategy=order.strategy and make_strategy(order.strategy, sampling.n, sampling.seed, **order.strategy_settings),
+        created=datetime.fromisoformat(work.report.created) if work.report else datetime.now().astimezone(),
+        said=[line for line in (work.report.warnings if work.report else ()) if not line.startswith("interrupted:")],
+        found={candidate.seed: candidate.score.value for candidate in work.found},
+    ).draw
 
-    def draw(take: Callable[[Arrival], bool]) -> Arrival | None:
-        said = [line for line in (work.report.warnings if work.report else ()) if not line.startswith("interrupted:")]
-        found = {candidate.seed: candidate.score.value for candidate in work.found}
 
-        def facts() -> RunFacts:
-            scored = {seed: value for seed, value in found.items() if seed is not None and value is not None}
-            best = max(scored, key=lambda seed: (scored[seed], -seed), default=None)
-            return RunFacts(
-                text_to_image=model,
-                backbone=loaded.backbone,
-                commands=order.commands(order.n if order.strategy else len(found), None if renewed else best, folder),
-                created=created,
-                choices=_choices(order.models),
-                warnings=tuple(dict.fromkeys([*said, *(str(one.message) for one in caught)])),
-            )
+@dataclass
+class _Course:
+    """A run as it goes on: ``settled`` is how all of it is drawn, ``sampling`` and ``call`` how the rest; ``said`` are
+    the warnings so far, ``found`` the scores by seed."""
 
-        def arrived(candidate: Candidate) -> bool:
-            found[candidate.seed] = candidate.score.value
-            assert settings.drawing is not None
-            drawn = replace(settings, drawing=replace(settings.drawing, n=len(found)))
-            return take(_arrival(Ranking(spec.prompt, spec, (candidate,), drawn), facts()))
+    order: Order
+    spec: Spec
+    loaded: Loaded
+    folder: Path
+    sampling: Sampling
+    settled: Drawing
+    call: Mapping[str, Any]
+    strategy: Strategy | str | None
+    created: datetime
+    said: list[str]
+    found: dict[int | None, float | None]
 
+    def draw(self, take: Callable[[Arrival], bool]) -> Arrival | None:
+        """What :func:`drawing` gives."""
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("ignore")
             warnings.simplefilter("always", UserWarning)
-            ranking = loaded.reranker.generate(
-                pipeline,
-                spec,
-                sampling.n,
-                sampling.seed,
-                batch_size=order.batch_size,
-                strategy=strategy,
-                on_candidate=arrived,
-                **call,
-            )
-        if order.strategy is None:
-            return None
-        found.clear()
-        found.update({candidate.seed: candidate.score.value for candidate in ranking.candidates})
-        return _arrival(ranking, facts())
 
-    return draw
+            def arrived(candidate: Candidate) -> bool:
+                self._note(caught)
+                return take(self._arrived(candidate))
+
+            ranking = self.loaded.reranker.generate(
+                self.loaded.pipeline,
+                self.spec,
+                self.sampling.n,
+                self.sampling.seed,
+                batch_size=self.order.batch_size,
+                strategy=self.strategy,
+                on_candidate=arrived,
+                **self.call,
+            )
+            self._note(caught)
+        if self.strategy is None:
+            return None
+        self.found = {candidate.seed: candidate.score.value for candidate in ranking.candidates}
+        return _arrival(ranking, self._facts())
+
+    def _note(self, caught: Sequence[warnings.WarningMessage]) -> None:
+        self.said += [line for line in (str(one.message) for one in caught) if line not in self.said]
+
+    def _arrived(self, candidate: Candidate) -> Arrival:
+        self.found[candidate.seed] = candidate.score.value
+        settings = Settings(self.loaded.reranker.scorer.stamp, replace(self.settled, n=len(self.found)))
+        return _arrival(Ranking(self.spec.prompt, self.spec, (candidate,), settings), self._facts())
+
+    def _facts(self) -> RunFacts:
+        scored = {seed: value for seed, value in self.found.items() if seed is not None and value is not None}
+        best = max(scored, key=lambda seed: (scored[seed], -seed), default=None)
+        count, again = (self.order.n if self.strategy else len(self.found)), self.order.strategy != "search"
+        assert self.loaded.text_to_image is not None
+        return RunFacts(
+            text_to_image=self.loaded.text_to_image,
+            backbone=self.loaded.backbone,
+            commands=self.order.commands(count, best if again else None, self.folder),
+            created=self.created,
+            choices=_choices(self.order.models),
+            warnings=tuple(self.said),
+        )
 
 
 def read_pictures(files: Sequence[tuple[str, Path]]) -> Pictures:

@@ -117,7 +117,9 @@ class Worker:
 def _daft_worker(job: Job, engine: Engine) -> Any:
     """A worker in processes of Daft's."""
 
-    threads = max(1, cores() // engine.workers) if engine.name == "native" else None
+    native = engine.name == "native"
+    threads = max(1, cores() // engine.workers) if native else None
+    starter = os.getpid() if native else None
 
     @daft.cls(max_concurrency=engine.workers, gpus=engine.gpus, use_process=True)
     class DaftWorker:
@@ -126,7 +128,7 @@ def _daft_worker(job: Job, engine: Engine) -> Any:
 
             if threads is not None:
                 torch.set_num_threads(threads)
-            self.worker = Worker(job, _stop_with_parent())
+            self.worker = Worker(job, stop_without(starter))
 
         @daft.method.batch(return_dtype=daft.DataType.string(), batch_size=1)
         def do(self, numbers: daft.Series, lanes: Sequence[Lane]) -> list[str | None]:
@@ -181,9 +183,12 @@ def _working(out: Path, lane: int) -> Iterator[None]:
         _lock_of(out, lane).unlink()
 
 
-def _stop_with_parent() -> Callable[[], None]:
-    """What raises AbeRerankError once the process that started this one is gone: its run may have been started anew."""
-    parent = os.getppid()
+def stop_without(starter: int | None) -> Callable[[], None]:
+    """What raises AbeRerankError once the process that started this one is gone: its run may have been started anew.
+
+    ``starter`` is the number of that process, which may be gone already; None is whoever is the parent now.
+    """
+    parent = starter or os.getppid()
 
     def go_on() -> None:
         if os.getppid() != parent:
