@@ -12,12 +12,14 @@ from sample_reports import report_of
 
 from abe_rerank.backbones import load_backbone
 from abe_rerank.benchmarks.binding_scenes import caption, picture, scenes
-from abe_rerank.benchmarks.relations import answered, questions, shapes_pictures
+from abe_rerank.benchmarks.relations import answered, preferred, questions, shapes_pictures
+from abe_rerank.errors import UsageError
 from abe_rerank.parsing import parse
 from abe_rerank.report.views import render_html
 from abe_rerank.reranker import Reranker
 from abe_rerank.runs.meanings import CLEAR, holds
 from abe_rerank.scoring import make_scorer
+from abe_rerank.scoring.counted_relations import WEIGHT
 from abe_rerank.scoring.placing import STEEPNESS, SURE, direction, relation_parts
 from abe_rerank.types import Region
 
@@ -111,6 +113,66 @@ def test_the_benchmark_asks_what_holds_and_its_opposite_and_counts_every_questio
     assert [row.truth for row in rows] == ["holds", "fails"]
     assert sum(row.asked + row.not_found for row in rows) == len(listed)
     assert all(sum(row.answers.values()) == row.asked for row in rows)
+
+
+@pytest.fixture(scope="module")
+def scorers():
+    """The scorer that does not count relations, and the one that does."""
+    backbone = load_backbone(None, "cpu")
+    return make_scorer("abe", backbone), make_scorer("relations:abe", backbone)
+
+
+def test_relations_count_what_their_places_say(scorers):
+    plain, counting = scorers
+    pictures = [picture(scene) for scene in islice(scenes(3, "choose", first=9_600_000), 3)]
+    prompts = [
+        "a red cube to the left of a blue ring, above a green star",
+        "a cube below a ring",
+        "a red cube on a blue ring",
+        "a red cube",
+    ]
+    specs = [parse(prompt) for prompt in prompts]
+    before, after = (scorer.score(pictures, specs) for scorer in scorers)
+    for n, image in enumerate(pictures):
+        for t, spec in enumerate(specs):
+            (score,) = plain.explain([image], spec)
+            regions = {pair.object.text: pair.region for pair in score.pairs}
+            read = [r for r in spec.relations if direction(r.text)]
+            if t == 1:
+                assert len(read) == 1
+                assert abs(after[n, t] - before[n, t]) <= WEIGHT / plain.backbone.logit_scale
+                continue
+            held = []
+            for relation in read:
+                axis, sign = direction(relation.text)
+                ends = [regions[spec.objects[k].text] for k in (relation.subject, relation.object)]
+                one, other = (np.average(np.indices((16, 16))[1 - axis], weights=end.weights) / 16 for end in ends)
+                side = (1 - SURE) + (2 * SURE - 1) / (1 + math.exp(-STEEPNESS * sign * (other - one)))
+                held.append(2 * side - 1)
+            wanted = before[n, t] + WEIGHT / plain.backbone.logit_scale * (np.mean(held) if held else 0)
+            assert after[n, t] == pytest.approx(wanted, abs=1e-5)
+            assert counting.explain([image], spec)[0].value == pytest.approx(after[n, t], abs=1e-5)
+
+
+def test_a_picture_is_preferred_to_its_mirror_image_where_relations_count(scorers):
+    plain, counting = (preferred(scorer, questions(shapes_pictures("choose", 8))) for scorer in scorers)
+    assert len(counting) >= 16
+    assert np.mean(counting) >= 0.85
+    assert sum(counting) > sum(plain)
+
+
+def test_pairs_are_seen_as_by_the_scorer_that_does_not_count_relations(scorers):
+    (scene,) = islice(scenes(2, "choose", first=9_500_000), 1)
+    spec = parse("a red cube to the left of a blue ring")
+    plain, counting = (scorer.explain([picture(scene)], spec)[0] for scorer in scorers)
+    assert [p.verdict for p in plain.pairs] == [p.verdict for p in counting.pairs]
+    assert [p.probability for p in plain.pairs] == [p.probability for p in counting.pairs]
+    assert plain.scorer != counting.scorer
+
+
+def test_relations_are_counted_beside_abe_alone(scorers):
+    with pytest.raises(UsageError, match="relations are counted beside the score of abe alone, not of 'clip'"):
+        make_scorer("relations:clip", scorers[0].backbone)
 
 
 def test_a_page_says_which_relations_hold_and_what_was_not_read():

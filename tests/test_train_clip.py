@@ -20,7 +20,7 @@ from abe_rerank.shapes.training.clip import (
     value_path,
     window_positions,
 )
-from abe_rerank.shapes.training.clip_pictures import cut_out, relit, stretched
+from abe_rerank.shapes.training.clip_pictures import WARP, cut_out, relit, stretched, warped
 from abe_rerank.shapes.training.clip_stages import GRID, LARGER, PATCH, STAGES, TOKENS, TWIN_STAGES
 from abe_rerank.shapes.training.first_weights import OFFSETS, start_as_bag_of_words, start_as_convolution
 from abe_rerank.shapes.training.tokenizer import word_tokenizer
@@ -73,6 +73,18 @@ def test_stretching_cuts_rows_or_columns_at_the_edges():
         assert max(height, width) == 48
         shapes.add((height == 48, width == 48))
     assert shapes == {(True, True), (True, False), (False, True)}
+
+
+def test_warping_leaves_half_of_the_pictures_and_pushes_the_others_about_smoothly():
+    places = torch.stack(torch.meshgrid(torch.linspace(-1, 1, 64), torch.linspace(-1, 1, 48), indexing="ij"))
+    pixels = torch.cat([places, torch.full((1, 64, 48), 0.3)]).expand(60, 3, 64, 48)
+    seen = warped(pixels, np.random.default_rng(0))
+    same = [torch.allclose(a, b, atol=1e-5) for a, b in zip(seen, pixels, strict=True)]
+    assert 15 < sum(same) < 45
+    assert torch.allclose(seen[:, 2], pixels[:, 2], atol=1e-5), "one colour stays one colour"
+    pushes = (seen - pixels)[:, :2]
+    assert pushes.std() < 2 * WARP
+    assert max(pushes.diff(dim=2).abs().max(), pushes.diff(dim=3).abs().max()) < 0.05
 
 
 def test_sizes_in_captions_of_close_ups_are_those_of_a_scene(tmp_path):
@@ -175,7 +187,7 @@ def tiny_stages():
     def fewer(shares):
         return tuple(replace(share, pool=replace(share.pool, count=12), batch=3) for share in shares)
 
-    steps = {"close-ups": 4, "scenes": 3, "patterns": 2, "larger": 4, "textures": 3, "solids": 2}
+    steps = {"close-ups": 4, "scenes": 3, "patterns": 2, "larger": 4, "textures": 3, "solids": 2, "names": 2}
     return tuple(
         replace(
             stage,
@@ -212,11 +224,34 @@ def test_a_stage_may_end_with_the_mean_of_its_weights_and_those_before(tmp_path,
         torch.testing.assert_close(mean[name], 0.25 * before[name] + 0.75 * after[name])
 
 
+@pytest.fixture
+def last_stage_from_a_folder(tmp_path):
+    """A training at the start of its last stage, and the weights in the folder that it took."""
+    torch.manual_seed(3)
+    start = new_model(len(word_tokenizer(TOKENS)))
+    see_at(start, LARGER)
+    clip.save_folder(start, tmp_path / "start")
+    training = ClipTraining(tmp_path / "work", tiny_stages(), torch.device("cpu"))
+    training.start_last_stage(tmp_path / "start")
+    return training, start.state_dict()
+
+
+def test_the_last_stage_may_start_from_a_model_folder(last_stage_from_a_folder):
+    torch.set_num_threads(1)
+    training, start = last_stage_from_a_folder
+    assert (training.stage, training.step) == (len(STAGES) - 1, 0)
+    for network in (training.model, training.average, training.before):
+        assert all(torch.equal(value, start[name]) for name, value in network.state_dict().items())
+    trained = training.run().state_dict()
+    assert any(not torch.equal(value, start[name]) for name, value in trained.items())
+    assert training.stage == len(STAGES)
+
+
 class KilledError(Exception):
     pass
 
 
-KILLS = {(0, 2): (0, 2), (1, 1): (1, 0), (3, 2): (3, 2), (4, 0): (4, 0), (4, 2): (4, 2), (5, 1): (5, 0)}
+KILLS = {(0, 2): (0, 2), (1, 1): (1, 0), (3, 2): (3, 2), (4, 0): (4, 0), (4, 2): (4, 2), (5, 1): (5, 0), (6, 1): (6, 0)}
 """The stage and step before which one training is killed, again and again, and those from which it goes on."""
 
 

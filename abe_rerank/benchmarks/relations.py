@@ -1,5 +1,6 @@
 """What is worth what is said of relations: pictures whose places are known, asked for a relation that holds or its
-opposite. ``abe-rerank benchmark verdicts --relations``.
+opposite, and how often a picture is preferred to its mirror image where relations count in the score.
+``abe-rerank benchmark verdicts --relations``.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from abe_rerank.benchmarks.binding_scenes import picture, scenes
 from abe_rerank.benchmarks.verdicts import said
@@ -20,6 +21,8 @@ from abe_rerank.files import table
 from abe_rerank.parsing import parse
 from abe_rerank.runs.meanings import holds
 from abe_rerank.scoring.abe import AbeScorer
+from abe_rerank.scoring.counted_relations import RelationsScorer
+from abe_rerank.scoring.placing import direction
 from abe_rerank.scoring.stream import score_stream
 from abe_rerank.shapes.world import ReportSplit
 
@@ -30,6 +33,17 @@ ANSWERS = ("holds", "fails", "unsure")
 
 Pictures = Callable[[ReportSplit, int], Iterator[tuple[Image.Image, Sequence[Any]]]]
 """So many pictures of a split with their things, which have colour, shape, x and y."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is said of relations (``rows``), and of ``pairs`` of a picture with a relation that holds and its mirror
+    image the share in which the picture has the higher score, by the scorer and with relations counted."""
+
+    rows: Sequence[Row]
+    pairs: int
+    preferred: float
+    preferred_counting: float
 
 
 @dataclass(frozen=True)
@@ -88,18 +102,41 @@ def answered(scorer: AbeScorer, asked: Iterator[tuple[Image.Image, str, bool]]) 
     return [Row(names[true], given[true].total(), dict(given[true]), lost[true]) for true in (True, False)]
 
 
+def preferred(scorer: AbeScorer, asked: Iterator[tuple[Image.Image, str, bool]]) -> list[bool]:
+    """Whether each picture whose relation holds is preferred to its mirror image, in which it does not."""
+    found = []
+    for image, prompt, true in asked:
+        if true:
+            spec = parse(prompt)
+            axis, _ = direction(spec.relations[0].text) or (0, 0)
+            pair = [image, ImageOps.flip(image) if axis else ImageOps.mirror(image)]
+            right, wrong = scorer.score(pair, [spec])[:, 0]
+            found.append(bool(right > wrong))
+    return found
+
+
 def main(scorer: AbeScorer, scenes: int, sources: Mapping[str, Pictures], json_output: bool = False) -> str:
     """The tables of the sources on the reporting split, as text or JSON."""
-    found = {name: answered(scorer, questions(draw("report", scenes))) for name, draw in sources.items()}
+    counting = RelationsScorer(scorer.backbone)
+    found = {name: _found(scorer, counting, list(questions(draw("report", scenes)))) for name, draw in sources.items()}
     if json_output:
-        listed = {name: [asdict(row) for row in rows] for name, rows in found.items()}
-        return json.dumps({"schema_version": 1, "benchmark": "relations", "scenes": scenes, "sources": listed})
-    return "\n\n".join(f"{name}\n{_as_table(rows)}" for name, rows in found.items())
+        listed = {name: asdict(part) for name, part in found.items()}
+        return json.dumps({"schema_version": 2, "benchmark": "relations", "scenes": scenes, "sources": listed})
+    return "\n\n".join(f"{name}\n{_as_text(part)}" for name, part in found.items())
 
 
-def _as_table(rows: Sequence[Row]) -> str:
+def _found(scorer: AbeScorer, counting: AbeScorer, asked: list[tuple[Image.Image, str, bool]]) -> Found:
+    plain, counted = preferred(scorer, iter(asked)), preferred(counting, iter(asked))
+    return Found(answered(scorer, iter(asked)), len(plain), float(np.mean(plain)), float(np.mean(counted)))
+
+
+def _as_text(found: Found) -> str:
     lines = []
-    for row in rows:
+    for row in found.rows:
         shares = [f"{row.answers.get(answer, 0) / max(row.asked, 1):.3f}" for answer in ANSWERS]
         lines.append([row.truth, str(row.asked), *shares, str(row.not_found)])
-    return table(["what is true", "asked", *ANSWERS, "an object not found"], lines)
+    shown = table(["what is true", "asked", *ANSWERS, "an object not found"], lines)
+    return (
+        f"{shown}\npreferred to its mirror image, of {found.pairs}: {found.preferred:.3f}, "
+        f"with relations counted {found.preferred_counting:.3f}"
+    )

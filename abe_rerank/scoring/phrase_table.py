@@ -24,6 +24,7 @@ class PromptTable:
     ``prompts`` [T, D], ``nouns`` and ``phrases`` [T, K, D], ``object_mask`` [T, K], ``rivals`` [T, K, K] (True where
     the second is an object of another kind), ``queries`` [T, K, Q, D], ``query_mask`` [T, K, Q],
     ``pair_objects`` [T, J], ``pair_mask`` [T, J], ``candidates`` [T, J, C, D], ``candidate_mask`` [T, J, C].
+    ``relations``: of each prompt (subject, text, object), the objects by their index.
     """
 
     prompts: Tensor
@@ -37,6 +38,7 @@ class PromptTable:
     pair_mask: Tensor
     candidates: Tensor
     candidate_mask: Tensor
+    relations: tuple[tuple[tuple[int, str, int], ...], ...]
 
 
 class PhraseReader:
@@ -132,6 +134,7 @@ def tabulate(plans: Sequence[PromptPlan], reader: PhraseReader, beta: float) -> 
         pair_mask=candidate_mask[:, :, 0],
         candidates=subtract_competitors(candidates, candidate_mask, beta),
         candidate_mask=candidate_mask,
+        relations=tuple(tuple((r.subject, r.text, r.object) for r in p.relations) for p in plans),
     )
 
 

@@ -1,13 +1,14 @@
 """Where objects are: boxes of regions, and what the regions of two objects say of their relation. No tensors. Ours.
 
 Of relations only what places can answer is read: left, right, above and below. Whether one thing lies *on* or *in*
-another, or is near it, is not. What is read stands beside the score, not in it.
+another, or is near it, is not. What is read stands beside the score, and in it where
+:mod:`abe_rerank.scoring.counted_relations` is asked for.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -44,25 +45,37 @@ def in_words(subject: str, relation: str, other: str) -> str:
 
 
 def relation_parts(
-    objects: Sequence[ObjectPhrase], relations: Iterable[Relation], regions: Sequence[Region], there: Sequence[float]
+    objects: Sequence[ObjectPhrase], relations: Sequence[Relation], regions: Sequence[Region], there: Sequence[float]
 ) -> tuple[Part, ...]:
     """The probability that each relation holds that places can answer.
 
     ``relations`` are between the ``objects``, whose ``regions`` are found; ``there`` is how likely each object is in
     the picture at all.
     """
-    centres = [_centre(region) for region in regions]
     found = []
-    for relation in relations:
-        wanted = direction(relation.text)
-        if wanted is not None:
+    placed = sides([(r.subject, r.text, r.object) for r in relations], dict(enumerate(regions)))
+    for relation, side in zip(relations, placed, strict=True):
+        if side is not None:
             subject, other = relation.subject, relation.object
-            axis, sign = wanted
-            ahead = sign * (centres[other][axis] - centres[subject][axis])
-            side = (1 - SURE) + (2 * SURE - 1) / (1 + np.exp(-STEEPNESS * ahead))
             text = in_words(objects[subject].text, relation.text, objects[other].text)
-            found.append(Part("relation", text, float(side * there[subject] * there[other])))
+            found.append(Part("relation", text, side * there[subject] * there[other]))
     return tuple(found)
+
+
+def sides(relations: Sequence[tuple[int, str, int]], regions: Mapping[int, Region]) -> list[float | None]:
+    """For each relation (subject, text, object) how likely its objects, if they are where their ``regions`` are, stand
+    so; None where places do not answer it."""
+    centres = {k: _centre(region) for k, region in regions.items()}
+    found: list[float | None] = []
+    for subject, text, other in relations:
+        wanted = direction(text)
+        if wanted is None:
+            found.append(None)
+            continue
+        axis, sign = wanted
+        ahead = sign * (centres[other][axis] - centres[subject][axis])
+        found.append(float((1 - SURE) + (2 * SURE - 1) / (1 + np.exp(-STEEPNESS * ahead))))
+    return found
 
 
 def _centre(region: Region) -> tuple[float, float]:

@@ -61,6 +61,13 @@ register("powerclip", "abe_rerank.scoring.powerclip:PowerClipScorer", "powerset 
 register("random", "abe_rerank.scoring.chance:RandomScorer", "by lot", "random")
 register("vqa", "abe_rerank.scoring.vqa:VqaScorer", "answers of a question-answering model", "VQAScore", takes="MODEL")
 register(
+    "relations",
+    "abe_rerank.scoring.counted_relations:RelationsScorer",
+    "attribute binding with left, right, above and below in the score",
+    "ABE with relations",
+    takes="abe",
+)
+register(
     "ensemble",
     "abe_rerank.scoring.ensemble:EnsembleScorer",
     "mean rank of several, or weighted z-scores: ensemble:2*abe+1*clip",

@@ -110,7 +110,8 @@ def tuning_line(backbone: Backbone) -> str | None:
 def tuning_of(scorer: Scorer) -> str | None:
     """:func:`tuning_line` of a scorer's backbone where the scorer abe reads it, alone or in an ensemble, else None."""
     members = getattr(scorer, "members", (scorer,))
-    return tuning_line(scorer.backbone) if any(member.name == "abe" for member in members) else None
+    reads = any(member.name.rpartition(":")[2] == "abe" for member in members)  # "relations:abe" reads as "abe"
+    return tuning_line(scorer.backbone) if reads else None
 
 
 def export(backbone: Backbone, file: Path) -> None:

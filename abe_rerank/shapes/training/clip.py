@@ -1,4 +1,4 @@
-"""Trains the built-in CLIP-like model, a stock ``SiglipModel``, in six stages without binding supervision.
+"""Trains the built-in CLIP-like model, a stock ``SiglipModel``, in seven stages without binding supervision.
 
 1. *Close-ups*: small pictures of no object, one or two, of 3x3 to 6x6 patches, with terse captions, by the contrastive
    loss. Each picture sits at a random window of the position grid, so every position learns to read.
@@ -13,6 +13,9 @@
 6. *Solids*: the same, with small metal-like solids among the scenes, and close-ups of one solid whose captions name its
    shape alone, likewise with losses of their own: cubes and cylinders are alike when seen small. It ends with the mean
    of its weights and those before it, which keeps what they could do.
+
+7. *Names*: close-ups of one object of any shape, bent a little, whose captions name its shape alone; and the model's
+   own pooling of a box of patches imitates the cut-out, too: verdicts are read in such windows.
 
 Pictures are relit (gain, tint, contrast) and some close-ups stretched, for the sake of other renderers.
 
@@ -39,10 +42,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import SiglipConfig, SiglipModel
 
-from abe_rerank.shapes.training.clip_pictures import cut_out, relit, stretched, with_unknown_words
+from abe_rerank.shapes.training.clip_pictures import cut_out, relit, stretched, warped, with_unknown_words
 from abe_rerank.shapes.training.clip_stages import IMAGE, PATCH, STAGES, TOKENS, TWIN_STAGES, Stage
 from abe_rerank.shapes.training.common import log_to
 from abe_rerank.shapes.training.first_weights import start_as_bag_of_words, start_as_convolution
+from abe_rerank.shapes.training.muon import muon_and_adam
 from abe_rerank.shapes.training.pools import Pool, open_pool
 from abe_rerank.shapes.training.tokenizer import save_tokenizer, word_tokenizer
 
@@ -150,13 +154,16 @@ class ClipTraining:
         self.average: SiglipModel = copy.deepcopy(self.model).requires_grad_(False)
         self.before: SiglipModel = copy.deepcopy(self.average)
         self.stage, self.step = 0, 0
-        self.optimizer = self._new_optimizer()
+        self.optimizers = self._new_optimizers()
 
-    def _new_optimizer(self) -> torch.optim.AdamW:
+    def _new_optimizers(self) -> list[torch.optim.Optimizer]:
+        stage = self.stages[self.stage]
+        if stage.muon:
+            return muon_and_adam(self.model, stage.rate)
         matrices = [p for p in self.model.parameters() if p.requires_grad and p.ndim > 1]
         others = [p for p in self.model.parameters() if p.requires_grad and p.ndim <= 1]
         groups = [{"params": matrices, "weight_decay": 0.05}, {"params": others, "weight_decay": 0.0}]
-        return torch.optim.AdamW(groups, lr=self.stages[self.stage].rate, betas=(0.9, 0.98))
+        return [torch.optim.AdamW(groups, lr=stage.rate, betas=(0.9, 0.98))]
 
     def run(self) -> SiglipModel:
         """Trains from where it is to the end; returns the running average of the model."""
@@ -185,7 +192,7 @@ class ClipTraining:
             see_at(self.model, stage.image)
             see_at(self.average, stage.image)
             see_at(self.before, stage.image)
-            self.optimizer = self._new_optimizer()
+            self.optimizers = self._new_optimizers()
 
     def _pools(self, stage: Stage) -> list[tuple[Pool, int]]:
         """The pools of a stage, each with its part of a batch: close-ups, scenes, close-ups with captions alone."""
@@ -209,13 +216,13 @@ class ClipTraining:
         self.before.load_state_dict(self.average.state_dict())
         self.stage, self.step = self.stage + 1, 0
         if self.stage < len(self.stages):
-            self.optimizer = self._new_optimizer()
+            self.optimizers = self._new_optimizers()
         self.save()
 
     def _train_step(self, stage: Stage, pools: list[tuple[Pool, int]]) -> tuple[float, float]:
         rng = np.random.default_rng((self.seed, self.stage, self.step))
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        for group in self.optimizer.param_groups:
+        for group in (group for optimizer in self.optimizers for group in optimizer.param_groups):
             group["lr"] = stage.rate * _warm_cosine(self.step, stage.course or stage.steps)
         close, wide = len(stage.close_ups), len(stage.scenes)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=stage.half):
@@ -226,10 +233,11 @@ class ClipTraining:
                 contrast = contrast + on_scenes
             for alone in pools[close + wide :]:
                 contrast = contrast + self._close_up_loss(stage, *self._batch([alone], rng), rng)
-        self.optimizer.zero_grad(set_to_none=True)
+        self.model.zero_grad(set_to_none=True)
         (contrast + stage.distil * distil).backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimizer.step()
+        for optimizer in self.optimizers:
+            optimizer.step()
         self._follow(stage)
         return contrast.item(), distil.item()
 
@@ -250,6 +258,8 @@ class ClipTraining:
     def _close_up_loss(self, stage: Stage, pixels: Tensor, ids: Tensor, rng: np.random.Generator) -> Tensor:
         side = int(rng.choice(stage.sides, p=[odds for _, odds in stage.windows]))
         pixels = stretched(pixels, rng)
+        if stage.warps:
+            pixels = warped(pixels, rng)
         if pixels.shape[-2:] != (side * PATCH, side * PATCH):
             pixels = F.interpolate(pixels, size=side * PATCH, mode="bilinear", antialias=True, align_corners=False)
         corner = torch.from_numpy(rng.integers(stage.grid - side + 1, size=(2, len(pixels)))).to(self.device)
@@ -263,35 +273,47 @@ class ClipTraining:
         contrast = contrastive_loss(self.model, pooled(self.model, hidden), ids)
         if not stage.distil:
             return contrast, torch.zeros((), device=self.device)
-        local = value_path(self.model, hidden).unflatten(1, (stage.grid, stage.grid))
-        losses = [self._box_loss(stage, pixels, local, generator) for _ in range(stage.boxes)]
+        losses = [self._box_loss(stage, pixels, hidden, generator) for _ in range(stage.boxes)]
         return contrast, torch.stack(losses).mean()
 
-    def _box_loss(self, stage: Stage, pixels: Tensor, local: Tensor, generator: torch.Generator) -> Tensor:
-        """1 - cosine(mean patch readout, running average on the cut-out) for a box by lot in each picture."""
-        side = int(torch.randint(min(stage.sides), max(stage.sides), (), generator=generator))
+    def _box_loss(self, stage: Stage, pixels: Tensor, hidden: Tensor, generator: torch.Generator) -> Tensor:
+        """1 - cosine(mean patch readout, running average on the cut-out) for a box by lot in each picture; where the
+        stage ``pools``, also of the model's own pooling of the box's patches."""
+        side = int(torch.randint(min(stage.sides), max(stage.sides) + stage.pools, (), generator=generator))
         corner = torch.randint(stage.grid - side + 1, (2, len(pixels)), generator=generator).to(self.device)
         steps, n = torch.arange(side, device=self.device), torch.arange(len(pixels), device=self.device)[:, None, None]
         rows, columns = corner[0][:, None] + steps, corner[1][:, None] + steps
-        student = local[n, rows[:, :, None], columns[:, None, :]].mean((1, 2))
+        mine = hidden.unflatten(1, (stage.grid, stage.grid))[n, rows[:, :, None], columns[:, None, :]].flatten(1, 2)
+        students = [value_path(self.model, mine).mean(1)]
+        if stage.pools:
+            students.append(pooled(self.model, mine))
         cut = cut_out(pixels, corner, side)
         with torch.no_grad():
             seen = read_patches(self.average, cut, window_positions(corner[0], corner[1], side, stage.grid))
             wanted = pooled(self.average, seen)
-        return 1 - F.cosine_similarity(student.float(), wanted.float()).mean()
+        return 1 - torch.stack([F.cosine_similarity(s.float(), wanted.float()).mean() for s in students]).mean()
 
     def save(self) -> None:
         """Writes a checkpoint, and the running average as an ordinary model folder beside it."""
         state = {
             **{"model": self.model.state_dict(), "average": self.average.state_dict()},
             "before": self.before.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             **{"stage": self.stage, "step": self.step},
         }
         self.work.mkdir(parents=True, exist_ok=True)
         torch.save(state, self.work / "checkpoint.tmp")
         (self.work / "checkpoint.tmp").replace(self.work / "checkpoint.pt")
         save_folder(self.average, self.work / "model")
+
+    def start_last_stage(self, folder: Path) -> None:
+        """Takes the weights of a model folder for those that the stage before the last one ended with."""
+        weights = SiglipModel.from_pretrained(folder).state_dict()
+        self.stage, self.step = len(self.stages) - 1, 0
+        for model in (self.model, self.average, self.before):
+            see_at(model, math.isqrt(len(weights["vision_model.embeddings.position_embedding.weight"])) * PATCH)
+            model.load_state_dict(weights)
+        self.optimizers = self._new_optimizers()
 
     def resume(self) -> None:
         """Goes on from the checkpoint in the work folder, if there is one."""
@@ -306,8 +328,9 @@ class ClipTraining:
         self.average.load_state_dict(state["average"])
         self.before.load_state_dict(state["before"])
         if self.stage < len(self.stages):
-            self.optimizer = self._new_optimizer()
-            self.optimizer.load_state_dict(state["optimizer"])
+            self.optimizers = self._new_optimizers()
+            for optimizer, held in zip(self.optimizers, state["optimizers"], strict=True):
+                optimizer.load_state_dict(held)
 
 
 def _warm_cosine(step: int, steps: int) -> float:
@@ -333,11 +356,14 @@ def main(
     device: str = "cpu",
     distil: Annotated[bool, typer.Option(help="--no-distil trains the twin without self-distillation")] = True,
     half: Annotated[bool, typer.Option(help="every stage in bfloat16, for processors that are fast at it")] = False,
+    start: Annotated[Path | None, typer.Option(help="a model folder to take the last stage alone from")] = None,
 ) -> None:
     """Trains the CLIP-like model (about five hours on one CPU core); the same command goes on from its checkpoint."""
     work = out / "work"
     log_to(work)
     stages = tuple(replace(stage, half=half or stage.half) for stage in (STAGES if distil else TWIN_STAGES))
     training = ClipTraining(work, stages, torch.device(device), seed)
+    if start:
+        training.start_last_stage(start)
     training.resume()
     save_folder(training.run(), out)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -11,6 +12,8 @@ from abe_rerank.shapes.training.clip_stages import PATCH
 
 STRETCHED, STRETCH = 0.3, 0.25
 """The share of close-up batches that are stretched along an axis, and the largest part cut off for it."""
+WARP = 0.06
+"""The standard deviation of a push, in halves of a picture's side."""
 
 
 def relit(pixels: Tensor, rng: np.random.Generator) -> Tensor:
@@ -32,6 +35,17 @@ def stretched(pixels: Tensor, rng: np.random.Generator) -> Tensor:
     kept = side - int(rng.integers(1, max(2, int(STRETCH * side) + 1)))
     first, axis = int(rng.integers(side - kept + 1)), int(rng.integers(2, 4))
     return pixels.narrow(axis, first, kept)
+
+
+def warped(pixels: Tensor, rng: np.random.Generator) -> Tensor:
+    """Half of the pictures [n, 3, h, w] with their parts pushed about smoothly, as generated pictures wobble."""
+    n = len(pixels)
+    pushes = rng.normal(0, WARP, (n, 2, 5, 5)) * (rng.random((n, 1, 1, 1)) < 0.5)
+    coarse = torch.from_numpy(pushes).float().to(pixels.device)
+    field = F.interpolate(coarse, size=pixels.shape[-2:], mode="bicubic", align_corners=False).permute(0, 2, 3, 1)
+    still = torch.eye(2, 3, device=pixels.device).expand(n, 2, 3)
+    grid = F.affine_grid(still, list(pixels.shape), align_corners=False) + field
+    return F.grid_sample(pixels, grid, padding_mode="border", align_corners=False)
 
 
 def cut_out(pixels: Tensor, corner: Tensor, side: int) -> Tensor:

@@ -32,6 +32,8 @@ class Stage:
     the largest last. ``distil`` weighs the self-distillation term on the scenes, ``boxes`` is its number of cut-outs
     per picture. ``half`` computes in bfloat16; weights, their running average and losses stay in float32. ``keeps`` is
     the share of the weights from before the stage in the mean that it ends with (WiSE-FT, arXiv 2109.01903).
+    ``pools`` has the model's pooling of a box of patches imitate the cut-out, too, as verdicts read windows; ``warps``
+    bends half of the close-ups, and ``muon`` takes that optimizer in the place of AdamW.
     """
 
     name: str
@@ -47,6 +49,9 @@ class Stage:
     image: int = IMAGE
     half: bool = False
     keeps: float = 0.0
+    pools: bool = False
+    warps: bool = False
+    muon: bool = False
 
     @property
     def grid(self) -> int:
@@ -114,6 +119,16 @@ LARGE_STRIPED = replace(STRIPED, style=FEW_WORDS, count=20_000, size=LARGER, fir
 GROUPED = replace(GROUPS, diameters=(0.06, 0.22), bodies=True)
 LARGE_GROUPS = replace(LARGE_TABLES, settings=GROUPED, count=10_000, first=42_000_000)
 LARGE_WIDE_GROUPS = replace(LARGE_WIDE_TABLES, settings=replace(GROUPED, margin=1 / 6), count=10_000, first=43_000_000)
+ANY_SHAPE = replace(CLOSE_UPS, counts=((1, 1.0),), cut=0.1)
+NAMED = replace(BODIES, settings=ANY_SHAPE, count=30_000, first=50_000_000)
+NEW_NEAR = replace(NEAR, count=16_000, first=52_000_000)
+NEW_NEAR_STRIPES = replace(NEAR_STRIPES, count=8_000, first=53_000_000)
+NEW_TEXTURES = replace(TEXTURES, count=8_000, first=54_000_000)
+NEW_BODIES = replace(BODIES, count=10_000, first=55_000_000)
+NEW_CROWDS = replace(LARGE_CROWDS, count=16_000, first=56_000_000)
+NEW_GROUPS = replace(LARGE_GROUPS, count=4_000, first=57_000_000)
+NEW_STRIPED = replace(LARGE_STRIPED, count=6_000, first=58_000_000)
+FEW_NAMED = replace(NAMED, settings=replace(ANY_SHAPE, style=0.5, patterned=0.2), count=10_000, first=51_000_000)
 LARGER_WINDOWS = ((3, 0.03), (4, 0.07), (5, 0.1), (6, 0.2), (7, 0.2), (8, 0.4))
 STAGES = (
     Stage("close-ups", (Share(TERSE, 128),), (), steps=3300, rate=6e-4),
@@ -177,10 +192,27 @@ STAGES = (
         half=True,
         keeps=0.5,
     ),
+    Stage(
+        "names",
+        close_ups=(Share(NEW_NEAR, 24), Share(NEW_NEAR_STRIPES, 8)),
+        scenes=(Share(NEW_CROWDS, 12), Share(NEW_GROUPS, 2), Share(NEW_STRIPED, 4)),
+        alone=(Share(NEW_TEXTURES, 12), Share(NEW_BODIES, 16), Share(NAMED, 96), Share(FEW_NAMED, 24)),
+        steps=1100,
+        rate=4e-4,
+        windows=((2, 0.02), (3, 0.1), (4, 0.2), (5, 0.2), (6, 0.2), (7, 0.1), (8, 0.18)),
+        distil=4.0,
+        boxes=2,
+        image=LARGER,
+        half=True,
+        pools=True,
+        warps=True,
+        muon=True,
+        keeps=0.25,
+    ),
 )
 TWIN_STAGES = (
     STAGES[0],
     replace(STAGES[1], distil=0.0),
-    replace(STAGES[-1], distil=0.0, steps=1000, keeps=0.0),
+    replace(STAGES[5], distil=0.0, steps=1000, keeps=0.0),
 )
-"""The twin without self-distillation: the first two stages, and the mix of the last for longer."""
+"""The twin without self-distillation: the first two stages, and the mix of the sixth for longer."""
