@@ -76,6 +76,9 @@ def inside(folder: Path, name: str) -> Path:
 MOST_JSON = 64 * 2**20
 """The largest JSON file that is read whole, in bytes."""
 
+MOST_PROMPT = 200_000
+"""The longest prompt, in characters: some 40,000 words."""
+
 _MOST_DIGITS = 400
 T = TypeVar("T")
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from abe_rerank.errors import UsageError
+from abe_rerank.files import MOST_PROMPT
 from abe_rerank.images import as_list, to_pil_list
 from abe_rerank.types import Candidate, NoPicture, Ranking, Score, Settings, Spec
 
@@ -259,7 +260,10 @@ def as_spec(prompt: str | Spec) -> Spec:
 
 
 def check_prompt(prompt: str) -> None:
-    """Raises UsageError for an empty prompt, and for one with half characters, which no file can hold."""
+    """Raises UsageError for an empty prompt, one of more than MOST_PROMPT characters, and one with half characters,
+    which no file can hold."""
+    if len(prompt) > MOST_PROMPT:
+        raise UsageError(f"the prompt has {len(prompt)} characters, where at most {MOST_PROMPT} are read; say less")
     if not prompt.strip():
         raise UsageError('the prompt is empty; say what to draw, as in "a yellow cylinder and a red cube"')
     try:

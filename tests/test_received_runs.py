@@ -42,6 +42,14 @@ def test_figures_are_not_written_through_a_link(run, cli):
     assert list((run.parent / "outside").iterdir()) == []
 
 
+def test_a_prompt_of_a_million_characters_is_refused_at_once(run, cli):
+    report = json.loads((run / "report.json").read_text())
+    (run / "report.json").write_text(json.dumps(report | {"prompt": "a red cube " * 100_000}))
+    for command in ("report", "show"):
+        assert "prompt: 1100000 characters" in refused(cli, command, run)
+    assert "the prompt has 1100000 characters" in refused(cli, "parse", "a red cube " * 100_000, code=2)
+
+
 @pytest.mark.parametrize("name", ["report.html", "contact_sheet.png", ".report.html.unfinished"])
 def test_views_that_are_links_are_replaced(run, cli, name):
     (run.parent / "outside" / "mine").write_text("keep")

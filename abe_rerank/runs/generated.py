@@ -18,7 +18,7 @@ from PIL import Image, PngImagePlugin
 from pydantic import Field, JsonValue, ValidationError
 
 from abe_rerank.errors import AbeRerankError, UsageError
-from abe_rerank.files import inside, write_png, write_whole
+from abe_rerank.files import MOST_PROMPT, inside, write_png, write_whole
 from abe_rerank.images import read
 from abe_rerank.runs.provenance import parameters_text, pixels_sha256, versions
 from abe_rerank.runs.reading import upgraded
@@ -149,6 +149,8 @@ def contradiction(report: Report) -> str | None:
 
 def _contradictions(report: Report) -> Iterator[str]:
     count = len(report.candidates)
+    if len(report.prompt) > MOST_PROMPT:
+        yield f"prompt: {len(report.prompt)} characters, where at most {MOST_PROMPT} are read"
     if report.picked is not None and not 1 <= report.picked <= count:
         yield f"picked: {report.picked} is no rank from 1 to {count}"
     elif report.picked is not None and report.candidates[report.picked - 1].score.value is None:
@@ -255,10 +257,8 @@ def read_report(folder: Path) -> Report:
         raise AbeRerankError(f"{path} cannot be read: {error.strerror or error}") from None
     try:
         report = Report.model_validate_json(upgraded(text) or text)
-    except ValidationError as error:
-        raise _no_report(path, said_of(error)) from None
     except ValueError as error:
-        raise _no_report(path, str(error)) from None
+        raise _no_report(path, said_of(error) if isinstance(error, ValidationError) else str(error)) from None
     if wrong := contradiction(report):
         raise _no_report(path, wrong)
     return report
