@@ -107,6 +107,7 @@ def test_comclip_encodes_all_sub_images_of_all_candidates_together(
 ) -> None:
     sizes: list[int] = []
     inner = clip._pixels
+    monkeypatch.setattr(clip, "batch_size", 24)
     monkeypatch.setattr(clip, "_pixels", lambda pictures: (sizes.append(len(pictures)), inner(pictures))[1])
     make_scorer("comclip", clip).explain(images(6), THREE)
     assert sizes == [6, 6, 24]
