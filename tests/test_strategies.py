@@ -97,9 +97,9 @@ def test_search_renews_the_best_noise_so_far():
         ("no-such", {}, "unknown strategy 'no-such'; choose from best-of-n"),
         ("drafts", {"share": 0.1}, "no setting share; it has draft_steps, keep"),
         ("drafts", {"keep": 9}, "at most 4 can be kept, got 9"),
-        ("drafts", {"draft_steps": 0}, "at least 1 step"),
+        ("drafts", {"draft_steps": 0}, "at least 1 and at most 10000 steps, got 0"),
         ("until-bound", {"probability": 1.5}, "above 0 and at most 1"),
-        ("until-bound", {"max_seconds": 0.0}, "more than 0"),
+        ("until-bound", {"max_seconds": 0.0}, "a number above 0, got 0.0"),
         ("search", {"share": 0.0}, "above 0"),
     ],
 )
