@@ -41,7 +41,7 @@ def test_costs_lie_on_a_line_between_sizes_and_count_whole_batches():
 def test_a_strategy_picks_here_what_it_picks_when_it_draws(name, pipeline, reranker):
     pool = Pool(pipeline, reranker.scorer, Oracle.load(), said(PAIRS), None, COSTS)
     pool.drawing = lambda count: settle(pipeline, Sampling(n=count, steps=4))
-    settings = {"draft_steps": 1} if name == "drafts" else {}
+    settings = {"draft_steps": 1, "keep": 2} if name == "drafts" else {}
     strategy = make_strategy(name, 4, 5, **settings)
     best = reranker.generate(pipeline, said(PAIRS), strategy=strategy, num_inference_steps=4).best
     found = pool.outcome(strategy)

@@ -16,6 +16,7 @@ from abe_rerank.runs.evaluated import Result
 from abe_rerank.runs.generated import Report, read_report
 from abe_rerank.runs.provenance import pipeline_record
 from abe_rerank.runs.reading import open_run, read_results
+from abe_rerank.scoring import make_scorer
 
 OLD = Path(__file__).with_name("data") / "version_1"
 """Two runs, and what ``show``, ``summarize --json`` and ``compare --json`` of then said of them."""
@@ -97,9 +98,11 @@ def test_numbers_of_results_stay_to_the_bit(old):
 def test_the_images_of_an_old_run_are_scored_again(old, cli, tmp_path):
     code, _, err = cli("evaluate", "--images", "evaluated", "--out", tmp_path / "again", "--device", "cpu")
     assert code == 0, err
-    before = [json.loads(line)["value"] for line in (old / "evaluated" / "results.jsonl").read_text().splitlines()]
+    before = [json.loads(line) for line in (old / "evaluated" / "results.jsonl").read_text().splitlines()]
+    reranker = Reranker.from_pretrained()  # the backbone is another one by now
+    wanted = [reranker.explain(old / "evaluated" / row["image"], row["prompt"]).value for row in before]
     again = [result.value for result in read_results(open_run(tmp_path / "again"))]
-    assert again == pytest.approx(before, abs=1e-5)
+    assert again == pytest.approx(wanted, abs=1e-5)
 
 
 def stopped(old):
@@ -124,8 +127,10 @@ def test_an_old_run_is_continued_by_the_scorer_that_it_names(old, cli):
     command, before = stopped(old)
     record = old / "evaluated" / "run.json"
     there = json.loads(record.read_text())
-    there["scorer"] = Reranker.from_pretrained().scorer.stamp
-    drawn_by = load_pipeline(None, device="cpu")  # the model that draws is another one by now, too
+    scorer = Reranker.from_pretrained().scorer
+    there["scorer"], there["judge"] = scorer.stamp, make_scorer("clip", scorer.backbone).stamp
+    there["backbone"]["weights"] = scorer.backbone.weights_hash  # the models are others by now
+    drawn_by = load_pipeline(None, device="cpu")
     there["text_to_image"]["weights"] = pipeline_record(drawn_by, "built-in").weights
     there["settings"]["guidance_scale"] = call_arguments(drawn_by, Sampling())["guidance_scale"]
     record.write_text(json.dumps(there))
