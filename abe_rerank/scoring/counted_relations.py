@@ -19,8 +19,8 @@ from abe_rerank.errors import UsageError
 from abe_rerank.scoring.abe import AbeScorer
 from abe_rerank.scoring.calibration import Calibration
 from abe_rerank.scoring.phrase_table import PromptTable
-from abe_rerank.scoring.placing import sides
-from abe_rerank.scoring.terms import Terms, region_of
+from abe_rerank.scoring.placing import centre_of, sides
+from abe_rerank.scoring.terms import Terms
 
 BASE = "abe"
 WEIGHT = 4.0
@@ -65,9 +65,11 @@ def _held(features: ImageFeatures, table: PromptTable, found: Terms) -> Tensor:
 def _of_image(
     features: ImageFeatures, found: Terms, n: int, t: int, relations: Sequence[tuple[int, str, int]]
 ) -> list[float]:
-    objects = {k for subject, _, other in relations for k in (subject, other)}
-    regions = {k: region_of(found, features, n, t, k) for k in objects}
-    return [2 * side - 1 for side in sides(relations, regions) if side is not None]
+    centres = {}
+    for k in {k for subject, _, other in relations for k in (subject, other)}:
+        weights = features.on_grid(n, found.regions[n, :, t, k]).float().cpu().numpy()
+        centres[k] = centre_of(weights, features.windows[n])
+    return [2 * side - 1 for side in sides(relations, centres) if side is not None]
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -53,7 +53,8 @@ def relation_parts(
     the picture at all.
     """
     found = []
-    placed = sides([(r.subject, r.text, r.object) for r in relations], dict(enumerate(regions)))
+    centres = {k: centre_of(region.weights, region.window) for k, region in enumerate(regions)}
+    placed = sides([(r.subject, r.text, r.object) for r in relations], centres)
     for relation, side in zip(relations, placed, strict=True):
         if side is not None:
             subject, other = relation.subject, relation.object
@@ -62,10 +63,9 @@ def relation_parts(
     return tuple(found)
 
 
-def sides(relations: Sequence[tuple[int, str, int]], regions: Mapping[int, Region]) -> list[float | None]:
-    """For each relation (subject, text, object) how likely its objects, if they are where their ``regions`` are, stand
+def sides(relations: Sequence[tuple[int, str, int]], centres: Mapping[int, tuple[float, float]]) -> list[float | None]:
+    """For each relation (subject, text, object) how likely its objects, if that is where their ``centres`` are, stand
     so; None where places do not answer it."""
-    centres = {k: _centre(region) for k, region in regions.items()}
     found: list[float | None] = []
     for subject, text, other in relations:
         wanted = direction(text)
@@ -78,10 +78,11 @@ def sides(relations: Sequence[tuple[int, str, int]], regions: Mapping[int, Regio
     return found
 
 
-def _centre(region: Region) -> tuple[float, float]:
-    """(across, down) in fractions of the image."""
-    weights = np.nan_to_num(region.weights)
-    left, top, right, bottom = region.window
+def centre_of(weights: np.ndarray, window: Box) -> tuple[float, float]:
+    """(across, down) in fractions of the image of a region's ``weights`` [rows, columns], whose grid covers the
+    ``window``."""
+    weights = np.nan_to_num(weights)
+    left, top, right, bottom = window
     down, across = (weights.sum(axis=axis) / max(float(weights.sum()), 1e-12) for axis in (1, 0))
     x = float(across @ (np.arange(len(across)) + 0.5)) / len(across)
     y = float(down @ (np.arange(len(down)) + 0.5)) / len(down)

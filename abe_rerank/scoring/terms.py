@@ -213,7 +213,7 @@ class Explained:
 def explain(seen: Explained, n: int) -> tuple[tuple[PairScore, ...], tuple[Part, ...]]:
     """The pairs of image ``n``, and what is seen of the prompt's relations."""
     plan = seen.plan
-    regions = [region_of(seen.found, seen.features, n, 0, k) for k in range(len(plan.objects))]
+    regions = [_region(seen.found, seen.features, n, k) for k in range(len(plan.objects))]
     likely = seen.calibration.probabilities(seen.looks[n], seen.asked)
     judged = [decide(*pair) for pair in zip(likely, seen.asked, strict=True)]
     there = [1.0] * len(plan.objects)
@@ -251,9 +251,8 @@ def _contrast(seen: Explained, j: int, strongest: int, n: int) -> np.ndarray:
     return np.asarray(seen.features.on_grid(n, cosines).float().cpu().numpy())
 
 
-def region_of(found: Terms, features: ImageFeatures, n: int, t: int, k: int) -> Region:
-    """Where object ``k`` of prompt ``t`` was read in image ``n``."""
-    weights = features.on_grid(n, found.regions[n, :, t, k]).float().cpu().numpy()
+def _region(found: Terms, features: ImageFeatures, n: int, k: int) -> Region:
+    weights = features.on_grid(n, found.regions[n, :, 0, k]).float().cpu().numpy()
     if features.plan is not None:
         weights /= weights.sum()
     return Region(weights, region_box(weights, features.windows[n]), features.windows[n])
