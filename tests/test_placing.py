@@ -155,7 +155,7 @@ def test_relations_count_what_their_places_say(scorers):
 
 
 def test_a_picture_is_preferred_to_its_mirror_image_where_relations_count(scorers):
-    plain, counting = (preferred(scorer, questions(shapes_pictures("choose", 8))) for scorer in scorers)
+    plain, counting = zip(*preferred(scorers, list(questions(shapes_pictures("choose", 8)))), strict=True)
     assert len(counting) >= 16
     assert np.mean(counting) >= 0.85
     assert sum(counting) > sum(plain)

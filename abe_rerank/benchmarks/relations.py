@@ -102,16 +102,17 @@ def answered(scorer: AbeScorer, asked: Iterator[tuple[Image.Image, str, bool]]) 
     return [Row(names[true], given[true].total(), dict(given[true]), lost[true]) for true in (True, False)]
 
 
-def preferred(scorer: AbeScorer, asked: Iterator[tuple[Image.Image, str, bool]]) -> list[bool]:
-    """Whether each picture whose relation holds is preferred to its mirror image, in which it does not."""
+def preferred(scorers: Sequence[AbeScorer], asked: Sequence[tuple[Image.Image, str, bool]]) -> list[tuple[bool, ...]]:
+    """Whether each picture whose relation holds is preferred to its mirror image, in which it does not, by each of the
+    scorers; they share the backbone and the patches that they read."""
     found = []
     for image, prompt, true in asked:
         if true:
             spec = parse(prompt)
             axis, _ = direction(spec.relations[0].text) or (0, 0)
-            pair = [image, ImageOps.flip(image) if axis else ImageOps.mirror(image)]
-            right, wrong = scorer.score(pair, [spec])[:, 0]
-            found.append(bool(right > wrong))
+            pair = scorers[0].encode([image, ImageOps.flip(image) if axis else ImageOps.mirror(image)])
+            scores = [scorer.score_features(pair, scorer.prepare([spec]))[:, 0].tolist() for scorer in scorers]
+            found.append(tuple(right > wrong for right, wrong in scores))
     return found
 
 
@@ -126,7 +127,8 @@ def main(scorer: AbeScorer, scenes: int, sources: Mapping[str, Pictures], json_o
 
 
 def _found(scorer: AbeScorer, counting: AbeScorer, asked: list[tuple[Image.Image, str, bool]]) -> Found:
-    plain, counted = preferred(scorer, iter(asked)), preferred(counting, iter(asked))
+    found = preferred((scorer, counting), asked)
+    plain, counted = zip(*found, strict=True)
     return Found(answered(scorer, iter(asked)), len(plain), float(np.mean(plain)), float(np.mean(counted)))
 
 
