@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from sys import getsizeof
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from abe_rerank.backbones import Backbone, ImageFeatures
+from abe_rerank.backbones.kept import Kept
 from abe_rerank.scoring.alignment import best_patch_means
 from abe_rerank.scoring.stream import FeatureScorer, status_of
 from abe_rerank.types import Score, Spec
@@ -33,7 +35,7 @@ class FilipScorer(FeatureScorer):
 
     def __init__(self, backbone: Backbone, settings: FilipSettings | None = None) -> None:
         self.backbone, self.settings = backbone, settings or FilipSettings()
-        self._tokens: dict[str, Tensor] = {}
+        self._tokens: Kept[str] = Kept(getsizeof)
 
     @property
     def settings_record(self) -> Mapping[str, object]:
@@ -45,13 +47,15 @@ class FilipScorer(FeatureScorer):
         """The dense readout that this scorer reads, None the backbone's default."""
         return self.settings.patch_readout
 
+    def forget(self) -> None:
+        """See :class:`abe_rerank.scoring.Scorer`."""
+        self._tokens.forget()
+
     def prepare(self, specs: Sequence[Spec]) -> tuple[Tensor, Tensor]:
         """Token states [T, L, D] and their mask [T, L]."""
         prompts = [spec.prompt for spec in specs]
-        missing = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self._tokens]
-        states = self.backbone.encode_tokens(missing) if missing else []
-        self._tokens.update({prompt: s.states for prompt, s in zip(missing, states, strict=True)})
-        found = [self._tokens[prompt] for prompt in prompts]
+        kept = self._tokens.of(prompts, lambda missing: [s.states for s in self.backbone.encode_tokens(missing)])
+        found = [kept[prompt] for prompt in prompts]
         lengths = torch.tensor([len(s) for s in found], device=self.backbone.device)
         tokens = pad_sequence(found, batch_first=True)
         return tokens, torch.arange(tokens.shape[1], device=tokens.device) < lengths[:, None]

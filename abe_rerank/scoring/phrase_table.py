@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from sys import getsizeof
 from typing import Literal
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from abe_rerank.backbones import Backbone
+from abe_rerank.backbones.kept import Kept
 from abe_rerank.scoring.alignment import subtract_competitors
 from abe_rerank.scoring.readings import PromptPlan, Reading
 
@@ -50,25 +52,21 @@ class PhraseReader:
 
     def __init__(self, backbone: Backbone, readout: TextReadout, alpha: float) -> None:
         self.backbone, self.readout, self.alpha = backbone, readout, alpha
-        self._kept: dict[Reading, Tensor] = {}
+        self._kept: Kept[Reading] = Kept(lambda reading: getsizeof(reading.text) + getsizeof(reading.prompt))
 
     def forget(self) -> None:
         """Forget what was read, and the backbone's texts."""
-        self._kept = {}
+        self._kept.forget()
         self.backbone.forget_texts()
 
     def read(self, readings: Iterable[Reading]) -> dict[Reading, Tensor]:
         """The vector [D] of each reading, of length 1."""
-        wanted = dict.fromkeys(readings)
-        missing = [reading for reading in wanted if reading not in self._kept]
-        if len(self._kept) + len(missing) > 100_000:
-            self._kept = {reading: self._kept[reading] for reading in wanted if reading in self._kept}
-        if missing:
-            alone = self._vectors([(r.text, r.span) for r in missing]) if self.alpha > 0 else 0.0
-            inside = self._vectors([(r.context, r.context_span) for r in missing]) if self.alpha < 1 else 0.0
-            refined = F.normalize(torch.as_tensor(self.alpha * alone + (1 - self.alpha) * inside), dim=-1)
-            self._kept.update(zip(missing, refined, strict=True))
-        return {reading: self._kept[reading] for reading in wanted}
+        return self._kept.of(readings, self._refined)
+
+    def _refined(self, readings: Sequence[Reading]) -> Tensor:
+        alone = self._vectors([(r.text, r.span) for r in readings]) if self.alpha > 0 else 0.0
+        inside = self._vectors([(r.context, r.context_span) for r in readings]) if self.alpha < 1 else 0.0
+        return F.normalize(torch.as_tensor(self.alpha * alone + (1 - self.alpha) * inside), dim=-1)
 
     def apart(self, readings: Iterable[Reading]) -> dict[Reading, Tensor]:
         """What :meth:`read` gives, to the bit the same whatever was read before; what is read after it does not depend
