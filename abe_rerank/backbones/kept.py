@@ -2,53 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from sys import getsizeof
 from typing import Generic, TypeVar
 
-from torch import Tensor
-
 MOST_BYTES = 64 * 2**20
-"""What one store holds at most, in bytes: 48,000 short texts of a model of 160 dimensions."""
+"""What one store holds at most, in bytes: 47,000 short texts of a model of 160 dimensions."""
 
 _OVERHEAD = 700
-"""The bytes that a tensor and its key take beside their numbers and texts, measured."""
+"""The bytes that a tensor and its text take beside their numbers and letters, measured."""
 
-Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
 
 
-class Kept(Generic[Key]):
-    """Tensors by their keys; where they become more than ``most`` bytes, those go that were asked for longest ago.
+class Kept(Generic[Value]):
+    """What was read of each text; where it becomes more than ``most`` bytes, that goes which was asked for longest ago.
 
-    ``key_bytes`` says how many bytes a key's texts take.
+    ``weigh`` gives the bytes of the numbers of what was read; nothing else may hold on to them.
     """
 
-    def __init__(self, key_bytes: Callable[[Key], int], most: int = MOST_BYTES) -> None:
-        self._key_bytes, self.most = key_bytes, most
+    def __init__(self, weigh: Callable[[Value], int], most: int = MOST_BYTES) -> None:
+        self.most, self._weigh = most, weigh
         self.forget()
 
     def forget(self) -> None:
         """Keep nothing."""
-        self._there: dict[Key, Tensor] = {}
+        self._there: dict[str, Value] = {}
         self.size = 0
 
-    def of(self, keys: Iterable[Key], read: Callable[[Sequence[Key]], Iterable[Tensor]]) -> dict[Key, Tensor]:
-        """The tensor of each distinct key, in the order in which they come; ``read`` gives those that are not kept."""
-        found = {key: self._there.get(key) for key in keys}
-        missing = [key for key, tensor in found.items() if tensor is None]
+    def of(self, texts: Iterable[str], read: Callable[[Sequence[str]], Iterable[Value]]) -> dict[str, Value]:
+        """What is read of each distinct text, in the order in which they come; ``read`` gives what is not kept."""
+        found = {text: self._there.get(text) for text in texts}
+        missing = [text for text, value in found.items() if value is None]
         made = dict(zip(missing, read(missing), strict=True)) if missing else {}
-        tensors = {key: made[key].clone() if tensor is None else tensor for key, tensor in found.items()}
-        for key, tensor in tensors.items():
-            self._take_out(key)
-            self._there[key] = tensor
-            self.size += self._bytes(key, tensor)
+        values = {text: made[text] if value is None else value for text, value in found.items()}
+        for text, value in values.items():
+            self._take_out(text)
+            self._there[text] = value
+            self.size += self._bytes(text, value)
         while self.size > self.most:
             self._take_out(next(iter(self._there)))
-        return tensors
+        return values
 
-    def _take_out(self, key: Key) -> None:
-        tensor = self._there.pop(key, None)
-        if tensor is not None:
-            self.size -= self._bytes(key, tensor)
+    def _take_out(self, text: str) -> None:
+        value = self._there.pop(text, None)
+        if value is not None:
+            self.size -= self._bytes(text, value)
 
-    def _bytes(self, key: Key, tensor: Tensor) -> int:
-        return tensor.nbytes + self._key_bytes(key) + _OVERHEAD
+    def _bytes(self, text: str, value: Value) -> int:
+        return self._weigh(value) + getsizeof(text) + _OVERHEAD

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from sys import getsizeof
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from abe_rerank.backbones import Backbone, ImageFeatures
-from abe_rerank.backbones.kept import Kept
 from abe_rerank.scoring.alignment import best_patch_means
 from abe_rerank.scoring.stream import FeatureScorer, status_of
 from abe_rerank.types import Score, Spec
@@ -35,7 +33,6 @@ class FilipScorer(FeatureScorer):
 
     def __init__(self, backbone: Backbone, settings: FilipSettings | None = None) -> None:
         self.backbone, self.settings = backbone, settings or FilipSettings()
-        self._tokens: Kept[str] = Kept(getsizeof)
 
     @property
     def settings_record(self) -> Mapping[str, object]:
@@ -47,15 +44,9 @@ class FilipScorer(FeatureScorer):
         """The dense readout that this scorer reads, None the backbone's default."""
         return self.settings.patch_readout
 
-    def forget(self) -> None:
-        """See :class:`abe_rerank.scoring.Scorer`."""
-        self._tokens.forget()
-
     def prepare(self, specs: Sequence[Spec]) -> tuple[Tensor, Tensor]:
         """Token states [T, L, D] and their mask [T, L]."""
-        prompts = [spec.prompt for spec in specs]
-        kept = self._tokens.of(prompts, lambda missing: [s.states for s in self.backbone.encode_tokens(missing)])
-        found = [kept[prompt] for prompt in prompts]
+        found = [tokens.states for tokens in self.backbone.encode_tokens([spec.prompt for spec in specs])]
         lengths = torch.tensor([len(s) for s in found], device=self.backbone.device)
         tokens = pad_sequence(found, batch_first=True)
         return tokens, torch.arange(tokens.shape[1], device=tokens.device) < lengths[:, None]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from sys import getsizeof
 from typing import Literal
 
 import torch
@@ -12,7 +11,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from abe_rerank.backbones import Backbone
-from abe_rerank.backbones.kept import Kept
 from abe_rerank.scoring.alignment import subtract_competitors
 from abe_rerank.scoring.readings import PromptPlan, Reading
 
@@ -52,28 +50,23 @@ class PhraseReader:
 
     def __init__(self, backbone: Backbone, readout: TextReadout, alpha: float) -> None:
         self.backbone, self.readout, self.alpha = backbone, readout, alpha
-        self._kept: Kept[Reading] = Kept(lambda reading: getsizeof(reading.text) + getsizeof(reading.prompt))
-
-    def forget(self) -> None:
-        """Forget what was read, and the backbone's texts."""
-        self._kept.forget()
-        self.backbone.forget_texts()
 
     def read(self, readings: Iterable[Reading]) -> dict[Reading, Tensor]:
         """The vector [D] of each reading, of length 1."""
-        return self._kept.of(readings, self._refined)
-
-    def _refined(self, readings: Sequence[Reading]) -> Tensor:
-        alone = self._vectors([(r.text, r.span) for r in readings]) if self.alpha > 0 else 0.0
-        inside = self._vectors([(r.context, r.context_span) for r in readings]) if self.alpha < 1 else 0.0
-        return F.normalize(torch.as_tensor(self.alpha * alone + (1 - self.alpha) * inside), dim=-1)
+        wanted = list(dict.fromkeys(readings))
+        if not wanted:
+            return {}
+        alone = self._vectors([(r.text, r.span) for r in wanted]) if self.alpha > 0 else 0.0
+        inside = self._vectors([(r.context, r.context_span) for r in wanted]) if self.alpha < 1 else 0.0
+        refined = F.normalize(torch.as_tensor(self.alpha * alone + (1 - self.alpha) * inside), dim=-1)
+        return dict(zip(wanted, refined, strict=True))
 
     def apart(self, readings: Iterable[Reading]) -> dict[Reading, Tensor]:
         """What :meth:`read` gives, to the bit the same whatever was read before; what is read after it does not depend
         on it: for phrases that no prompt asks for, which are read once."""
-        self.forget()
+        self.backbone.forget_texts()
         vectors = self.read(readings)
-        self.forget()
+        self.backbone.forget_texts()
         return vectors
 
     def _vectors(self, places: Sequence[tuple[str, tuple[int, int]]]) -> Tensor:
@@ -81,12 +74,9 @@ class PhraseReader:
         texts = [text for text, _ in places]
         if self.readout == "pooled":
             return self.backbone.encode_texts(texts)
-        distinct = list(dict.fromkeys(texts))
-        tokens = dict(zip(distinct, self.backbone.encode_tokens(distinct), strict=True))
         rows = []
-        for text, span in places:
-            indices = tokens[text].indices(span)
-            rows.append(tokens[text].states[indices or slice(None)].mean(dim=0))
+        for tokens, (_, span) in zip(self.backbone.encode_tokens(texts), places, strict=True):
+            rows.append(tokens.states[tokens.indices(span) or slice(None)].mean(dim=0))
         return F.normalize(torch.stack(rows), dim=-1)
 
 
