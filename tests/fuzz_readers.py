@@ -191,11 +191,10 @@ def pictures(count: Count, cases: int, rng: random.Random) -> None:
             count.case(lambda: read(str(file)), content)
 
 
-def runs(count: Count, cases: int, rng: random.Random) -> None:
-    """Read, examine and render damaged run folders."""
+def run_readers(folder: Path) -> dict[Path, tuple[Callable[[Path], object], bytes]]:
+    """The files of two run folders, made below a folder, each with what reads its run and what it holds."""
     from evaluation_runs import Shape, write_run
     from sample_reports import ranking_of, run_folder_of
-    from test_corrupted_runs import corrupted
 
     from abe_rerank.cli.show import account, overview
     from abe_rerank.evaluation.summary import load, summary_of
@@ -218,25 +217,34 @@ def runs(count: Count, cases: int, rng: random.Random) -> None:
         summary_of(numbers)
         data_of([numbers], folder)
 
+    one, many = folder / "one", folder / "many"
+    run_folder_of(ranking_of("a red cube"), one)
+    write_run(many, Shape(prompts=2, n=2, side=4))
+    of = {one / "report.json": of_one, many / "run.json": of_many, many / "results.jsonl": of_many}
+    return {file: (work, file.read_bytes()) for file, work in of.items()}
+
+
+def runs(count: Count, cases: int, rng: random.Random) -> None:
+    """Read, examine and render damaged run folders."""
+    from test_corrupted_runs import corrupted
+
     with tempfile.TemporaryDirectory() as folder:
-        one, many = Path(folder) / "one", Path(folder) / "many"
-        run_folder_of(ranking_of("a red cube"), one)
-        write_run(many, Shape(prompts=2, n=2, side=4))
-        whole = {file: file.read_text() for file in (one / "report.json", many / "run.json", many / "results.jsonl")}
+        readers = run_readers(Path(folder))
         for _ in range(cases):
-            file = rng.choice(list(whole))
-            lines = whole[file].splitlines() if file.suffix == ".jsonl" else [whole[file]]
+            file = rng.choice(list(readers))
+            work, whole = readers[file]
+            text = whole.decode()
+            lines = text.splitlines() if file.suffix == ".jsonl" else [text]
             at = rng.randrange(len(lines))
             made = (corrupted(line, rng) if k == at else line.encode() for k, line in enumerate(lines))
             content = b"\n".join(made) + b"\n"
             file.write_bytes(content)
-            work = of_one if file.parent == one else of_many
             count.case(lambda: work(file.parent), content)  # noqa: B023 - done at once
-            file.write_text(whole[file])
+            file.write_bytes(whole)
 
 
-def files(count: Count, cases: int, rng: random.Random) -> None:
-    """Read manifests, suites, tables and the scorer's settings."""
+def file_readers() -> dict[str, Callable[[Path], object]]:
+    """What reads manifests, suites, tables and the scorer's settings, by the name that such a file has."""
     from abe_rerank.cli.config_file import entries_of
     from abe_rerank.scoring.calibration import read_calibration
     from abe_rerank.scoring.terms import settings_for
@@ -244,7 +252,7 @@ def files(count: Count, cases: int, rng: random.Random) -> None:
     from abe_rerank.suites import read_file
     from abe_rerank.suites.rows import read_manifest
 
-    readers: dict[str, Callable[[Path], object]] = {
+    return {
         "rows.csv": read_manifest,
         "rows.jsonl": read_manifest,
         "rows.json": read_manifest,
@@ -257,6 +265,11 @@ def files(count: Count, cases: int, rng: random.Random) -> None:
         "tuned.json": lambda path: read_tuned(path.parent),
         "options.toml": entries_of,
     }
+
+
+def files(count: Count, cases: int, rng: random.Random) -> None:
+    """Read manifests, suites, tables and the scorer's settings."""
+    readers = file_readers()
     kept = [path.read_bytes() for path in sorted((CORPUS / "files").glob("*"))]
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(cases):
