@@ -18,7 +18,7 @@ from PIL import Image, PngImagePlugin
 from pydantic import Field, JsonValue, ValidationError
 
 from abe_rerank.errors import AbeRerankError, UsageError
-from abe_rerank.files import MOST_PROMPT, inside, write_png, write_whole
+from abe_rerank.files import MOST_PROMPT, check_file, inside, write_png, write_whole
 from abe_rerank.images import read
 from abe_rerank.runs.provenance import parameters_text, pixels_sha256, versions
 from abe_rerank.runs.reading import upgraded
@@ -252,7 +252,10 @@ def read_report(folder: Path) -> Report:
     """The report in a run folder. Raises AbeRerankError, naming file and field, for one that is none."""
     path = inside(folder, "report.json")
     try:
+        check_file(path)
         text = path.read_bytes()
+    except UsageError as error:
+        raise AbeRerankError(str(error)) from None
     except OSError as error:
         raise AbeRerankError(f"{path} cannot be read: {error.strerror or error}") from None
     try:
