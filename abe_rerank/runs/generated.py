@@ -235,8 +235,7 @@ def copy_best(folder: Path, report: Report) -> None:
 def read_generated(folder: Path) -> tuple[Report, list[Image.Image]]:
     """The report in a run folder and its images.
 
-    Raises AbeRerankError as :func:`read_report` does, and for an image that is missing, broken, outside of the folder,
-    or reached through a link.
+    Raises AbeRerankError as :func:`read_report` does, and for an image that is missing, broken, or outside or a link.
     """
     report = read_report(folder)
     return report, [read_candidate(folder, candidate) for candidate in report.candidates]
@@ -251,11 +250,9 @@ def changed_images(report: Report, images: Sequence[Image.Image]) -> list[str]:
 def read_report(folder: Path) -> Report:
     """The report in a run folder. Raises AbeRerankError, naming file and field, for one that is none."""
     path = inside(folder, "report.json")
+    check_file(path)
     try:
-        check_file(path)
         text = path.read_bytes()
-    except UsageError as error:
-        raise AbeRerankError(str(error)) from None
     except OSError as error:
         raise AbeRerankError(f"{path} cannot be read: {error.strerror or error}") from None
     try:
