@@ -11,7 +11,7 @@ from abe_rerank.cli.asked import BackboneOptions, spread
 from abe_rerank.cli.options import MOST_MINUTES, MOST_SCENES, OUTPUT, SCORE, finite
 from abe_rerank.cli.terminal import note, quiet_libraries, say
 from abe_rerank.errors import UsageError
-from abe_rerank.files import readable
+from abe_rerank.files import check_file, readable
 
 if TYPE_CHECKING:
     from abe_rerank.backbones import DualEncoder
@@ -73,8 +73,6 @@ def tune(
         Path | None,
         typer.Option(
             help="Keep what --export wrote on another machine, and measure nothing.",
-            exists=True,
-            dir_okay=False,
             rich_help_panel=OUTPUT,
         ),
     ] = None,
@@ -90,16 +88,23 @@ def tune(
         raise UsageError("--export and --tuned each stand alone: with them nothing is measured")
     if fit_rows and rows is None:
         raise UsageError("--fit-rows needs --rows FILE, the labelled pictures that it fits to")
+    for named in (rows, tuned):
+        if named is not None:
+            check_file(named)
     quiet_libraries()
+    from abe_rerank.benchmarks.labelled_pairs import read_rows
+    from abe_rerank.images import check_picture
+
+    mine = tuple(read_rows(rows)) if rows is not None else ()
+    for row in mine:
+        check_picture(row.image)
     loaded = backbone.load()
     if export is not None or tuned is not None:
         say(_moved(loaded, export, tuned))
         return
-    from abe_rerank.benchmarks.labelled_pairs import read_rows
     from abe_rerank.benchmarks.tune import Asked
     from abe_rerank.benchmarks.tuning_page import as_text, write_page
 
-    mine = tuple(read_rows(rows)) if rows is not None else ()
     asked = Asked(_amount(loaded, search, quick, minutes, scenes), mine, fit_rows)
     outcome = _run(loaded, asked)
     write_page(loaded, outcome)
