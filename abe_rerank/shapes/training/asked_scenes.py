@@ -16,14 +16,14 @@ from abe_rerank.shapes.world import PATTERNS, Scene, SceneObject, WorldSettings,
 
 FIRST_SCENE = 40_000_000
 """Its scenes start at this index of the training split."""
-KINDS = {"single": 0.1, "colour-2": 0.1, "colour-3": 0.16, "pattern-2": 0.3, "size-2": 0.22, "count-2": 0.12}
-"""What a scene is like, with its odds; the names are those of the categories of the suite. Hard ones come often."""
+KINDS = {"single": 0.12, "colour-2": 0.16, "colour-3": 0.22, "pattern-2": 0.2, "size-2": 0.14, "count-2": 0.16}
+"""What a scene is like, with its odds; the names are those of the categories of the suite."""
 PAIRS = {"row": 0.75, "column": 0.25}
 TRIOS = {"row": 0.2, "two above": 0.4, "two below": 0.4}
 COUNTED = {"row": 0.15, "column": 0.45, "sides": 0.4}
 """How a pair of objects, three objects, and two of a kind with another one stand."""
 BACKGROUNDS = {"plain": 0.7, "gradient": 0.15, "floor": 0.15}
-SMALL, LARGE = (0.185, 0.199), (0.36, 0.47)
+SMALL, LARGE = (0.165, 0.195), (0.36, 0.47)
 OPENINGS = ("a photo of", "a picture of", "a drawing of")
 JOINTS = ("and", "and", "and", "next to", "beside", "with", "near", ",")
 RELATIONS = {
