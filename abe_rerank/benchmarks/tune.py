@@ -24,13 +24,13 @@ from abe_rerank.benchmarks.choosing import TUNED, UNTUNED, Choice, choose
 from abe_rerank.benchmarks.labelled_pairs import (
     LabelledRow,
     calibrate_on_rows,
-    calibrate_on_shapes,
     probabilities_of,
     row_pairs,
     row_probabilities,
     told_pairs,
 )
 from abe_rerank.benchmarks.preferences import Right, gain, is_own, is_swap, judge_both_ways, tasks
+from abe_rerank.benchmarks.verdicts import fitted
 from abe_rerank.files import read_json, write_whole
 from abe_rerank.scoring.abe import AbeScorer, regions_of
 from abe_rerank.scoring.calibration import Calibration, expected_calibration_error, write_calibration
@@ -182,7 +182,12 @@ def _calibration(scorer: AbeScorer, asked: Asked) -> Calibration:
     """The probabilities fitted to the rows or to drawn scenes of the choosing split."""
     if asked.fit_rows:
         return calibrate_on_rows(scorer, asked.rows)
-    return calibrate_on_shapes(scorer, max(10, asked.amount.scenes))
+    return fitted(scorer, _fitting(asked.amount))
+
+
+def _fitting(amount: Amount) -> int:
+    """The scenes of each number of objects that probabilities are fitted to; fewer have too few missing ones."""
+    return max(20, amount.scenes)
 
 
 def _compared(
@@ -205,7 +210,7 @@ def _fitted_on(asked: Asked, tasks: int) -> str:
     """In words."""
     scenes = f"{asked.amount.scenes} scenes of each of {tasks} tasks, and a third as many of the foreign ones"
     if not asked.amount.readouts:
-        scenes = f"{max(10, asked.amount.scenes)} scenes of each number of objects, with settings that were there"
+        scenes = f"{_fitting(asked.amount)} scenes of each of two and three objects, with settings that were there"
     return f"{scenes}; probabilities on {len(asked.rows)} labelled pictures" if asked.fit_rows else scenes
 
 
