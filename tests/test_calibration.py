@@ -43,7 +43,7 @@ def fitted(seed: int = 0) -> Calibration:
     return fit_rows(STANDARD, *pairs(3000, seed), "key", {"right": 1, "swapped": 2})
 
 
-def test_a_backbones_probabilities_are_the_decisions_own() -> None:
+def test_a_backbones_probabilities_are_the_decisions_own(tmp_path: Path) -> None:
     rng = np.random.default_rng(5)
     asked = Choices(("red", "blue", "green"), ("", "ring", ""))
     questions = []
@@ -58,6 +58,8 @@ def test_a_backbones_probabilities_are_the_decisions_own() -> None:
     said = [found.decision.probabilities([row.look], [asked])[0][0] for (row,) in questions]
     assert found.ece == pytest.approx(expected_calibration_error(np.array(said), np.arange(200) % 4 == 0))
     assert 0 < found.ece < 0.1
+    write_calibration(tmp_path, found)
+    assert read_calibration(tmp_path, "key") == found
 
 
 def test_error_is_small_on_fresh_rows() -> None:

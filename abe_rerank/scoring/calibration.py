@@ -85,9 +85,8 @@ def fit(key: str, questions: Sequence[Sequence[Labelled]]) -> Calibration:
     asked = [([row.look for row in question], [row.asked for row in question]) for question in questions]
     said = np.array([pair[0] for looks, choices in asked for pair in decision.probabilities(looks, choices)])
     bound = np.array([row.value == 0 for row in rows])
-    return Calibration(
-        key, decision, mix=Counter(row.group for row in rows), ece=expected_calibration_error(said, bound)
-    )
+    kinds = dict(Counter(row.group for row in rows))
+    return Calibration(key, decision, mix=kinds, ece=expected_calibration_error(said, bound))
 
 
 def fit_rows(decision: Decision, said: np.ndarray, bound: np.ndarray, key: str, mix: Mapping[str, int]) -> Calibration:
