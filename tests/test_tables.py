@@ -13,6 +13,7 @@ import sys
 import tarfile
 import weakref
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ pq = pytest.importorskip("pyarrow.parquet")
 from abe_rerank import Reranker  # noqa: E402
 from abe_rerank.cli.app import main  # noqa: E402
 from abe_rerank.errors import AbeRerankError, UsageError  # noqa: E402
-from abe_rerank.integrations.daft import shards, tar_files  # noqa: E402
+from abe_rerank.integrations.daft import shards, table_kinds, tar_files  # noqa: E402
 from abe_rerank.integrations.daft.cells import pictures_of  # noqa: E402
 from abe_rerank.integrations.daft.columns import scored  # noqa: E402
 from abe_rerank.integrations.daft.engines import USAGE, Engine, Worker, stop_without  # noqa: E402
@@ -223,7 +224,7 @@ def test_a_broken_line_of_text_is_a_row_with_a_reason(tmp_path, reranker):
     rows = do_all(reranker, *job(tmp_path / "table.csv", tmp_path / "other"))
     assert [row["reason"] for row in rows] == [
         None,
-        "row 2 has 1 cells for 2 columns",
+        "line 3 has 1 cells for 2 columns",
         "the column 'prompt' holds bytes that are no UTF-8 text",
     ]
 
@@ -369,6 +370,78 @@ def test_row_groups_that_nobody_wants_are_not_read(tmp_path):
     ]
     with pytest.raises(AbeRerankError, match=r"table.parquet cannot be read"):
         list(rows_of(str(path), part, lambda first, end: True))
+
+
+def odd_csv(path: Path) -> None:
+    """A mark of the byte order, quotes, line ends in cells, and blank lines."""
+    rows = [f'{k}.png,"a ""red"" c\u00fcbe,\n{k} \U0001f7e5"' + "\r\n" * (k % 5 == 0) for k in range(57)]
+    path.write_bytes("\r\n".join(["\ufeffimage,prompt", *rows]).encode())
+
+
+def old_csv(path: Path) -> None:
+    """Line ends of one character, bytes that are no UTF-8, rows of another length."""
+    rows = [b"%d.png;a\xff cube" % k if k % 7 == 0 else b"%d.png" % k if k % 7 == 1 else b"0;cube" for k in range(50)]
+    path.write_bytes(b"\r".join([b"image;prompt", *rows, b"", b""]))
+
+
+def odd_lines(path: Path) -> None:
+    """Blank lines, and lines that are no JSON."""
+    rows = [json.dumps({"image": f"{k}.png", "prompt": "c\u00fcbe"}, ensure_ascii=False) for k in range(41)]
+    path.write_text("\n\n" + "\n\n".join(row if k % 6 else "[" for k, row in enumerate(rows)), encoding="utf-8")
+
+
+def odd_tar(path: Path) -> None:
+    """Names that need a header of their own, folders in between, rows of two members and of three."""
+    with tarfile.open(path, "w") as tar:
+        for k in range(40):
+            for ending in ("png", "prompt", "extra")[: 2 + k % 2]:
+                member = tarfile.TarInfo("d" * 120 * (k % 4 == 0) + f"/{k}.{ending}")
+                member.size = 13 * k
+                tar.addfile(member, io.BytesIO(b"x" * member.size))
+            folder = tarfile.TarInfo(f"folder{k}")
+            folder.type = tarfile.DIRTYPE
+            tar.addfile(folder)
+
+
+@pytest.mark.parametrize(
+    ("made", "name"), [(odd_csv, "a.csv"), (old_csv, "b.tsv"), (odd_lines, "c.jsonl"), (odd_tar, "d.tar")]
+)
+def test_rows_read_from_a_mark_on_are_those_of_a_file_read_from_its_start(made, name, tmp_path, monkeypatch):
+    monkeypatch.setattr(table_kinds, "APART", 3)
+    monkeypatch.setattr(table_kinds, "MOST_MARKS", 8)
+    path = str(tmp_path / name)
+    made(Path(path))
+    part = open_table(path).parts[0]
+    assert 4 < len(part.extent.marks) <= 8
+    from_start = replace(part, extent=replace(part.extent, marks=part.extent.marks[:1]))
+    rows = list(rows_of(path, from_start, lambda first, end: True))
+    assert [row.number for row in rows] == list(range(part.rows))
+    for start in range(part.rows):
+        for stop in (start + 1, start + 4, part.rows):
+
+            def wanted(first: int, end: int, start: int = start, stop: int = stop) -> bool:
+                return first < stop and start < end
+
+            assert list(rows_of(path, part, wanted)) == rows[start:stop]
+
+
+@pytest.mark.parametrize(("made", "name"), [(odd_csv, "a.csv"), (odd_lines, "c.jsonl"), (odd_tar, "d.tar")])
+def test_of_a_text_or_a_tar_file_a_lane_reads_its_own_part_alone(made, name, tmp_path, monkeypatch):
+    monkeypatch.setattr(table_kinds, "APART", 4)
+    path = str(tmp_path / name)
+    made(Path(path))
+    part = open_table(path).parts[0]
+    rows = list(rows_of(path, part, lambda first, end: first < 24 and end > 16))
+    content = Path(path).read_bytes()
+    marks = {mark.row: mark.place for mark in part.extent.marks}
+    kept = content[: marks[0]], content[marks[16] : marks[28]]  # a row of a tar file ends where the next begins
+    assert [len(kept[1]) * 3 < len(content), len(rows)] == [True, 8]
+    Path(path).write_bytes(kept[0].ljust(marks[16], b"\xff") + kept[1].ljust(len(content) - marks[16], b"\xff"))
+    assert list(rows_of(path, part, lambda first, end: first < 24 and end > 16)) == rows
+    with Path(path).open("ab") as file:
+        file.write(b"\n")
+    with pytest.raises(AbeRerankError, match=r"bytes now, and had .* before; score it into a new folder"):
+        next(rows_of(path, part, lambda first, end: True))
 
 
 def test_of_the_pictures_of_a_batch_one_at_a_time_is_decoded():

@@ -72,10 +72,6 @@ class AbeScorer(FeatureScorer):
         """What reads each pair again in windows, for its verdict."""
         return SecondLook(self._reader, self.settings.template, self.units)
 
-    def forget(self) -> None:
-        """See :class:`abe_rerank.scoring.Scorer`."""
-        self._reader.forget()
-
     def encode_to_explain(self, images: Sequence[Image]) -> ImageFeatures:
         """See :class:`abe_rerank.scoring.Scorer`; windows are read beside the patches, in the same forward. For a
         backbone that reads none the patches stand in their place."""

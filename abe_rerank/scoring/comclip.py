@@ -116,10 +116,6 @@ class ComClipScorer(FeatureScorer):
         """The dense readout in which objects are looked for."""
         return self._finder.patch_readout
 
-    def forget(self) -> None:
-        """See :class:`abe_rerank.scoring.Scorer`."""
-        self._finder.forget()
-
     @torch.no_grad()
     def encode(self, images: Sequence[Image.Image]) -> Pictures:
         """See :class:`abe_rerank.scoring.Scorer`; sub-images are encoded once it is known what is asked."""

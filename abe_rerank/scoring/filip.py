@@ -17,9 +17,6 @@ from abe_rerank.scoring.alignment import best_patch_means
 from abe_rerank.scoring.stream import FeatureScorer, status_of
 from abe_rerank.types import Score, Spec
 
-_KEPT = 2000
-"""So many prompts' token states are kept."""
-
 
 @dataclass(frozen=True)
 class FilipSettings:
@@ -36,7 +33,6 @@ class FilipScorer(FeatureScorer):
 
     def __init__(self, backbone: Backbone, settings: FilipSettings | None = None) -> None:
         self.backbone, self.settings = backbone, settings or FilipSettings()
-        self._tokens: dict[str, Tensor] = {}
 
     @property
     def settings_record(self) -> Mapping[str, object]:
@@ -48,20 +44,9 @@ class FilipScorer(FeatureScorer):
         """The dense readout that this scorer reads, None the backbone's default."""
         return self.settings.patch_readout
 
-    def forget(self) -> None:
-        """See :class:`abe_rerank.scoring.Scorer`."""
-        super().forget()
-        self._tokens = {}
-
     def prepare(self, specs: Sequence[Spec]) -> tuple[Tensor, Tensor]:
         """Token states [T, L, D] and their mask [T, L]."""
-        prompts = [spec.prompt for spec in specs]
-        missing = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self._tokens]
-        if len(self._tokens) + len(missing) > _KEPT:
-            self._tokens = {prompt: self._tokens[prompt] for prompt in prompts if prompt in self._tokens}
-        states = self.backbone.encode_tokens(missing) if missing else []
-        self._tokens.update({prompt: s.states for prompt, s in zip(missing, states, strict=True)})
-        found = [self._tokens[prompt] for prompt in prompts]
+        found = [tokens.states for tokens in self.backbone.encode_tokens([spec.prompt for spec in specs])]
         lengths = torch.tensor([len(s) for s in found], device=self.backbone.device)
         tokens = pad_sequence(found, batch_first=True)
         return tokens, torch.arange(tokens.shape[1], device=tokens.device) < lengths[:, None]

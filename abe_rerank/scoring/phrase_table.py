@@ -50,32 +50,23 @@ class PhraseReader:
 
     def __init__(self, backbone: Backbone, readout: TextReadout, alpha: float) -> None:
         self.backbone, self.readout, self.alpha = backbone, readout, alpha
-        self._kept: dict[Reading, Tensor] = {}
-
-    def forget(self) -> None:
-        """Forget what was read, and the backbone's texts."""
-        self._kept = {}
-        self.backbone.forget_texts()
 
     def read(self, readings: Iterable[Reading]) -> dict[Reading, Tensor]:
         """The vector [D] of each reading, of length 1."""
-        wanted = dict.fromkeys(readings)
-        missing = [reading for reading in wanted if reading not in self._kept]
-        if len(self._kept) + len(missing) > 100_000:
-            self._kept = {reading: self._kept[reading] for reading in wanted if reading in self._kept}
-        if missing:
-            alone = self._vectors([(r.text, r.span) for r in missing]) if self.alpha > 0 else 0.0
-            inside = self._vectors([(r.context, r.context_span) for r in missing]) if self.alpha < 1 else 0.0
-            refined = F.normalize(torch.as_tensor(self.alpha * alone + (1 - self.alpha) * inside), dim=-1)
-            self._kept.update(zip(missing, refined, strict=True))
-        return {reading: self._kept[reading] for reading in wanted}
+        wanted = list(dict.fromkeys(readings))
+        if not wanted:
+            return {}
+        alone = self._vectors([(r.text, r.span) for r in wanted]) if self.alpha > 0 else 0.0
+        inside = self._vectors([(r.context, r.context_span) for r in wanted]) if self.alpha < 1 else 0.0
+        refined = F.normalize(torch.as_tensor(self.alpha * alone + (1 - self.alpha) * inside), dim=-1)
+        return dict(zip(wanted, refined, strict=True))
 
     def apart(self, readings: Iterable[Reading]) -> dict[Reading, Tensor]:
         """What :meth:`read` gives, to the bit the same whatever was read before; what is read after it does not depend
         on it: for phrases that no prompt asks for, which are read once."""
-        self.forget()
+        self.backbone.forget_texts()
         vectors = self.read(readings)
-        self.forget()
+        self.backbone.forget_texts()
         return vectors
 
     def _vectors(self, places: Sequence[tuple[str, tuple[int, int]]]) -> Tensor:
@@ -83,12 +74,9 @@ class PhraseReader:
         texts = [text for text, _ in places]
         if self.readout == "pooled":
             return self.backbone.encode_texts(texts)
-        distinct = list(dict.fromkeys(texts))
-        tokens = dict(zip(distinct, self.backbone.encode_tokens(distinct), strict=True))
         rows = []
-        for text, span in places:
-            indices = tokens[text].indices(span)
-            rows.append(tokens[text].states[indices or slice(None)].mean(dim=0))
+        for tokens, (_, span) in zip(self.backbone.encode_tokens(texts), places, strict=True):
+            rows.append(tokens.states[tokens.indices(span) or slice(None)].mean(dim=0))
         return F.normalize(torch.stack(rows), dim=-1)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from pyarrow.fs import LocalFileSystem
 
 from abe_rerank.errors import UsageError
+from abe_rerank.integrations.daft.table_kinds import Extent, blocks_of
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
@@ -28,22 +29,20 @@ class Parquet:
         """The columns of a file."""
         return pq.read_schema(path, filesystem=system)
 
-    def count(self, system: FileSystem, path: str) -> int:
-        """How many rows a file has."""
-        return int(pq.read_metadata(path, filesystem=system).num_rows)
+    def extent(self, system: FileSystem, path: str) -> Extent:
+        """How many rows a file has; it knows itself where they begin."""
+        return Extent(int(pq.read_metadata(path, filesystem=system).num_rows))
 
-    def blocks(self, system: FileSystem, path: str, wanted: Wanted) -> Blocks:
+    def blocks(self, system: FileSystem, path: str, extent: Extent, wanted: Wanted) -> Blocks:
         """The rows of a file. Of the row groups only those with wanted rows are read; their pages as their turn comes,
         so that large groups take no more memory."""
         with pq.ParquetFile(path, filesystem=system, pre_buffer=False, buffer_size=2**20) as file:
+
+            def group(k: int) -> Blocks:
+                return _blocks(file.iter_batches(ROWS, [k], use_threads=False))
+
             groups = range(file.num_row_groups)
-            yield from _blocks(
-                (
-                    (file.metadata.row_group(k).num_rows, partial(file.iter_batches, ROWS, [k], use_threads=False))
-                    for k in groups
-                ),
-                wanted,
-            )
+            yield from blocks_of(((file.metadata.row_group(k).num_rows, partial(group, k)) for k in groups), wanted)
 
 
 class Lance:
@@ -53,14 +52,18 @@ class Lance:
         """The columns of a dataset."""
         return self._opened(system, path).schema
 
-    def count(self, system: FileSystem, path: str) -> int:
-        """How many rows a dataset has."""
-        return int(self._opened(system, path).count_rows())
+    def extent(self, system: FileSystem, path: str) -> Extent:
+        """How many rows a dataset has; it knows itself where they begin."""
+        return Extent(int(self._opened(system, path).count_rows()))
 
-    def blocks(self, system: FileSystem, path: str, wanted: Wanted) -> Blocks:
+    def blocks(self, system: FileSystem, path: str, extent: Extent, wanted: Wanted) -> Blocks:
         """The rows of a dataset; only fragments with wanted rows are read."""
+
+        def fragment(one: Any) -> Blocks:
+            return _blocks(one.to_batches(batch_size=ROWS))
+
         fragments = self._opened(system, path).get_fragments()
-        yield from _blocks(((one.count_rows(), partial(one.to_batches, batch_size=ROWS)) for one in fragments), wanted)
+        yield from blocks_of(((one.count_rows(), partial(fragment, one)) for one in fragments), wanted)
 
     def _opened(self, system: FileSystem, path: str) -> Any:
         if not isinstance(system, LocalFileSystem):
@@ -72,16 +75,9 @@ class Lance:
         return lance.dataset(path)
 
 
-def _blocks(pieces: Iterable[tuple[int, Callable[[], Iterator[pa.RecordBatch]]]], wanted: Wanted) -> Blocks:
-    """The rows of pieces of known lengths; those of a piece without wanted rows count as one block."""
-    start = 0
-    for rows, batches in pieces:
-        if wanted(start, start + rows):
-            for batch in batches():
-                yield batch.num_rows, partial(_cells, batch)
-        else:
-            yield rows, list
-        start += rows
+def _blocks(batches: Iterable[pa.RecordBatch]) -> Blocks:
+    for batch in batches:
+        yield batch.num_rows, partial(_cells, batch)
 
 
 def _cells(batch: pa.RecordBatch) -> list[Found]:

@@ -17,7 +17,7 @@ from pyarrow.fs import FileSelector, FileSystem, FileType
 
 from abe_rerank.errors import AbeRerankError, UsageError, first_line
 from abe_rerank.integrations.daft import arrow_files, tar_files, text_files
-from abe_rerank.integrations.daft.table_kinds import Cells, Kind, Wanted
+from abe_rerank.integrations.daft.table_kinds import Cells, Extent, Kind, Wanted
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,12 @@ class Part:
     path: str
     kind: str
     start: int
-    rows: int
+    extent: Extent
+
+    @property
+    def rows(self) -> int:
+        """How many rows it has."""
+        return self.extent.rows
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,7 @@ def open_table(name: str) -> Table:
     start = 0
     for file in files:
         with reading(file):
-            part = Part(file, _ending(file), start, KINDS[_ending(file)].count(system, file))
+            part = Part(file, _ending(file), start, KINDS[_ending(file)].extent(system, file))
         parts.append(part)
         start += part.rows
     return Table(tuple(parts), schema, base)
@@ -92,7 +97,8 @@ def rows_of(name: str, part: Part, wanted: Wanted) -> Iterator[Row]:
     system, _ = _system(name)
     number = 0
     with reading(part.path):
-        for length, read in KINDS[part.kind].blocks(system, part.path, wanted):
+        _check_size(system, part)
+        for length, read in KINDS[part.kind].blocks(system, part.path, part.extent, wanted):
             if wanted(number, number + length):
                 for k, (cells, fault) in enumerate(read(), start=number):
                     if wanted(k, k + 1):
@@ -101,6 +107,14 @@ def rows_of(name: str, part: Part, wanted: Wanted) -> Iterator[Row]:
     if number != part.rows:
         raise AbeRerankError(
             f"{part.path} has {number} rows now, and had {part.rows} before; score it into a new folder"
+        )
+
+
+def _check_size(system: FileSystem, part: Part) -> None:
+    size = system.get_file_info(part.path).size
+    if part.extent.size not in (None, size):
+        raise AbeRerankError(
+            f"{part.path} has {size:,} bytes now, and had {part.extent.size:,} before; score it into a new folder"
         )
 
 

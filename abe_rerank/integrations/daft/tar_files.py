@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from abe_rerank.images import IMAGE_SUFFIXES
+from abe_rerank.integrations.daft.table_kinds import Extent, Mark, blocks_of, extent_of, pieces_of
 
 if TYPE_CHECKING:
+    from pyarrow import NativeFile
     from pyarrow.fs import FileSystem
 
     from abe_rerank.integrations.daft.table_kinds import Blocks, Found, Wanted
@@ -32,38 +34,54 @@ class WebDataset:
 
     def schema(self, system: FileSystem, path: str) -> pa.Schema:
         """The columns of the first rows."""
-        with _opened(system, path) as tar:
-            endings = [_column(member.name) for _, members in islice(_rows(tar), LOOKED_AT) for member in members]
+        with system.open_input_file(path) as stream:
+            rows = islice(_Rows(stream), LOOKED_AT)
+            endings = [_column(member.name) for _, members in rows for member in members]
         others = sorted(set(endings) - {IMAGE})
         return pa.schema([(KEY, pa.string()), (IMAGE, pa.binary()), *((name, pa.string()) for name in others)])
 
-    def count(self, system: FileSystem, path: str) -> int:
-        """How many rows a file has."""
-        with _opened(system, path) as tar:
-            return sum(1 for _ in _rows(tar))
+    def extent(self, system: FileSystem, path: str) -> Extent:
+        """How many rows a file has, and where they begin: headers are read, members passed over."""
+        with system.open_input_file(path) as stream:
+            rows = _Rows(stream)
+            return extent_of(rows, rows.here, stream.size())
 
-    def blocks(self, system: FileSystem, path: str, wanted: Wanted) -> Blocks:
-        """The rows, one by one: headers are read, and members that are not asked for are passed over."""
-        with _opened(system, path) as tar:
-            for key, members in _rows(tar):
-                yield 1, partial(_cells, tar, key, members)
+    def blocks(self, system: FileSystem, path: str, extent: Extent, wanted: Wanted) -> Blocks:
+        """The rows, one by one; pieces between marks without wanted rows are left out, members of other rows passed
+        over."""
+        with system.open_input_file(path) as stream:
 
+            def piece(mark: Mark, number: int) -> Blocks:
+                stream.seek(mark.place)
+                rows = _Rows(stream)
+                for key, members in islice(rows, number):
+                    yield 1, partial(_cells, rows.tar, key, members)
 
-def _opened(system: FileSystem, path: str) -> tarfile.TarFile:
-    return tarfile.open(fileobj=system.open_input_file(path), mode="r:")
-
-
-def _rows(tar: tarfile.TarFile) -> Iterator[tuple[str, list[tarfile.TarInfo]]]:
-    """Neighbours of one name; links, folders and devices are no members."""
-    files = (member for member in _members(tar) if member.isreg())
-    for key, members in groupby(files, key=lambda member: _parted(member.name)[0]):
-        yield key, list(members)
+            yield from blocks_of(pieces_of(extent, piece), wanted)
 
 
-def _members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-    while (member := tar.next()) is not None:
-        yield member
-        tar.__dict__["members"].clear()  # else every header of the file would stay in memory
+class _Rows:
+    """The rows of a tar file from where its stream stands: neighbours of one name. Links, folders and devices are no
+    members."""
+
+    def __init__(self, stream: NativeFile) -> None:
+        self._latest = stream.tell()
+        self.tar = tarfile.TarFile(fileobj=stream)  # begins where the stream stands
+
+    def __iter__(self) -> Iterator[tuple[str, list[tarfile.TarInfo]]]:
+        for key, members in groupby(self._members(), key=lambda member: _parted(member.name)[0]):
+            yield key, list(members)
+
+    def here(self, row: int) -> Mark:
+        """The mark of the row that comes next, whose first member has been looked at."""
+        return Mark(row, self._latest)
+
+    def _members(self) -> Iterator[tarfile.TarInfo]:
+        while (member := self.tar.next()) is not None:
+            if member.isreg():
+                self._latest = member.offset
+                yield member
+            self.tar.__dict__["members"].clear()  # else every header of the file would stay in memory
 
 
 def _parted(name: str) -> tuple[str, str]:
