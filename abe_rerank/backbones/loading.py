@@ -26,6 +26,7 @@ from abe_rerank.backbones.model_files import (
     weight_files,
 )
 from abe_rerank.errors import AbeRerankError, UsageError
+from abe_rerank.files import check_folder
 from abe_rerank.recipes import LARGEST_SIDE
 
 log = logging.getLogger(__name__)
@@ -106,6 +107,7 @@ def find_model(
     if os.path.isfile(path / "model_index.json"):
         raise UsageError(f"{path} is a text-to-image model (model_index.json), not a {what}; give it as --model")
     if os.path.lexists(path):
+        check_folder(path, "model folder")
         raise UsageError(f"{path} is not a model folder: it has no config.json; give a folder of save_pretrained")
     known = split_revision(str(name_or_path))
     if known is None:

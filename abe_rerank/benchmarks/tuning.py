@@ -18,16 +18,16 @@ from abe_rerank.backbones.features import read_plan
 from abe_rerank.benchmarks.cases import Case, blocks
 from abe_rerank.parsing import parse
 from abe_rerank.scoring.abe import AbeScorer
-from abe_rerank.scoring.terms import AbeSettings
+from abe_rerank.scoring.terms import AbeSettings, RegionKind
 
 if TYPE_CHECKING:
     from abe_rerank.backbones import Backbone, ImageFeatures
     from abe_rerank.scoring.phrase_table import PromptTable
     from abe_rerank.types import Spec
 
-REGIONS = (("soft", 1.0), ("top", 0.04), ("top", 0.1))
+REGIONS: tuple[tuple[RegionKind, float], ...] = (("soft", 1.0), ("top", 0.04), ("top", 0.1))
 SOFTNESSES = (1.0, 2.0)
-SMOOTHINGS = (0.0, 0.1875)
+SMOOTHINGS: tuple[float, ...] = (0.0, 0.1875)
 COMPETITIONS = (1.0, 2.0)
 LAMBDAS = (0.0, 0.5, 1.0, 2.5, 4.0)
 MUS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
@@ -75,13 +75,12 @@ def search(
 
 def _region_settings(base: AbeSettings) -> Iterator[AbeSettings]:
     """Windows overlap and are few: their regions are as in ``base``, and have no neighbours."""
-    if read_plan(base.patch_readout or "") is None:
-        shapes = [(*region, smoothing) for region, smoothing in product(REGIONS, SMOOTHINGS)]
-    else:
-        shapes = [(base.region, base.region_share, base.smoothing)]
-    names = ("region", "region_share", "smoothing", "softness", "competition")
-    for shape, *values in product(shapes, SOFTNESSES, COMPETITIONS):
-        yield replace(base, **dict(zip(names, (*shape, *values), strict=True)))
+    regions, smoothings = REGIONS, SMOOTHINGS
+    if read_plan(base.patch_readout or "") is not None:
+        regions, smoothings = ((base.region, base.region_share),), (base.smoothing,)
+    for (region, share), smoothing, softness, competition in product(regions, smoothings, SOFTNESSES, COMPETITIONS):
+        shape = replace(base, region=region, region_share=share, smoothing=smoothing)
+        yield replace(shape, softness=softness, competition=competition)
 
 
 def _encode(backbone: Backbone, cases: Sequence[Case], readout: str) -> list[_Block]:

@@ -16,7 +16,7 @@ from abe_rerank.cli.asked import BackboneOptions, DrawOptions, spread
 from abe_rerank.cli.config_file import Config
 from abe_rerank.cli.evaluate_request import SUITE, EvaluateRequest
 from abe_rerank.cli.launching import run_in
-from abe_rerank.cli.loading import load_models, load_reranker
+from abe_rerank.cli.loading import check_scorer, load_models, load_reranker
 from abe_rerank.cli.options import DRAW, OUTPUT, SCORE, Processes, Scorer
 from abe_rerank.cli.stopping import Stop, finishing_first
 from abe_rerank.errors import UsageError
@@ -171,6 +171,7 @@ def _complete(
     from abe_rerank.runs.journal import batch_size_of
 
     out = request.folder
+    _check_judge(request)
     source, reranker = _source(request, listing, world)
     if isinstance(source, Drawn) and request.draw.batch_size == "auto":
         size = batch_size_of(out) or world.by_first(partial(source.batch_that_fits, plan.prompts[0].prompt))
@@ -238,6 +239,16 @@ def _source(request: EvaluateRequest, listing: Listing, world: World) -> tuple[D
         return Found(Path(os.path.abspath(request.images)), listing.files), reranker
     pipeline, reranker = load_models(request.draw, backbone, request.scorer, shown=world.is_first)
     return Drawn(pipeline, request.sampling, request.folder), reranker
+
+
+def _check_judge(request: EvaluateRequest) -> None:
+    """Raises UsageError, before any model is loaded, for a judge whose model is not there."""
+    from abe_rerank.scoring.registry import takes
+
+    if request.judge is not None:
+        name, _, backbone = request.judge.partition(":")
+        own = None if takes(name) else backbone
+        check_scorer(request.judge if takes(name) else name, own, request.backbone.allow_pickle)
 
 
 def _measure(request: EvaluateRequest, reranker: Reranker, world: World) -> Judges:

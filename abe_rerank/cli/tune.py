@@ -12,10 +12,11 @@ from abe_rerank.cli.asked import BackboneOptions, spread
 from abe_rerank.cli.options import MOST_MINUTES, MOST_SCENES, OUTPUT, SCORE, finite
 from abe_rerank.cli.terminal import note, quiet_libraries, say
 from abe_rerank.errors import UsageError
-from abe_rerank.files import readable
+from abe_rerank.files import check_file, readable
 
 if TYPE_CHECKING:
     from abe_rerank.backbones import DualEncoder
+    from abe_rerank.benchmarks.labelled_pairs import LabelledRow
     from abe_rerank.benchmarks.tune import Asked, Outcome
 
 
@@ -72,13 +73,20 @@ class TuneOptions:
         """Whether anything is asked for."""
         return self != TuneOptions()
 
-    def asked(self, backbone: DualEncoder) -> Asked:
-        """What is to be done: so many scenes, or what fits into the minutes. Raises UsageError for rows that cannot be
-        read."""
+    def labelled(self) -> tuple[LabelledRow, ...]:
+        """The labelled pictures. Raises UsageError for a file or a picture that cannot be read."""
         from abe_rerank.benchmarks.labelled_pairs import read_rows
+        from abe_rerank.images import check_picture
+
+        rows = () if self.rows is None else tuple(read_rows(self.rows))
+        for row in rows:
+            check_picture(row.image)
+        return rows
+
+    def asked(self, backbone: DualEncoder, rows: tuple[LabelledRow, ...]) -> Asked:
+        """What is to be done: so many scenes, or what fits into the minutes."""
         from abe_rerank.benchmarks.tune import Amount, Asked, amount_for, readouts_of
 
-        rows = tuple(read_rows(self.rows)) if self.rows is not None else ()
         readouts = readouts_of(backbone, self.quick) if self.search else ()
         if self.scenes is not None:
             return Asked(Amount(self.scenes, readouts), rows, self.fit_rows)
@@ -93,8 +101,6 @@ Kept = Annotated[
     Path | None,
     typer.Option(
         help="Keep what --export wrote on another machine, and measure nothing.",
-        exists=True,
-        dir_okay=False,
         rich_help_panel=OUTPUT,
     ),
 ]
@@ -113,14 +119,18 @@ def tune(*, backbone: BackboneOptions, options: TuneOptions, export: Export = No
         raise UsageError("--export and --tuned each stand alone: with them nothing is measured")
     if options.fit_rows and options.rows is None:
         raise UsageError("--fit-rows needs --rows FILE, the labelled pictures that it fits to")
+    for named in (options.rows, tuned):
+        if named is not None:
+            check_file(named)
     quiet_libraries()
+    rows = options.labelled()
     loaded = backbone.load()
     if export is not None or tuned is not None:
         say(_moved(loaded, export, tuned))
         return
     from abe_rerank.benchmarks.tuning_page import as_text, write_page
 
-    outcome = _run(loaded, options.asked(loaded))
+    outcome = _run(loaded, options.asked(loaded, rows))
     write_page(loaded, outcome)
     say(as_text(outcome))
     if (loaded.folder / "abe.json").is_file():

@@ -167,7 +167,7 @@ def write_calibration(folder: Path, calibration: Calibration) -> Path:
 
 
 def _entries(path: Path) -> Sequence[Calibration]:
-    if not path.is_file():
+    if not path.exists():
         return ()
     try:
         return calibrations(read_json(path))
