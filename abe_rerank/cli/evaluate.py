@@ -32,69 +32,75 @@ if TYPE_CHECKING:
     from abe_rerank.runs.evaluated import Key
 
 
+Suite = Annotated[
+    str | None,
+    typer.Option(
+        "--suite",
+        "--prompts",
+        help=f"A suite's name, or a file of prompts: {formats.titles()}.",
+        show_default="shapes, or the prompts that --images names",
+        autocompletion=completing.suites,
+        rich_help_panel=DRAW,
+    ),
+]
+Images = Annotated[
+    Path | None,
+    typer.Option(help=f"Use these images and draw none: {layouts.titles()}.", rich_help_panel=DRAW),
+]
+Limit = Annotated[int | None, typer.Option(help="Use only the first prompts.", min=1, rich_help_panel=DRAW)]
+Each = Annotated[
+    int | None,
+    typer.Option(
+        "--n",
+        "-n",
+        "--count",
+        min=1,
+        help="How many images of each prompt.",
+        show_default="4, or all that --images has",
+        rich_help_panel=DRAW,
+    ),
+]
+Judge = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SCORER[:BACKBONE]",
+        help="A second scorer, which judges the picks.",
+        autocompletion=completing.scorers,
+        rich_help_panel=SCORE,
+    ),
+]
+AskOracle = Annotated[
+    bool | None,
+    typer.Option(
+        "--oracle/--no-oracle",
+        help="Judge by the detector of the shapes world, too.",
+        show_default="only for the suite shapes",
+        rich_help_panel=SCORE,
+    ),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder for the run; if it holds an unfinished run of the same settings, that is continued.",
+        show_default="runs/<suite>-<digest of the other options>",
+        rich_help_panel=OUTPUT,
+    ),
+]
+
+
 @spread
 def evaluate(
     *,
-    suite: Annotated[
-        str | None,
-        typer.Option(
-            "--suite",
-            "--prompts",
-            help=f"A suite's name, or a file of prompts: {formats.titles()}.",
-            show_default="shapes, or the prompts that --images names",
-            autocompletion=completing.suites,
-            rich_help_panel=DRAW,
-        ),
-    ] = None,
-    images: Annotated[
-        Path | None,
-        typer.Option(
-            help=f"Use these images and draw none: {layouts.titles()}.",
-            rich_help_panel=DRAW,
-        ),
-    ] = None,
-    limit: Annotated[int | None, typer.Option(help="Use only the first prompts.", min=1, rich_help_panel=DRAW)] = None,
-    n: Annotated[
-        int | None,
-        typer.Option(
-            "--n",
-            "-n",
-            "--count",
-            min=1,
-            help="How many images of each prompt.",
-            show_default="4, or all that --images has",
-            rich_help_panel=DRAW,
-        ),
-    ] = None,
+    suite: Suite = None,
+    images: Images = None,
+    limit: Limit = None,
+    n: Each = None,
     draw: DrawOptions,
     backbone: BackboneOptions,
     scorer: Scorer = "abe",
-    judge: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SCORER[:BACKBONE]",
-            help="A second scorer, which judges the picks.",
-            autocompletion=completing.scorers,
-            rich_help_panel=SCORE,
-        ),
-    ] = None,
-    oracle: Annotated[
-        bool | None,
-        typer.Option(
-            "--oracle/--no-oracle",
-            help="Judge by the detector of the shapes world, too.",
-            show_default="only for the suite shapes",
-            rich_help_panel=SCORE,
-        ),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder for the run; if it holds an unfinished run of the same settings, that is continued.",
-            show_default="runs/<suite>-<digest of the other options>",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = None,
+    judge: Judge = None,
+    oracle: AskOracle = None,
+    out: Out = None,
     processes: Processes = 1,
     config: Config = None,
 ) -> None:
