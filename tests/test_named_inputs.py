@@ -180,3 +180,12 @@ def test_a_pipe_in_a_models_folder_is_refused_and_not_waited_for(name, cli, plac
         code, _, err = cli("score", "a.png", "--prompt", "a red cube", "--backbone", "backbone", "--device", "cpu")
     assert (code in (1, 2), len(err.splitlines()), "unexpected" in err) == (True, 1, False), err
     assert name in err or "no config.json" in err, err
+
+
+@pytest.mark.parametrize("command", ["summarize", "report", "show", "doctor"])
+@pytest.mark.parametrize("name", ["run.json", "report.json"])
+def test_a_pipe_in_a_received_run_is_not_waited_for(command, name, cli, place):
+    os.mkfifo(f"folder/{name}")
+    with soon():
+        code, out, err = cli(command, "folder")
+    assert (code in (1, 2), out, len(err.splitlines()), "unexpected" in err) == (True, "", 1, False), err

@@ -79,6 +79,8 @@ def read_record(folder: Path) -> RunRecord:
     """
     file = inside(folder, "run.json")
     try:
+        if not file.is_file() and file.exists():
+            raise AbeRerankError(f"{file} is no ordinary file; a run's own is one")
         text = file.read_bytes()
         later = upgraded(text)
         record = RunRecord.model_validate_json(later or text)
