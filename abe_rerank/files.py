@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
 import re
-from collections.abc import Iterable, Sequence
+import stat
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from abe_rerank.errors import AbeRerankError, first_line
+from abe_rerank.errors import AbeRerankError, UsageError, first_line
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -71,6 +73,38 @@ def inside(folder: Path, name: str) -> Path:
     except OSError as error:
         raise AbeRerankError(f"{name!r} cannot be a file in {folder}: {error.strerror or error}") from None
     return place
+
+
+EFFECTIVE = {"effective_ids": True} if os.access in os.supports_effective_ids else {}
+"""How os.access is asked, so that it answers for this process as it is."""
+
+
+def check_file(path: Path | str, what: str = "file") -> None:
+    """Raises UsageError unless a path is an ordinary file that may be read, or a link to one.
+
+    It is not opened: a pipe would be waited for. ``what`` is what the message calls such a file.
+    """
+    _check_kind(path, what, stat.S_ISREG, os.R_OK)
+
+
+def check_folder(path: Path | str, what: str = "folder") -> None:
+    """Raises UsageError unless a path is a folder whose files may be read, or a link to one: see :func:`check_file`."""
+    _check_kind(path, what, stat.S_ISDIR, os.R_OK | os.X_OK)
+
+
+def _check_kind(path: Path | str, what: str, is_it: Callable[[int], bool], access: int) -> None:
+    try:
+        mode = os.stat(path).st_mode
+        allowed = os.access(path, access, **EFFECTIVE)
+    except FileNotFoundError:
+        raise UsageError(f"no such {what}: {path}") from None
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be read: {getattr(error, 'strerror', None) or first_line(error)}") from None
+    if not is_it(mode):
+        kind = "a folder" if stat.S_ISDIR(mode) else "a file" if stat.S_ISREG(mode) else "a pipe or a device"
+        raise UsageError(f"{path} is {kind}, not {'an' if what[0] in 'aeiou' else 'a'} {what}")
+    if not allowed:
+        raise UsageError(f"{path} cannot be read: {os.strerror(errno.EACCES)}")
 
 
 MOST_JSON = 64 * 2**20

@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 import os
 import re
-import stat
 import sys
 import threading
 import warnings
@@ -26,7 +25,8 @@ from typing import TYPE_CHECKING, TypeGuard, TypeVar
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from abe_rerank.errors import AbeRerankError, UsageError, first_line
+from abe_rerank.errors import AbeRerankError, UsageError
+from abe_rerank.files import check_file
 
 if TYPE_CHECKING:
     import torch
@@ -100,18 +100,13 @@ def read(path: str) -> Image.Image:
     Of a file with several frames the first is read, with a UserWarning. Raises UsageError if there is no such file, or
     it is none that holds data (a folder, a pipe, a device), AbeRerankError if it is broken or too large.
     """
-    try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            kind = "a folder" if os.path.isdir(path) else "a pipe or a device"
-            raise UsageError(f"{path} is {kind}, not an image file")
-    except UsageError:
-        raise
-    except FileNotFoundError:
-        raise UsageError(f"no such image file: {path}") from None
-    except (OSError, ValueError) as error:
-        words = getattr(error, "strerror", None) or first_line(error)
-        raise AbeRerankError(f"{path} cannot be read as an image: {words}") from None
+    check_picture(path)
     return decode(path, path)
+
+
+def check_picture(path: str | PathLike[str]) -> None:
+    """Raises UsageError for a path that is no file that holds data and may be read; it is not opened."""
+    check_file(fspath(path), "image file")
 
 
 def decode(file: str | BytesIO, name: str) -> Image.Image:

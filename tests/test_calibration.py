@@ -22,10 +22,11 @@ from abe_rerank.scoring.calibration import (
     Calibration,
     expected_calibration_error,
     fit,
+    fit_rows,
     read_calibration,
     write_calibration,
 )
-from abe_rerank.scoring.decision import STANDARD, decide
+from abe_rerank.scoring.decision import STANDARD, Labelled, decide, fit_decision
 from abe_rerank.scoring.second_look import Choices, Look
 
 FEW = Amount(1, ())
@@ -39,7 +40,26 @@ def pairs(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def fitted(seed: int = 0) -> Calibration:
-    return fit(STANDARD, *pairs(3000, seed), "key", {"right": 1, "swapped": 2})
+    return fit_rows(STANDARD, *pairs(3000, seed), "key", {"right": 1, "swapped": 2})
+
+
+def test_a_backbones_probabilities_are_the_decisions_own(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    asked = Choices(("red", "blue", "green"), ("", "ring", ""))
+    questions = []
+    for k in range(200):
+        value = (0, 1, 2, None)[k % 4]
+        fits = rng.normal(0, 2, (3, 3)) + (0 if value is None else 4 * np.eye(3)[value])
+        seen = Look(fits, np.full((3, 3), 0.0 if value is None else 8.0) + rng.normal(0, 2, (3, 3)))
+        questions.append([Labelled(seen, asked, value, ("in place", "swapped", "replaced", "missing")[k % 4])])
+    found = fit("key", questions)
+    assert (found.key, found.decision, found.knots) == ("key", fit_decision(questions), ())
+    assert found.mix == {"in place": 50, "swapped": 50, "replaced": 50, "missing": 50}
+    said = [found.decision.probabilities([row.look], [asked])[0][0] for (row,) in questions]
+    assert found.ece == pytest.approx(expected_calibration_error(np.array(said), np.arange(200) % 4 == 0))
+    assert 0 < found.ece < 0.1
+    write_calibration(tmp_path, found)
+    assert read_calibration(tmp_path, "key") == found
 
 
 def test_error_is_small_on_fresh_rows() -> None:
@@ -83,14 +103,14 @@ def test_error_by_hand() -> None:
 def test_too_few_labels_are_refused() -> None:
     said, _ = pairs(100, seed=4)
     with pytest.raises(UsageError, match="at least 20 bound and 20 unbound"):
-        fit(STANDARD, said, np.arange(100) < 5, "key", {})
+        fit_rows(STANDARD, said, np.arange(100) < 5, "key", {})
 
 
 def test_file_round_trip_and_replacement(tmp_path: Path) -> None:
     assert read_calibration(tmp_path, "key") is None
     first = fitted()
     write_calibration(tmp_path, first)
-    write_calibration(tmp_path, fit(STANDARD, *pairs(300, 5), "other", {}))
+    write_calibration(tmp_path, fit_rows(STANDARD, *pairs(300, 5), "other", {}))
     assert read_calibration(tmp_path, "key") == first
     second = fitted(seed=6)
     write_calibration(tmp_path, second)

@@ -232,7 +232,7 @@ def test_what_is_no_picture_is_told_with_its_reason_and_the_batch_goes_on(tmp_pa
     assert code == 1
     for reason in (
         "pipe.png is a pipe or a device",
-        "loop.png cannot be read as an image: Too many levels",
+        "loop.png cannot be read: Too many levels",
         "/dev/null is",
     ):
         assert reason in out
@@ -266,4 +266,4 @@ def test_devices_are_no_files(cli, tmp_path):
         ("generate", "x", "--config", "/dev/zero", "--out", tmp_path / "a"),
     ):
         code, _, err = cli(*words)
-        assert (code, "/dev/zero cannot be read: it is a device" in err) == (2, True), err
+        assert (code, "/dev/zero is a pipe or a device, not a file" in err) == (2, True), err

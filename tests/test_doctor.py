@@ -6,10 +6,11 @@ import json
 
 import pytest
 from evaluation_runs import Shape, results, write_run
-from kill_everywhere import PLAN, RECORD, Level, Squares, content
-from kill_everywhere import run as evaluate
 from PIL import Image
 from sample_reports import ranking_of, run_folder_of
+from squares import PLAN, RECORD, Level, Squares
+from squares import every_byte as content
+from squares import run as evaluate
 
 from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.evaluation.summary import summarize
@@ -168,9 +169,9 @@ def test_summarize_tells_that_pictures_are_gone(run, cli):
 @pytest.fixture
 def squares(tmp_path, monkeypatch):
     """A complete run of drawn squares."""
-    import kill_everywhere
+    import squares
 
-    monkeypatch.setattr(kill_everywhere, "RECORD", DRAWN)
+    monkeypatch.setattr(squares, "RECORD", DRAWN)
     evaluate(tmp_path / "squares")
     return tmp_path / "squares"
 

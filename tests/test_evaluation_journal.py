@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from kill_everywhere import PLAN, RECORD, Level, Squares
+from squares import PLAN, RECORD, Level, Squares
 
 from abe_rerank import AbeRerankError, UsageError
 from abe_rerank.evaluation.plan import Plan
@@ -36,10 +36,10 @@ def lines(tmp_path):
     return [result.line().encode() + b"\n" for result in found]
 
 
-@pytest.mark.parametrize("plan", ["counts", pytest.param("drafts", marks=pytest.mark.slow)])
-def test_a_run_killed_at_every_write_ends_as_an_undisturbed_one(tmp_path, plan):
-    script = Path(__file__).with_name("kill_everywhere.py")
-    done = subprocess.run([sys.executable, script, tmp_path, plan], capture_output=True, text=True, check=False)
+@pytest.mark.parametrize("subject", ["writes", pytest.param("draft-writes", marks=pytest.mark.slow)])
+def test_a_run_killed_at_every_write_ends_as_an_undisturbed_one(tmp_path, subject):
+    script = Path(__file__).with_name("kill_commands.py")
+    done = subprocess.run([sys.executable, script, tmp_path, "0", subject], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert int(done.stdout.split()[-1]) > 30
 

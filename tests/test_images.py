@@ -299,6 +299,6 @@ def test_score_goes_on_past_a_file_that_it_cannot_read_and_says_what_it_leaves_o
     assert "a pipe or a device" in out
     assert "left out" in err
     assert "a link to a folder" in err
-    assert "files are missing" in err
+    assert "image files cannot be read" in err
     assert "several frames" in err
     assert "3 of 5 images could not be scored" in err

@@ -79,7 +79,7 @@ def test_what_does_not_go_together_is_refused(cli, tmp_path, monkeypatch, words,
 
 
 def test_a_run_of_before_does_not_say_its_processes_and_its_seal_is_the_same():
-    from kill_everywhere import RECORD
+    from squares import RECORD
 
     old = json.loads(RECORD.text())
     del old["processes"]

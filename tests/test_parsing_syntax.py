@@ -122,6 +122,10 @@ SEVERAL = [
 """Sentences about several things of one kind: the attributes of each, in order."""
 
 ORDINARY = [
+    ("a red cube w/ a blue sphere", "red cube, blue sphere"),
+    ("a room w/o a red chair", ""),
+    ("red_cube, blue_sphere", "red cube, blue sphere"),
+    ("1girl, green_eyes, long_hair", "green eyes, long hair"),
     ("a t-shirt", ""),
     ("a red (cube)", "red cube"),
     ("(red|blue) cube", "red cube, blue cube"),

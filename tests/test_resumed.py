@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from kill_generate import content
+from kill_commands import content
 
 from abe_rerank.cli.report import is_evaluation
 from abe_rerank.runs.evaluated import Result
@@ -267,9 +267,9 @@ def test_a_stopped_evaluation_has_a_page_of_what_is_there_and_goes_on(cli, optio
 
 @pytest.mark.slow
 def test_killed_at_any_moment_it_ends_as_an_undisturbed_one(tmp_path, pipeline_folder, backbone_folder):
-    script = Path(__file__).with_name("kill_generate.py")
+    script = Path(__file__).with_name("kill_commands.py")
     models = ["--model", pipeline_folder, "--backbone", backbone_folder, "--device", "cpu"]
-    words = [sys.executable, script, tmp_path, "6", "--n", "8", "--steps", "4", "--batch-size", "1", *models]
+    words = [sys.executable, script, tmp_path, "6", "drawing", "--n", "8", "--steps", "4", "--batch-size", "1", *models]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert int(done.stdout.split()[-1]) > 2

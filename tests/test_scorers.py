@@ -531,6 +531,7 @@ def test_a_scorer_that_forgets_scores_as_a_new_one_to_the_bit(name):
     new = make_scorer(name, load_backbone())
     old = make_scorer(name, load_backbone())
     old.explain([picture], parse(first))
+    old.prepare([parse(second), parse(f"{second}, {first} and {second}")])
     old.forget()
     for seen, expected in zip(
         old.explain([picture], parse(second)), new.explain([picture], parse(second)), strict=True

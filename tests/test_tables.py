@@ -525,8 +525,9 @@ def test_a_worker_ends_once_the_first_process_is_gone_even_if_that_was_before_it
 
 @pytest.mark.slow
 def test_killed_at_any_moment_it_goes_on_to_the_same_rows(tmp_path):
-    script = Path(__file__).with_name("kill_table.py")
-    ended = subprocess.run([sys.executable, str(script), str(tmp_path), "2", "--scorer", "clip"], capture_output=True)
+    script = Path(__file__).with_name("kill_commands.py")
+    words = [sys.executable, script, tmp_path, "1", "table", "--scorer", "clip"]
+    ended = subprocess.run(words, capture_output=True)
     assert ended.returncode == 0, ended.stderr.decode()
 
 

@@ -177,6 +177,25 @@ def test_bag_of_words_start_tells_words_apart():
     assert text[4] @ text[5] < 0.5
 
 
+def test_close_ups_whose_sizes_are_told_are_read_at_their_own_size():
+    told = next(stage for stage in STAGES if not all(share.scaled for share in stage.alone))
+    stage = replace(told, warps=False)
+    training = ClipTraining(None, STAGES, torch.device("cpu"))
+    see_at(training.model, stage.image)
+    side = stage.grid // 2
+    pixels = torch.rand(4, 3, side * PATCH, side * PATCH, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    texts = ["a small cube", "a large cube", "a small star", "a large star"]
+    ids = torch.tensor(training.tokenizer(texts, padding="max_length")["input_ids"])
+    with torch.no_grad():
+        loss = training._close_up_loss(stage, pixels, ids, np.random.default_rng(3), scaled=False)
+        corner = torch.from_numpy(np.random.default_rng(3).integers(stage.grid - side + 1, size=(2, 4)))
+        places = window_positions(corner[0], corner[1], side, stage.grid)
+        wanted = contrastive_loss(
+            training.model, pooled(training.model, read_patches(training.model, pixels, places)), ids
+        )
+    assert loss == pytest.approx(float(wanted), abs=1e-6)
+
+
 @pytest.fixture
 def short_start(monkeypatch):
     """A training that starts with text and pictures told apart less well, much sooner."""
@@ -187,7 +206,16 @@ def tiny_stages():
     def fewer(shares):
         return tuple(replace(share, pool=replace(share.pool, count=12), batch=3) for share in shares)
 
-    steps = {"close-ups": 4, "scenes": 3, "patterns": 2, "larger": 4, "textures": 3, "solids": 2, "names": 2}
+    steps = {
+        "close-ups": 4,
+        "scenes": 3,
+        "patterns": 2,
+        "larger": 4,
+        "textures": 3,
+        "solids": 2,
+        "names": 2,
+        "sizes": 2,
+    }
     return tuple(
         replace(
             stage,

@@ -16,8 +16,9 @@ from abe_rerank.backbones import DualEncoder, load_backbone
 from abe_rerank.benchmarks import tune as tuning_run
 from abe_rerank.benchmarks import tuning
 from abe_rerank.benchmarks.binding_scenes import TASKS, twins
-from abe_rerank.benchmarks.preferences import gain, judge_both_ways
-from abe_rerank.benchmarks.tune import Amount, Asked, Notes, advice, choose
+from abe_rerank.benchmarks.choosing import TUNED, UNTUNED, choose, part, settled
+from abe_rerank.benchmarks.preferences import Right, gain, judge_both_ways, tasks
+from abe_rerank.benchmarks.tune import Amount, Asked, Notes, advice
 from abe_rerank.benchmarks.tuning_page import bins
 from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.parsing import parse
@@ -71,7 +72,7 @@ def test_what_was_tuned_is_kept_and_used_with_its_probabilities(
     assert kept_in(backbone).is_relative_to(tmp_path / "data")
     assert {path.name for path in (tmp_path / "model").iterdir()}.isdisjoint({"abe.json", "calibration.json"})
     scorer = AbeScorer(load_backbone(backbone.folder, device="cpu"))
-    assert scorer.settings == found.settings
+    assert scorer.settings == found.choice.settings
     assert scorer.explain(images(1), SPEC)[0].pairs[0].probability is not None
     assert f"tuned for this backbone on {found.tuned.created[:10]}, calibration error" in str(tuning_line(backbone))
     assert found.tuned.advice in str(tuning_line(backbone))
@@ -108,7 +109,7 @@ def test_records_say_whether_abe_was_tuned_where_abe_scores(backbone: DualEncode
 
 
 def test_a_folder_that_brings_its_own_settings_wins(backbone: DualEncoder, found: tuning_run.Outcome) -> None:
-    assert found.settings != AbeSettings(mu=5.0)
+    assert found.choice.settings != AbeSettings(mu=5.0)
     write_settings(backbone.folder, AbeSettings(mu=5.0))
     assert home_of(backbone) == backbone.folder
     assert AbeScorer(backbone).settings == AbeSettings(mu=5.0)
@@ -124,7 +125,7 @@ def test_what_is_kept_travels_in_a_file_to_the_same_weights_alone(
     with pytest.raises(UsageError, match="nothing is kept for"):
         export(backbone, tmp_path / "again.json")
     assert take_over(backbone, tmp_path / "tuned.json") == found.tuned == read_tuned(kept_in(backbone))
-    assert AbeScorer(backbone).settings == found.settings
+    assert AbeScorer(backbone).settings == found.choice.settings
     assert AbeScorer(backbone).calibration == found.calibration
     other = load_backbone(save_tiny("CLIPModel", tmp_path / "other"), device="cpu")
     with pytest.raises(UsageError, match="made for other weights"):
@@ -234,19 +235,62 @@ def test_preferences_are_what_single_scores_say(backbone: DualEncoder) -> None:
     assert gain({"task": right}, "abe", "clip").mean == pytest.approx(expected)
 
 
-def test_settings_that_are_hardly_better_than_the_defaults_are_not_taken() -> None:
-    plain = tuning.Trial(AbeSettings(patch_readout="regions"), (0.9, 0.9), 0.9)
-    near = tuning.Trial(AbeSettings(patch_readout="value", mu=9.0), (0.903, 0.903), 0.903)
-    far = tuning.Trial(AbeSettings(patch_readout="value", mu=8.0), (0.93, 0.93), 0.93)
-    assert choose([plain, near]) == plain.settings
-    assert choose([plain, near, far]) == far.settings
+def held(tuned: list[float]) -> dict[str, Right]:
+    """Cases held back, of which the defaults have every other one right."""
+    half = [1.0, 0.0] * (len(tuned) // 2)
+    return {"colours swapped": {TUNED: (tuned, tuned), UNTUNED: (half, half)}}
+
+
+def test_settings_are_taken_where_they_are_better_on_scenes_held_back_beyond_chance() -> None:
+    best = AbeSettings(patch_readout="value", mu=9.0)
+    taken = settled(best, held([1.0] * 40))
+    assert taken.settings == best
+    assert taken.why.startswith("The settings that were found are taken: +0.500 [+0.3")
+    assert taken.why.endswith("against the defaults on 40 cases held back.")
+    one_more = [1.0, 1.0, *[1.0, 0.0] * 19]
+    for tuned in (one_more, [1.0, 0.0] * 20, [0.0] * 40):
+        stays = settled(best, held(tuned))
+        assert stays.settings == AbeSettings()
+        assert stays.why.startswith("The defaults stay: the settings that were found are ")
+
+
+def test_a_search_among_settings_that_differ_by_chance_alone_keeps_the_defaults() -> None:
+    rng = np.random.default_rng(3)
+    taken = 0
+    for _ in range(100):  # the luckiest of 200 on one half of the cases, tried on the other half
+        right = rng.random((200, 80)) < 0.9
+        lucky = right[right[:, :40].mean(axis=1).argmax(), 40:].astype(float).tolist()
+        plain = (rng.random(40) < 0.9).astype(float).tolist()
+        choice = settled(AbeSettings(mu=9.0), {"task": {TUNED: (lucky, lucky), UNTUNED: (plain, plain)}})
+        taken += choice.settings != AbeSettings()
+    assert taken <= 8  # one in 40 is expected
+
+
+def test_no_scene_that_is_searched_on_is_held_back() -> None:
+    drawn = {name: draw for name, draw in tasks().items() if name in ("colours swapped, 2", "flat: shape replaced, 2")}
+    parted = part(drawn, 4)
+    for name, count in (("colours swapped, 2", 4), ("flat: shape replaced, 2", 1)):
+        searched, back = (
+            [case.images[0].tobytes() for case in found[name]] for found in (parted.searched, parted.held)
+        )
+        assert len(searched) == len(back) == count
+        assert not set(searched) & set(back)
+
+
+def test_a_search_that_finds_the_defaults_says_so(backbone: DualEncoder) -> None:
+    def step(name: str, _: Callable[[], Any]) -> Any:
+        return {"settings": vars(AbeSettings(patch_readout="regions 0.375/0.125/0.5")), "mean": 1.0}
+
+    choice = choose(backbone, ("regions",), 1, {}, step)
+    assert choice.settings == AbeSettings()
+    assert choice.why == "The defaults stay: no settings that were searched rank better."
 
 
 def test_whether_to_use_the_scorer_is_said_in_words() -> None:
     half, sure = [0.5] * 20, [1.0] * 20
 
     def right(tuned: list[float], plain: list[float]) -> dict[str, tuple[list[float], list[float]]]:
-        return {tuning_run.TUNED: (tuned, tuned), tuning_run.GLOBAL: (plain, plain)}
+        return {TUNED: (tuned, tuned), tuning_run.GLOBAL: (plain, plain)}
 
     assert advice({"colours swapped": right(sure, half), "shape replaced": right(sure, sure)}).startswith("use it: ")
     assert advice({"colours swapped": right(half, half), "shape replaced": right(sure, sure)}).startswith("do not use")
@@ -271,6 +315,7 @@ def test_the_command_tells_in_words_writes_a_page_and_is_told_of_later(
     assert "was not tuned for this backbone" in cli(*score)[2]
     code, text, err = cli("tune", *options, "--scenes", "1", "--quick", "--rows", tmp_path / "rows.csv")
     assert code == 0, err
+    assert "The defaults stay: " in text
     assert "Where two attributes are swapped, the right caption and picture are preferred: ABE, tuned in" in text
     assert "your own 1 pictures, 1 pairs" in text
     page = (kept_in(backbone) / "tuned.html").read_text()

@@ -21,7 +21,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from abe_rerank.backbones.devices import choose
-from abe_rerank.backbones.loading import find_model
+from abe_rerank.backbones.loading import find_model, load_weights, pillow
 from abe_rerank.backbones.model_files import (
     check_complete,
     check_finite,
@@ -223,26 +223,13 @@ def load_answerer(
     kind = _checked_kind(folder, str(name))
     refuse_own_code(folder)
     weights, place, what = weight_files(folder), choose(device, dtype), f"the model {name}"
-    major = int(transformers.__version__.partition(".")[0])
-    numbers = {"dtype" if major >= 5 else "torch_dtype": place.dtype}
-    pillow: dict[str, Any] = {"backend": "pil"} if major >= 5 else {"use_fast": False}
     try:
         with hushed():
-            classes: Any = transformers.AutoModelForImageTextToText
-            model, info = classes.from_pretrained(
-                folder,
-                trust_remote_code=False,
-                local_files_only=True,
-                use_safetensors=not weights.pickled,
-                variant=weights.variant,
-                output_loading_info=True,
-                ignore_mismatched_sizes=True,
-                **numbers,
-            )
+            model, info = load_weights(transformers.AutoModelForImageTextToText, folder, place.dtype, weights)
         check_complete(info, what)
         check_finite(model, what)
         with hushed():
-            processor = load_processor(folder, kind, **pillow)
+            processor = load_processor(folder, kind, **pillow())
     except AbeRerankError:
         raise
     except Exception as error:

@@ -26,6 +26,7 @@ from abe_rerank.backbones.model_files import (
     weight_files,
 )
 from abe_rerank.errors import AbeRerankError, UsageError
+from abe_rerank.files import check_folder
 from abe_rerank.recipes import LARGEST_SIDE
 
 log = logging.getLogger(__name__)
@@ -58,7 +59,7 @@ def load_backbone(
     reader, or the size is none.
     """
     size = read_size(image_size)
-    import transformers  # noqa: F401  (before it is hushed)
+    import transformers  # before it is hushed
 
     hub = hub or Hub()
     name_or_path = at_revision(name_or_path, hub.revision)
@@ -71,7 +72,7 @@ def load_backbone(
     what = f"the backbone {name}"
     try:
         with hushed():
-            model, info = _load_model(folder, place.dtype, weights)
+            model, info = load_weights(transformers.AutoModel, folder, place.dtype, weights)
         reader = reader_of(model, name)
         beside = [name for name in info["unexpected_keys"] if not name.startswith(reader.unread)]
         check_complete({**info, "unexpected_keys": beside}, what)
@@ -106,6 +107,7 @@ def find_model(
     if os.path.isfile(path / "model_index.json"):
         raise UsageError(f"{path} is a text-to-image model (model_index.json), not a {what}; give it as --model")
     if os.path.lexists(path):
+        check_folder(path, "model folder")
         raise UsageError(f"{path} is not a model folder: it has no config.json; give a folder of save_pretrained")
     known = split_revision(str(name_or_path))
     if known is None:
@@ -155,12 +157,10 @@ def _check_type(folder: Path) -> None:
         raise UsageError(f"{folder / 'config.json'} has {known}; give a folder that save_pretrained wrote")
 
 
-def _load_model(folder: Path, dtype: torch.dtype, weights: WeightFiles) -> tuple[Any, dict[str, Any]]:
-    """The model and what the loading says of its tensors."""
-    import transformers
-
+def load_weights(classes: Any, folder: Path, dtype: torch.dtype, weights: WeightFiles) -> tuple[Any, dict[str, Any]]:
+    """The model that ``classes``, one of transformers' own, make of a folder, and what is said of its tensors."""
     kind = {"dtype" if _major() >= 5 else "torch_dtype": dtype}
-    model, info = transformers.AutoModel.from_pretrained(
+    model, info = classes.from_pretrained(
         folder,
         trust_remote_code=False,
         local_files_only=True,
@@ -189,10 +189,9 @@ def _load_processor(folder: Path) -> Any:
 
     if not any((folder / name).is_file() for name in ("preprocessor_config.json", "processor_config.json")):
         raise UsageError(f"{folder} holds no preprocessor_config.json; save the image processor there")
-    pillow: dict[str, Any] = {"backend": "pil"} if _major() >= 5 else {"use_fast": False}
     processors: Any = transformers.AutoImageProcessor
     try:
-        processor = processors.from_pretrained(folder, trust_remote_code=False, local_files_only=True, **pillow)
+        processor = processors.from_pretrained(folder, trust_remote_code=False, local_files_only=True, **pillow())
     except Exception as error:
         raise refusal(f"the image processor in {folder}", error) from error
     for name in ("size", "crop_size"):
@@ -203,6 +202,11 @@ def _load_processor(folder: Path) -> Any:
                     "the model again"
                 )
     return processor
+
+
+def pillow() -> dict[str, Any]:
+    """What makes an image processor work with Pillow, which is always there."""
+    return {"backend": "pil"} if _major() >= 5 else {"use_fast": False}
 
 
 def _major() -> int:

@@ -20,6 +20,7 @@ from typing import Any
 import torch
 
 from abe_rerank.errors import AbeRerankError, UsageError, first_line
+from abe_rerank.files import check_file
 
 _WEIGHTS = re.compile(
     r"(?:model|diffusion_pytorch_model|pytorch_model)"
@@ -38,6 +39,7 @@ class WeightFiles:
 
 def json_object(path: Path) -> dict[str, Any]:
     """The object in a JSON file. Raises UsageError, naming the file, for anything else."""
+    check_file(path)
     try:
         found = json.loads(path.read_bytes())
     except OSError as error:

@@ -11,13 +11,12 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
-from abe_rerank.benchmarks.cases import Case, Judged, judge, read_cases
+from abe_rerank.benchmarks.cases import Case, Judged, judge
 from abe_rerank.benchmarks.scene_sources import SceneSource, scene_source
 from abe_rerank.evaluation.statistics import Interval, bootstrap_mean, paired_difference
 from abe_rerank.scoring import make_scorer, names, title
@@ -263,19 +262,16 @@ def main(
     backbone: Backbone,
     scenes: int = 300,
     split: ReportSplit = "report",
-    data: tuple[str, Path] | None = None,
+    data: Iterable[Case] | None = None,
     ablate: bool = True,
     json_output: bool = False,
     scenes_from: str = "shapes",
 ) -> str:
     """Run the benchmark and return its text or JSON.
 
-    ``data`` is (format, folder) of a public benchmark in its own files; None is the scenes of ``scenes_from``. Raises
-    UsageError for an unknown format or source, or files that are not there.
+    ``data`` are the cases of a public benchmark, as :func:`abe_rerank.benchmarks.cases.read_cases` gives them; None is
+    the scenes of ``scenes_from``. Raises UsageError for an unknown source, or files that are not there.
     """
     source = scene_source(scenes_from)
-    if data is None:
-        report = run(backbone, scenes, split, ablate, source=source)
-    else:
-        report = run_cases(backbone, read_cases(*data), ablate)
+    report = run(backbone, scenes, split, ablate, source=source) if data is None else run_cases(backbone, data, ablate)
     return as_json(report) if json_output else as_text(report)

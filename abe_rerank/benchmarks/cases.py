@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from abe_rerank.errors import UsageError
+from abe_rerank.files import check_folder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -104,8 +105,7 @@ def read_cases(name: str, folder: Path) -> Iterator[Case]:
     """
     if name not in _READERS:
         raise UsageError(f"unknown benchmark format {name!r}; choose from {', '.join(_READERS)}")
-    if not folder.is_dir():
-        raise UsageError(f"no such folder: {folder}")
+    check_folder(folder)
     return _READERS[name](folder)
 
 

@@ -22,12 +22,11 @@ from abe_rerank.benchmarks.binding_scenes import (
     swap_colours,
 )
 from abe_rerank.benchmarks.cases import Seen
-from abe_rerank.benchmarks.verdicts import SOURCES, fitted
 from abe_rerank.errors import UsageError
 from abe_rerank.images import to_pil
 from abe_rerank.parsing import parse
 from abe_rerank.scoring.abe import AbeScorer
-from abe_rerank.scoring.calibration import GENERAL, Calibration, fit
+from abe_rerank.scoring.calibration import GENERAL, Calibration, fit_rows
 from abe_rerank.scoring.decision import Decision
 from abe_rerank.scoring.placing import peak
 from abe_rerank.scoring.stream import score_stream
@@ -94,18 +93,6 @@ def probabilities_of(told: Sequence[Told]) -> tuple[np.ndarray, np.ndarray]:
     return likely, np.array([kind == "right" for kind, _ in told])
 
 
-def calibrate_on_shapes(scorer: AbeScorer, count: int = 150) -> Calibration:
-    """A calibration for ``scorer`` from the choosing split: the decision, and what its probabilities are worth."""
-    decision = fitted(scorer, max(20, count // 2), SOURCES)
-    told = told_pairs(_deciding(scorer, decision), "choose", count)
-    return fit(decision, *probabilities_of(told), scorer.calibration_key, Counter(kind for kind, _ in told))
-
-
-def _deciding(scorer: AbeScorer, decision: Decision) -> AbeScorer:
-    """The scorer with the probabilities of a decision as they are."""
-    return AbeScorer(scorer.backbone, scorer.settings, Calibration(scorer.calibration_key, decision))
-
-
 _YES, _NO = {"1", "true", "yes", "bound", "right"}, {"0", "false", "no", "unbound", "wrong"}
 
 
@@ -157,7 +144,12 @@ def calibrate_on_rows(scorer: AbeScorer, rows: Sequence[LabelledRow]) -> Calibra
     decision = (scorer.calibration or GENERAL).decision
     told = row_pairs(_deciding(scorer, decision), rows)
     mix = Counter(row.kind or ("right" if row.bound else "wrong") for row, _ in told)
-    return fit(decision, *row_probabilities(told), scorer.calibration_key, mix)
+    return fit_rows(decision, *row_probabilities(told), scorer.calibration_key, mix)
+
+
+def _deciding(scorer: AbeScorer, decision: Decision) -> AbeScorer:
+    """The scorer with the probabilities of a decision as they are."""
+    return AbeScorer(scorer.backbone, scorer.settings, Calibration(scorer.calibration_key, decision))
 
 
 def row_pairs(scorer: AbeScorer, rows: Sequence[LabelledRow]) -> list[tuple[LabelledRow, PairScore]]:

@@ -7,12 +7,11 @@ and everything that is said was measured on the reporting split. A tuning that i
 from __future__ import annotations
 
 import json
-import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,18 +19,18 @@ import numpy as np
 
 from abe_rerank import __version__
 from abe_rerank.backbones.devices import size_words
-from abe_rerank.backbones.features import REGIONS, RegionPlan
+from abe_rerank.backbones.features import RegionPlan
+from abe_rerank.benchmarks.choosing import TUNED, UNTUNED, Choice, choose
 from abe_rerank.benchmarks.labelled_pairs import (
     LabelledRow,
     calibrate_on_rows,
-    calibrate_on_shapes,
     probabilities_of,
     row_pairs,
     row_probabilities,
     told_pairs,
 )
 from abe_rerank.benchmarks.preferences import Right, gain, is_own, is_swap, judge_both_ways, tasks
-from abe_rerank.benchmarks.tuning import Trial, draw_cases, search
+from abe_rerank.benchmarks.verdicts import fitted
 from abe_rerank.files import read_json, write_whole
 from abe_rerank.scoring.abe import AbeScorer, regions_of
 from abe_rerank.scoring.calibration import Calibration, expected_calibration_error, write_calibration
@@ -42,16 +41,9 @@ from abe_rerank.scoring.tuned import Tuned, kept_in, write_tuned
 
 if TYPE_CHECKING:
     from abe_rerank.backbones import DualEncoder
-    from abe_rerank.benchmarks.cases import Case
     from abe_rerank.benchmarks.scene_sources import Draw
 
-TUNED, UNTUNED, GLOBAL, FILIP = "ABE, tuned", "ABE, untuned", "global score", "FILIP"
-DENSE = AbeSettings(region="top", softness=2.0, competition=2.0, local="regions", lambda_=1.0, mu=1.5)
-"""Where patches are read, the search begins from what suits the built-in backbone."""
-ENOUGH = 0.005
-"""Settings that are no more than this better on the choosing split than the defaults are not taken for them, nor those
-that are no more than ``_LUCK`` over the number of scenes better: the best of some hundreds are so by chance."""
-_LUCK = 0.25
+GLOBAL, FILIP = "global score", "FILIP"
 ENOUGH_ROWS = 60
 """With fewer pairs of a label, the user's rows are not parted to measure what was fitted to them."""
 FOREIGN_FROM = 3
@@ -86,7 +78,7 @@ class Outcome:
     """What a tuning found: ``right`` of each task of the reporting split, probabilities there with their truth."""
 
     tuned: Tuned
-    settings: AbeSettings
+    choice: Choice
     calibration: Calibration
     right: Mapping[str, Right]
     probabilities: np.ndarray
@@ -144,8 +136,9 @@ def amount_for(backbone: DualEncoder, readouts: tuple[str, ...], minutes: float)
 
 
 def steps_of(amount: Amount) -> int:
-    """How many steps :func:`tune` tells of."""
-    return len(amount.readouts) + len(tasks(foreign=amount.scenes >= FOREIGN_FROM)) + 2
+    """How many steps :func:`tune` tells of, at most."""
+    searching = len(amount.readouts) + 1 if amount.readouts else 0
+    return searching + len(tasks(foreign=amount.scenes >= FOREIGN_FROM)) + 2
 
 
 def tune(backbone: DualEncoder, asked: Asked, told: Callable[[str], None] = lambda _: None) -> Outcome:
@@ -153,63 +146,57 @@ def tune(backbone: DualEncoder, asked: Asked, told: Callable[[str], None] = lamb
 
     Raises AbeRerankError if that cannot be written, UsageError for rows that cannot be used.
     """
-    folder = kept_in(backbone)
-    notes = Notes(folder / "unfinished.json", f"{__version__} {asked.amount}", told)
-    drawn = tasks(foreign=asked.amount.scenes >= FOREIGN_FROM)
-    settings = _settings(backbone, asked.amount, drawn, notes)
+    amount, folder = asked.amount, kept_in(backbone)
+    notes = Notes(folder / "unfinished.json", f"{__version__} {amount}", told)
+    drawn = tasks(foreign=amount.scenes >= FOREIGN_FROM)
+    choice = choose(backbone, amount.readouts, amount.scenes, drawn, notes.step)
     told("fitting probabilities")
-    calibration = _calibration(AbeScorer(backbone, settings), asked)
-    write_settings(folder, settings)
+    calibration = _calibration(AbeScorer(backbone, choice.settings), asked)
+    write_settings(folder, choice.settings)
     write_calibration(folder, calibration)
-    right = _compared(backbone, settings, asked.amount, drawn, notes)
+    right = _compared(backbone, choice.settings, amount, drawn, notes)
     told("measuring probabilities")
-    scorer = AbeScorer(backbone, settings, calibration)
-    found = probabilities_of(told_pairs(scorer, "report", max(5, asked.amount.scenes // 2)))
-    tuned = Tuned(
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        version=__version__,
-        weights=backbone.weights_hash,
-        size=size_words(backbone.image_size).strip(),
-        fitted_on=_fitted_on(asked, len(drawn)),
-        error=expected_calibration_error(*found),
-        advice=advice(right),
-    )
-    outcome = Outcome(tuned, settings, calibration, right, *found, rows_measured(scorer, asked), folder)
+    scorer = AbeScorer(backbone, choice.settings, calibration)
+    found = probabilities_of(told_pairs(scorer, "report", max(5, amount.scenes // 2)))
+    tuned = _summary(backbone, _fitted_on(asked, len(drawn)), expected_calibration_error(*found), advice(right))
+    outcome = Outcome(tuned, choice, calibration, right, *found, rows_measured(scorer, asked), folder)
     write_tuned(folder, tuned)
     notes.file.unlink(missing_ok=True)
     return outcome
 
 
-def _settings(backbone: DualEncoder, amount: Amount, drawn: Mapping[str, Draw], notes: Notes) -> AbeSettings:
-    """The settings that suit a backbone best on the choosing split; those in use where none are searched."""
-    if not amount.readouts:
-        return AbeScorer(backbone).settings
-    others = {name: draw for name, draw in drawn.items() if not is_own(name)}
-    trials = []
-    cases = cache(partial(draw_cases, amount.scenes, others))
-    for readout in amount.readouts:
-        look = partial(_searched, backbone, cases, readout)
-        trials += [_trial(row) for row in notes.step(f"reading {readout}", look)]
-    return choose(trials, max(ENOUGH, _LUCK / amount.scenes))
+def _summary(backbone: DualEncoder, fitted_on: str, error: float, advice: str) -> Tuned:
+    """What is kept of a tuning, in a few words and numbers."""
+    return Tuned(
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        version=__version__,
+        weights=backbone.weights_hash,
+        size=size_words(backbone.image_size).strip(),
+        fitted_on=fitted_on,
+        error=error,
+        advice=advice,
+    )
 
 
 def _calibration(scorer: AbeScorer, asked: Asked) -> Calibration:
     """The probabilities fitted to the rows or to drawn scenes of the choosing split."""
     if asked.fit_rows:
         return calibrate_on_rows(scorer, asked.rows)
-    return calibrate_on_shapes(scorer, max(10, asked.amount.scenes))
+    return fitted(scorer, _fitting(asked.amount))
+
+
+def _fitting(amount: Amount) -> int:
+    """The scenes of each number of objects that probabilities are fitted to; fewer have too few missing ones."""
+    return max(20, amount.scenes)
 
 
 def _compared(
     backbone: DualEncoder, settings: AbeSettings, amount: Amount, drawn: Mapping[str, Draw], notes: Notes
 ) -> dict[str, Right]:
     """How often each scorer is right on each task of the reporting split."""
-    scorers = {
-        TUNED: AbeScorer(backbone, settings),
-        UNTUNED: AbeScorer(backbone, AbeSettings()),
-        GLOBAL: ClipScorer(backbone),
-        FILIP: FilipScorer(backbone),
-    }
+    untuned = AbeScorer(backbone, AbeSettings())
+    tuned = untuned if settings == AbeSettings() else AbeScorer(backbone, settings)
+    scorers = {TUNED: tuned, UNTUNED: untuned, GLOBAL: ClipScorer(backbone), FILIP: FilipScorer(backbone)}
     right: dict[str, Right] = {}
     for name, draw in drawn.items():
         count = amount.scenes if is_own(name) else max(2, amount.scenes // 3)
@@ -223,33 +210,8 @@ def _fitted_on(asked: Asked, tasks: int) -> str:
     """In words."""
     scenes = f"{asked.amount.scenes} scenes of each of {tasks} tasks, and a third as many of the foreign ones"
     if not asked.amount.readouts:
-        scenes = f"{max(10, asked.amount.scenes)} scenes of each number of objects, with settings that were there"
+        scenes = f"{_fitting(asked.amount)} scenes of each of two and three objects, with settings that were there"
     return f"{scenes}; probabilities on {len(asked.rows)} labelled pictures" if asked.fit_rows else scenes
-
-
-def forget(backbone: DualEncoder) -> None:
-    """Take what is kept for a backbone away."""
-    shutil.rmtree(kept_in(backbone), ignore_errors=True)
-
-
-def choose(trials: Sequence[Trial], enough: float = ENOUGH) -> AbeSettings:
-    """The best settings, or the defaults if they are as good but for ``enough``."""
-    best = max(trials, key=lambda trial: trial.mean)
-    plain = [t for t in trials if replace(t.settings, patch_readout=None) == AbeSettings()]
-    near = [t for t in plain if t.mean >= best.mean - enough]
-    return max(near, key=lambda trial: trial.mean).settings if near else best.settings
-
-
-def _searched(backbone: DualEncoder, cases: Callable[[], list[list[Case]]], readout: str) -> list[dict[str, Any]]:
-    """The best trial of a readout, and that with the default settings, as JSON."""
-    base = AbeSettings() if readout.startswith(REGIONS) else DENSE
-    trials = search(backbone, cases(), [readout], base)
-    plain = [t for t in trials[1:] if replace(t.settings, patch_readout=None) == AbeSettings()]
-    return [asdict(trial) for trial in (*trials[:1], *plain)]
-
-
-def _trial(row: Mapping[str, Any]) -> Trial:
-    return Trial(AbeSettings(**row["settings"]), tuple(row["accuracy"]), row["signs"])
 
 
 def advice(right: Mapping[str, Right]) -> str:

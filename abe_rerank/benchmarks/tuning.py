@@ -1,13 +1,13 @@
 """Which settings of the ABE scorer suit a backbone: a search on scenes of the choosing split.
 
-Pictures are drawn once, encoded once for each readout, phrases read once for each way to ask, regions found once for
-each setting of them, and the weights of the terms are then searched on the terms alone.
-:mod:`abe_rerank.benchmarks.tune` is the whole of ``abe-rerank tune``.
+Pictures are encoded once for each readout, phrases read once, regions found once for each setting of them, and the
+weights of the terms are then searched on the terms alone. :mod:`abe_rerank.benchmarks.choosing` says whether what is
+found is taken.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -15,44 +15,35 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from abe_rerank.backbones.features import read_plan
-from abe_rerank.benchmarks.binding_scenes import TASKS, twins
 from abe_rerank.benchmarks.cases import Case, blocks
 from abe_rerank.parsing import parse
 from abe_rerank.scoring.abe import AbeScorer
-from abe_rerank.scoring.terms import AbeSettings
+from abe_rerank.scoring.terms import AbeSettings, RegionKind
 
 if TYPE_CHECKING:
     from abe_rerank.backbones import Backbone, ImageFeatures
-    from abe_rerank.benchmarks.scene_sources import Draw
     from abe_rerank.scoring.phrase_table import PromptTable
     from abe_rerank.types import Spec
 
-REGIONS = (("soft", 1.0), ("top", 0.04), ("top", 0.1))
+REGIONS: tuple[tuple[RegionKind, float], ...] = (("soft", 1.0), ("top", 0.04), ("top", 0.1))
 SOFTNESSES = (1.0, 2.0)
-SMOOTHINGS = (0.0, 0.1875)
+SMOOTHINGS: tuple[float, ...] = (0.0, 0.1875)
 COMPETITIONS = (1.0, 2.0)
-QUERIES = ("any", "phrase")
 LAMBDAS = (0.0, 0.5, 1.0, 2.5, 4.0)
 MUS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
 
 
 @dataclass(frozen=True)
 class Trial:
-    """Settings with their accuracy on each task, in the order of TASKS, and how often single margins are right.
+    """Settings with their accuracy on each task, in the order of the tasks, and the ``mean`` over all cases.
 
     Half of an accuracy is how often a picture prefers its caption to the other, half how often a caption prefers its
-    picture. ``signs``, on the tasks with swaps: half is the share of pairs in place with a positive margin, half that
-    of swapped pairs with a negative one. Verdicts rest on it: settings can rank well and yet call all pairs bound.
+    picture.
     """
 
     settings: AbeSettings
     accuracy: tuple[float, ...]
-    signs: float
-
-    @property
-    def mean(self) -> float:
-        """Mean over the tasks and the signs, each counting the same."""
-        return float(np.mean([*self.accuracy, self.signs]))
+    mean: float
 
 
 @dataclass(frozen=True)
@@ -63,41 +54,36 @@ class _Block:
     features: ImageFeatures
 
 
-def draw_cases(scenes: int, others: Mapping[str, Draw] | None = None) -> list[list[Case]]:
-    """The cases of the choosing split: ``scenes`` of each of TASKS, and a third as many of the tasks of ``others``."""
-    cases = [[pair.case() for pair in twins(task, "choose", scenes)] for task in TASKS]
-    return cases + [list(draw("choose", max(1, scenes // 3))) for draw in (others or {}).values()]
-
-
 def search(
-    backbone: Backbone, cases: Sequence[list[Case]], readouts: Sequence[str], base: AbeSettings | None = None
+    backbone: Backbone, cases: Sequence[Sequence[Case]], readouts: Sequence[str], base: AbeSettings | None = None
 ) -> list[Trial]:
-    """All trials on the cases of each task, the best first; ties keep the order in which they were tried."""
+    """All trials on the cases of each task, the best first; ties keep the order in which they were tried.
+
+    How regions are looked for stays as in ``base``: other ways rank as well, but find the wrong places.
+    """
     base = base or AbeSettings()
     trials: list[Trial] = []
     for readout in readouts:
         tasks = [_encode(backbone, found, readout) for found in cases]
-        tables: dict[str, list[list[PromptTable]]] = {}
+        reader = AbeScorer(backbone, base)  # what is searched does not change which phrases are read
+        tables = [[reader.table(block.specs)[1] for block in task] for task in tasks]
         for settings in _region_settings(replace(base, patch_readout=readout)):
             scorer = AbeScorer(backbone, settings)
-            if settings.region_query not in tables:  # nothing else that is searched changes which phrases are read
-                tables[settings.region_query] = [[scorer.table(block.specs)[1] for block in task] for task in tasks]
-            found = [_terms(scorer, *task) for task in zip(tasks, tables[settings.region_query], strict=True)]
-            signs = float(np.mean([right for _, right in found if right is not None]))
-            trials.extend(_weigh(settings, [numbers for numbers, _ in found], signs))
+            trials += _weigh(settings, [_terms(scorer, *task) for task in zip(tasks, tables, strict=True)])
     return sorted(trials, key=lambda trial: -trial.mean)
 
 
 def _region_settings(base: AbeSettings) -> Iterator[AbeSettings]:
-    """Windows overlap and are few: their regions are soft, and have no neighbours."""
-    names = ("region", "region_share", "softness", "smoothing", "competition", "region_query")
-    of_patches = read_plan(base.patch_readout or "") is None
-    regions, smoothings = (REGIONS, SMOOTHINGS) if of_patches else (REGIONS[:1], SMOOTHINGS[:1])
-    for region, *values in product(regions, SOFTNESSES, smoothings, COMPETITIONS, QUERIES):
-        yield replace(base, **dict(zip(names, (*region, *values), strict=True)))
+    """Windows overlap and are few: their regions are as in ``base``, and have no neighbours."""
+    regions, smoothings = REGIONS, SMOOTHINGS
+    if read_plan(base.patch_readout or "") is not None:
+        regions, smoothings = ((base.region, base.region_share),), (base.smoothing,)
+    for (region, share), smoothing, softness, competition in product(regions, smoothings, SOFTNESSES, COMPETITIONS):
+        shape = replace(base, region=region, region_share=share, smoothing=smoothing)
+        yield replace(shape, softness=softness, competition=competition)
 
 
-def _encode(backbone: Backbone, cases: list[Case], readout: str) -> list[_Block]:
+def _encode(backbone: Backbone, cases: Sequence[Case], readout: str) -> list[_Block]:
     found: list[tuple[list[Case], Any]] = [
         (block, [i for case in block for i in case.images]) for block in blocks(cases)
     ]
@@ -109,35 +95,18 @@ def _encode(backbone: Backbone, cases: list[Case], readout: str) -> list[_Block]
     ]
 
 
-def _terms(scorer: AbeScorer, task: Sequence[_Block], tables: Sequence[PromptTable]) -> tuple[np.ndarray, float | None]:
-    """(global, local, difference) of each case, [3, cases, pictures, captions], and how often margins' signs are right.
-
-    The latter is None for tasks in which nothing is swapped.
-    """
+def _terms(scorer: AbeScorer, task: Sequence[_Block], tables: Sequence[PromptTable]) -> np.ndarray:
+    """(global, local, difference) of each case, [3, cases, pictures, captions]; 0 where a prompt has none."""
     found: list[np.ndarray] = []
-    in_place: list[bool] = []
-    swapped: list[bool] = []
     for block, table in zip(task, tables, strict=True):
-        specs = block.specs
         t = scorer.terms(block.features, table)
         stacked = np.stack([x.cpu().numpy() for x in (t.global_, t.local, t.difference)])
-        found += [stacked[:, k : k + 2, k : k + 2] for k in range(0, len(specs), 2)]
-        for k, spec in enumerate(specs):
-            twin = k ^ 1
-            positive = (t.margins[:, k, : len(spec.pairs)] > 0).cpu().numpy()
-            if _same_words(spec, specs[twin]):
-                in_place += positive[k].tolist()
-                swapped += (~positive[twin, [pair not in specs[twin].pairs for pair in spec.pairs]]).tolist()
-    signs = float(np.mean([np.mean(in_place), np.mean(swapped)])) if swapped else None
-    return np.asarray(np.nan_to_num(np.stack(found, axis=1))), signs
+        found += [stacked[:, k : k + 2, k : k + 2] for k in range(0, len(block.specs), 2)]
+    return np.asarray(np.nan_to_num(np.stack(found, axis=1)))
 
 
-def _same_words(a: Spec, b: Spec) -> bool:
-    """Whether two captions differ in which attribute is whose alone: one is the other with a swap."""
-    return all(sorted(p[i] for p in a.pairs) == sorted(p[i] for p in b.pairs) for i in (0, 1))
-
-
-def _weigh(settings: AbeSettings, tasks: list[np.ndarray], signs: float) -> Iterator[Trial]:
+def _weigh(settings: AbeSettings, tasks: list[np.ndarray]) -> Iterator[Trial]:
+    counts = [found.shape[1] for found in tasks]
     for lambda_, mu in product(LAMBDAS, MUS):
         weights = np.array([settings.global_weight, lambda_, mu])
         accuracy = []
@@ -146,4 +115,5 @@ def _weigh(settings: AbeSettings, tasks: list[np.ndarray], signs: float) -> Iter
             right = [value[:, 0, 0] > value[:, 0, 1], value[:, 1, 1] > value[:, 1, 0]]
             picked = [value[:, 0, 0] > value[:, 1, 0], value[:, 1, 1] > value[:, 0, 1]]
             accuracy.append(float(np.mean([np.mean(right), np.mean(picked)])))
-        yield Trial(replace(settings, lambda_=lambda_, mu=mu), tuple(accuracy), signs)
+        mean = float(np.average(accuracy, weights=counts))
+        yield Trial(replace(settings, lambda_=lambda_, mu=mu), tuple(accuracy), mean)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from abe_rerank.benchmarks.choosing import TUNED
 from abe_rerank.benchmarks.preferences import Right, gain, is_swap, preferences, tasks
-from abe_rerank.benchmarks.tune import GLOBAL, TUNED, Outcome
+from abe_rerank.benchmarks.tune import GLOBAL, Outcome
 from abe_rerank.evaluation.statistics import Interval
 from abe_rerank.files import table, write_whole
 from abe_rerank.parsing import parse
@@ -34,7 +35,7 @@ def write_page(backbone: DualEncoder, outcome: Outcome) -> None:
         "tuned": outcome.tuned,
         "sentences": sentences(outcome),
         "rows": outcome.rows,
-        "settings": dict(vars(outcome.settings)),
+        "settings": dict(vars(outcome.choice.settings)),
         "scorers": list(next(iter(outcome.right.values()))),
         "tasks": [(task, preferences(task, found)) for task, found in outcome.right.items()],
         "bins": bins(outcome.probabilities, outcome.bound),
@@ -53,7 +54,7 @@ def bins(probabilities: np.ndarray, bound: np.ndarray, count: int = 10) -> list[
 
 def _examples(backbone: DualEncoder, outcome: Outcome) -> Iterator[dict[str, Any]]:
     """A scene of each of some tasks, with its caption and the other one, and what two scorers prefer."""
-    scorers = {TUNED: AbeScorer(backbone, outcome.settings), GLOBAL: ClipScorer(backbone)}
+    scorers = {TUNED: AbeScorer(backbone, outcome.choice.settings), GLOBAL: ClipScorer(backbone)}
     for task, draw in islice(tasks().items(), _EXAMPLES):
         case = next(draw("report", 1))
         picture: Any = case.images[0]
@@ -92,7 +93,7 @@ def sentences(outcome: Outcome) -> list[str]:
         "Where two attributes are swapped": [n for n in outcome.right if is_swap(n)],
         "Where a colour or a shape is replaced": [n for n in outcome.right if not is_swap(n)],
     }
-    said = []
+    said = [outcome.choice.why] if outcome.choice.why else []
     for opening, names in groups.items():
         found = {name: outcome.right[name] for name in names}
         shares = ", ".join(f"{scorer} in {_both(found, scorer)}" for scorer in next(iter(found.values())))

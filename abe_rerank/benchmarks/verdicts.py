@@ -19,8 +19,8 @@ from abe_rerank.benchmarks.binding_scenes import IMAGE_SIZE, picture, scenes
 from abe_rerank.files import table
 from abe_rerank.parsing import parse
 from abe_rerank.scoring.abe import AbeScorer
-from abe_rerank.scoring.calibration import expected_calibration_error
-from abe_rerank.scoring.decision import Decision, Labelled, fit_decision
+from abe_rerank.scoring.calibration import Calibration, expected_calibration_error, fit
+from abe_rerank.scoring.decision import Labelled
 from abe_rerank.scoring.second_look import choices
 from abe_rerank.scoring.stream import score_stream
 from abe_rerank.shapes.world import COLOURS, SHAPES, ReportSplit
@@ -208,10 +208,10 @@ def labelled_looks(scorer: AbeScorer, questions: Iterator[Question], source: str
         yield rows
 
 
-def fitted(scorer: AbeScorer, scenes: int, sources: Mapping[str, Questions]) -> Decision:
-    """The decision for a scorer from the sources' choosing split."""
+def fitted(scorer: AbeScorer, scenes: int, sources: Mapping[str, Questions] = SOURCES) -> Calibration:
+    """The calibration for a scorer from the sources' choosing split."""
     found = (labelled_looks(scorer, draw("choose", scenes), name) for name, draw in sources.items())
-    return fit_decision([pairs for part in found for pairs in part])
+    return fit(scorer.calibration_key, [pairs for part in found for pairs in part])
 
 
 def main(scorer: AbeScorer, scenes: int, sources: Mapping[str, Questions], json_output: bool = False) -> str:

@@ -124,6 +124,9 @@ def _described(error: BaseException) -> tuple[str, int]:
         return "", 1
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"error: cannot write: {error.strerror}; check the free space", 1
+    if isinstance(error, OSError) and error.filename is not None:  # what is on a disk may change at any moment
+        what = f"{error.filename} cannot be read or written: {error.strerror}"
+        return f"error: {_one_line(what)}; check that it is there, and its permissions", 1
     if isinstance(error, MemoryError):
         return "error: out of memory; use a smaller --image-size or --batch-size, or fewer images at once", 1
     if hasattr(error, "format_message") and hasattr(error, "exit_code"):  # typer's own, whichever click it is built on

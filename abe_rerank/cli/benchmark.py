@@ -102,8 +102,9 @@ def binding(
         raise UsageError("--format and --data go together: the name of a public benchmark and the folder of its files")
     quiet_libraries()
     from abe_rerank.benchmarks.binding_benchmark import main
+    from abe_rerank.benchmarks.cases import read_cases
 
-    public = None if form is None or data is None else (form, data)
+    public = None if form is None or data is None else list(read_cases(form, data))
     found = main(backbone.load(), scenes, data=public, ablate=ablate, json_output=as_json, scenes_from=scenes_from)
     tell(found, as_json)
 
@@ -259,11 +260,13 @@ def speed(
 ) -> None:
     """How long drawing, encoding the prompt, scoring, parsing and reporting take, and scoring beside others' ways."""
     quiet_libraries()
+    from abe_rerank.backbones.hub import Hub
     from abe_rerank.benchmarks.speed import main
-    from abe_rerank.drawing.pipelines import load_pipeline
+    from abe_rerank.drawing.pipelines import find_pipeline, load_pipeline
     from abe_rerank.scoring.registry import make_scorer, names
     from abe_rerank.suites import load_prompts
 
+    find_pipeline(model, (), None, Hub(), allow_pickle=backbone.allow_pickle)
     loaded = backbone.load()
     pipeline = load_pipeline(model, loaded.device, loaded.dtype, allow_pickle=backbone.allow_pickle)
     pipeline.set_progress_bar_config(disable=True)

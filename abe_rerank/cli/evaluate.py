@@ -16,7 +16,7 @@ from abe_rerank.cli.asked import BackboneOptions, DrawOptions, spread
 from abe_rerank.cli.config_file import Config
 from abe_rerank.cli.evaluate_request import SUITE, EvaluateRequest
 from abe_rerank.cli.launching import run_in
-from abe_rerank.cli.loading import load_models, load_reranker
+from abe_rerank.cli.loading import check_scorer, load_models, load_reranker
 from abe_rerank.cli.options import DRAW, OUTPUT, SCORE, Processes, Scorer
 from abe_rerank.cli.stopping import Stop, finishing_first
 from abe_rerank.errors import UsageError
@@ -32,69 +32,75 @@ if TYPE_CHECKING:
     from abe_rerank.runs.evaluated import Key
 
 
+Suite = Annotated[
+    str | None,
+    typer.Option(
+        "--suite",
+        "--prompts",
+        help=f"A suite's name, or a file of prompts: {formats.titles()}.",
+        show_default="shapes, or the prompts that --images names",
+        autocompletion=completing.suites,
+        rich_help_panel=DRAW,
+    ),
+]
+Images = Annotated[
+    Path | None,
+    typer.Option(help=f"Use these images and draw none: {layouts.titles()}.", rich_help_panel=DRAW),
+]
+Limit = Annotated[int | None, typer.Option(help="Use only the first prompts.", min=1, rich_help_panel=DRAW)]
+Each = Annotated[
+    int | None,
+    typer.Option(
+        "--n",
+        "-n",
+        "--count",
+        min=1,
+        help="How many images of each prompt.",
+        show_default="4, or all that --images has",
+        rich_help_panel=DRAW,
+    ),
+]
+Judge = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SCORER[:BACKBONE]",
+        help="A second scorer, which judges the picks.",
+        autocompletion=completing.scorers,
+        rich_help_panel=SCORE,
+    ),
+]
+AskOracle = Annotated[
+    bool | None,
+    typer.Option(
+        "--oracle/--no-oracle",
+        help="Judge by the detector of the shapes world, too.",
+        show_default="only for the suite shapes",
+        rich_help_panel=SCORE,
+    ),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder for the run; if it holds an unfinished run of the same settings, that is continued.",
+        show_default="runs/<suite>-<digest of the other options>",
+        rich_help_panel=OUTPUT,
+    ),
+]
+
+
 @spread
 def evaluate(
     *,
-    suite: Annotated[
-        str | None,
-        typer.Option(
-            "--suite",
-            "--prompts",
-            help=f"A suite's name, or a file of prompts: {formats.titles()}.",
-            show_default="shapes, or the prompts that --images names",
-            autocompletion=completing.suites,
-            rich_help_panel=DRAW,
-        ),
-    ] = None,
-    images: Annotated[
-        Path | None,
-        typer.Option(
-            help=f"Use these images and draw none: {layouts.titles()}.",
-            rich_help_panel=DRAW,
-        ),
-    ] = None,
-    limit: Annotated[int | None, typer.Option(help="Use only the first prompts.", min=1, rich_help_panel=DRAW)] = None,
-    n: Annotated[
-        int | None,
-        typer.Option(
-            "--n",
-            "-n",
-            "--count",
-            min=1,
-            help="How many images of each prompt.",
-            show_default="4, or all that --images has",
-            rich_help_panel=DRAW,
-        ),
-    ] = None,
+    suite: Suite = None,
+    images: Images = None,
+    limit: Limit = None,
+    n: Each = None,
     draw: DrawOptions,
     backbone: BackboneOptions,
     scorer: Scorer = "abe",
-    judge: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SCORER[:BACKBONE]",
-            help="A second scorer, which judges the picks.",
-            autocompletion=completing.scorers,
-            rich_help_panel=SCORE,
-        ),
-    ] = None,
-    oracle: Annotated[
-        bool | None,
-        typer.Option(
-            "--oracle/--no-oracle",
-            help="Judge by the detector of the shapes world, too.",
-            show_default="only for the suite shapes",
-            rich_help_panel=SCORE,
-        ),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder for the run; if it holds an unfinished run of the same settings, that is continued.",
-            show_default="runs/<suite>-<digest of the other options>",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = None,
+    judge: Judge = None,
+    oracle: AskOracle = None,
+    out: Out = None,
     processes: Processes = 1,
     config: Config = None,
 ) -> None:
@@ -165,6 +171,7 @@ def _complete(
     from abe_rerank.runs.journal import batch_size_of
 
     out = request.folder
+    _check_judge(request)
     source, reranker = _source(request, listing, world)
     if isinstance(source, Drawn) and request.draw.batch_size == "auto":
         size = batch_size_of(out) or world.by_first(partial(source.batch_that_fits, plan.prompts[0].prompt))
@@ -232,6 +239,16 @@ def _source(request: EvaluateRequest, listing: Listing, world: World) -> tuple[D
         return Found(Path(os.path.abspath(request.images)), listing.files), reranker
     pipeline, reranker = load_models(request.draw, backbone, request.scorer, shown=world.is_first)
     return Drawn(pipeline, request.sampling, request.folder), reranker
+
+
+def _check_judge(request: EvaluateRequest) -> None:
+    """Raises UsageError, before any model is loaded, for a judge whose model is not there."""
+    from abe_rerank.scoring.registry import takes
+
+    if request.judge is not None:
+        name, _, backbone = request.judge.partition(":")
+        own = None if takes(name) else backbone
+        check_scorer(request.judge if takes(name) else name, own, request.backbone.allow_pickle)
 
 
 def _measure(request: EvaluateRequest, reranker: Reranker, world: World) -> Judges:

@@ -31,9 +31,13 @@ def load_models(
     ) as bar:
         quiet_libraries()
         from abe_rerank.backbones.devices import choose
-        from abe_rerank.drawing.pipelines import load_pipeline
+        from abe_rerank.backbones.hub import Hub
+        from abe_rerank.drawing.pipelines import find_pipeline, load_pipeline
         from abe_rerank.drawing.placement import check_offload
 
+        named = draw.choices
+        hub, pickle = Hub(named.revision), backbone.allow_pickle
+        find_pipeline(draw.model, named.lora, named.model_config, hub, named.variant, pickle)
         step(bar, "loading the backbone")
         place = choose(backbone.device, backbone.dtype)
         if draw.offload != "none":
@@ -47,9 +51,22 @@ def load_models(
     return pipeline, reranker
 
 
+def check_scorer(name: str, backbone: str | None = None, allow_pickle: bool = False) -> None:
+    """Raises UsageError, before anything is loaded, for an unknown scorer, or where its model, or a backbone of its
+    own, is not there."""
+    from abe_rerank.backbones.loading import find_model
+    from abe_rerank.scoring.registry import named
+
+    if named(name).takes == "MODEL":
+        find_model(name.partition(":")[2], None, False, what="model that answers questions")
+    if backbone:
+        find_model(backbone, None, allow_pickle)
+
+
 def load_reranker(backbone: BackboneOptions, scorer: str) -> Reranker:
     """The reranker on its backbone. Raises as :meth:`abe_rerank.reranker.Reranker.from_pretrained` does."""
     quiet_libraries()
+    check_scorer(scorer)
     from abe_rerank.reranker import Reranker
     from abe_rerank.scoring import make_scorer
     from abe_rerank.scoring.tuned import tuning_of

@@ -11,7 +11,7 @@ from abe_rerank.cli import completing
 from abe_rerank.cli.options import OUTPUT, Assets, Run
 from abe_rerank.cli.terminal import say, warn
 from abe_rerank.errors import UsageError
-from abe_rerank.files import readable
+from abe_rerank.files import check_folder, readable
 
 
 def report(
@@ -59,8 +59,7 @@ def _warn_of_pictures(folder: Path) -> None:
 
 def is_evaluation(folder: Path) -> bool:
     """Whether the folder is a run of evaluate (True) or of generate (False). Raises UsageError if it is neither."""
-    if not folder.is_dir():
-        raise UsageError(f"no such folder: {folder}; name one that abe-rerank generate or evaluate wrote")
+    check_folder(folder, "folder of a run")
     if (folder / "run.json").is_file():
         return True
     if (folder / "report.json").is_file():

@@ -106,14 +106,19 @@ def rows_of(images: Sequence[Path], prompt: str | None, manifest: Path | None) -
 
 
 def _check_there(rows: Sequence[Row]) -> None:
-    """Say, before any model is loaded, which files are missing. Raises UsageError if all are."""
-    files = list(dict.fromkeys(row.image for row in rows))
-    missing = [file for file in files if not os.path.lexists(file)]
-    if not missing:
-        return
-    if len(missing) == len(files):
-        raise UsageError(f"no such image file: {missing[0]}" + (f" (nor {len(files) - 1} more)" if files[1:] else ""))
-    warn(f"{len(missing)} of {len(files)} image files are missing, the first: {missing[0]}")
+    """Say, before any model is loaded, which files cannot be read. Raises UsageError if none can."""
+    from abe_rerank.images import check_picture
+
+    files, faults = dict.fromkeys(row.image for row in rows), list[str]()
+    for file in files:
+        try:
+            check_picture(file)
+        except UsageError as error:
+            faults.append(str(error))
+    if faults and len(faults) == len(files):
+        raise UsageError(faults[0] + (f" (nor can {len(files) - 1} more be read)" if len(files) > 1 else ""))
+    if faults:
+        warn(f"{len(faults)} of {len(files)} image files cannot be read, the first: {faults[0]}")
 
 
 def _check_boxes(rows: Sequence[Row], scorer: str) -> None:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from abe_rerank.cli.asked import BackboneOptions
+from abe_rerank.cli.loading import check_scorer
 from abe_rerank.cli.options import MOST_PROCESSES, MOST_ROWS, finite
 from abe_rerank.cli.terminal import note, say, warn
 from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.files import printable, table
-from abe_rerank.scoring.registry import named
 
 if TYPE_CHECKING:
     from abe_rerank.integrations.daft.engines import Engine
@@ -133,9 +133,12 @@ def score_table(
         if error.name not in ("daft", "pyarrow"):
             raise
         raise UsageError('tables are scored by Daft, which is not here: pip install "abe-rerank[scale]"') from None
+    from abe_rerank.runs.folders import check_writable
+
     engine = _engine(options, backbone.device)
-    named(scorer)
+    check_writable(out)
     found = open_table(name)
+    check_scorer(scorer, backbone.backbone, backbone.allow_pickle)
     job = scored_table.job_of(
         found,
         name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,39 +12,40 @@ from abe_rerank.cli.asked import BackboneOptions, spread
 from abe_rerank.cli.options import MOST_MINUTES, MOST_SCENES, OUTPUT, SCORE, finite
 from abe_rerank.cli.terminal import note, quiet_libraries, say
 from abe_rerank.errors import UsageError
-from abe_rerank.files import readable
+from abe_rerank.files import check_file, readable
 
 if TYPE_CHECKING:
     from abe_rerank.backbones import DualEncoder
-    from abe_rerank.benchmarks.tune import Amount, Asked, Outcome
+    from abe_rerank.benchmarks.labelled_pairs import LabelledRow
+    from abe_rerank.benchmarks.tune import Asked, Outcome
 
 
-@spread
-def tune(
-    *,
-    backbone: BackboneOptions,
+@dataclass(frozen=True)
+class TuneOptions:
+    """What is searched, fitted and measured; :meth:`given` says whether any of it was asked for."""
+
     rows: Annotated[
         Path | None,
         typer.Option(
             help="CSV or JSONL of image, prompt, bound (true or false) [, pair, kind]: measured beside the scenes.",
             rich_help_panel=SCORE,
         ),
-    ] = None,
+    ] = None
     fit_rows: Annotated[
         bool,
         typer.Option(
             "--fit-rows", help="Fit the probabilities to --rows in place of drawn scenes.", rich_help_panel=SCORE
         ),
-    ] = False,
+    ] = False
     search: Annotated[
         bool,
         typer.Option(
             help="Search settings; else those in use stay, and probabilities are fitted.", rich_help_panel=SCORE
         ),
-    ] = True,
+    ] = True
     quick: Annotated[
         bool, typer.Option("--quick", help="Few scenes and readouts, 90 seconds.", rich_help_panel=SCORE)
-    ] = False,
+    ] = False
     minutes: Annotated[
         float | None,
         typer.Option(
@@ -54,7 +56,7 @@ def tune(
             show_default="8",
             rich_help_panel=SCORE,
         ),
-    ] = None,
+    ] = None
     scenes: Annotated[
         int | None,
         typer.Option(
@@ -64,44 +66,71 @@ def tune(
             show_default="as many as fit into the minutes",
             rich_help_panel=SCORE,
         ),
-    ] = None,
-    export: Annotated[
-        Path | None,
-        typer.Option(help="Write what is kept to a file, and measure nothing.", rich_help_panel=OUTPUT),
-    ] = None,
-    tuned: Annotated[
-        Path | None,
-        typer.Option(
-            help="Keep what --export wrote on another machine, and measure nothing.",
-            exists=True,
-            dir_okay=False,
-            rich_help_panel=OUTPUT,
-        ),
-    ] = None,
-) -> None:
+    ] = None
+
+    @property
+    def given(self) -> bool:
+        """Whether anything is asked for."""
+        return self != TuneOptions()
+
+    def labelled(self) -> tuple[LabelledRow, ...]:
+        """The labelled pictures. Raises UsageError for a file or a picture that cannot be read."""
+        from abe_rerank.benchmarks.labelled_pairs import read_rows
+        from abe_rerank.images import check_picture
+
+        rows = () if self.rows is None else tuple(read_rows(self.rows))
+        for row in rows:
+            check_picture(row.image)
+        return rows
+
+    def asked(self, backbone: DualEncoder, rows: tuple[LabelledRow, ...]) -> Asked:
+        """What is to be done: so many scenes, or what fits into the minutes."""
+        from abe_rerank.benchmarks.tune import Amount, Asked, amount_for, readouts_of
+
+        readouts = readouts_of(backbone, self.quick) if self.search else ()
+        if self.scenes is not None:
+            return Asked(Amount(self.scenes, readouts), rows, self.fit_rows)
+        amount = amount_for(backbone, readouts, self.minutes or (1.5 if self.quick else 8))
+        return Asked(amount, rows, self.fit_rows)
+
+
+Export = Annotated[
+    Path | None, typer.Option(help="Write what is kept to a file, and measure nothing.", rich_help_panel=OUTPUT)
+]
+Kept = Annotated[
+    Path | None,
+    typer.Option(
+        help="Keep what --export wrote on another machine, and measure nothing.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+
+
+@spread
+def tune(*, backbone: BackboneOptions, options: TuneOptions, export: Export = None, tuned: Kept = None) -> None:
     """Find the settings and the probabilities of the scorer abe that suit a backbone, and say whether to use it.
 
     Pictures whose content is known are drawn, settings are searched and probabilities fitted on some, and all is
-    measured on others. What is found is kept in your data folder and used from then on; a backbone whose folder brings
-    its own abe.json keeps to that. Stopped, the same command goes on where it was.
+    measured on others. Settings are taken only where they are better than the defaults on scenes that were not searched
+    on. What is found is kept in your data folder and used from then on; a backbone whose folder brings its own abe.json
+    keeps to that. Stopped, the same command goes on where it was.
     """
-    measures = bool(quick or minutes or scenes or rows or fit_rows or not search)
-    if sum(option is not None for option in (export, tuned)) + measures > 1:
+    if sum(option is not None for option in (export, tuned)) + options.given > 1:
         raise UsageError("--export and --tuned each stand alone: with them nothing is measured")
-    if fit_rows and rows is None:
+    if options.fit_rows and options.rows is None:
         raise UsageError("--fit-rows needs --rows FILE, the labelled pictures that it fits to")
+    for named in (options.rows, tuned):
+        if named is not None:
+            check_file(named)
     quiet_libraries()
+    rows = options.labelled()
     loaded = backbone.load()
     if export is not None or tuned is not None:
         say(_moved(loaded, export, tuned))
         return
-    from abe_rerank.benchmarks.labelled_pairs import read_rows
-    from abe_rerank.benchmarks.tune import Asked
     from abe_rerank.benchmarks.tuning_page import as_text, write_page
 
-    mine = tuple(read_rows(rows)) if rows is not None else ()
-    asked = Asked(_amount(loaded, search, quick, minutes, scenes), mine, fit_rows)
-    outcome = _run(loaded, asked)
+    outcome = _run(loaded, options.asked(loaded, rows))
     write_page(loaded, outcome)
     say(as_text(outcome))
     if (loaded.folder / "abe.json").is_file():
@@ -118,16 +147,6 @@ def _moved(backbone: DualEncoder, export: Path | None, tuned: Path | None) -> st
     assert tuned is not None
     found = kept.take_over(backbone, tuned)
     return f"kept in {readable(kept.kept_in(backbone))}: tuned on {found.created[:10]}; {found.advice}"
-
-
-def _amount(backbone: DualEncoder, search: bool, quick: bool, minutes: float | None, scenes: int | None) -> Amount:
-    """How much is looked at: so many scenes, or what fits into the minutes."""
-    from abe_rerank.benchmarks.tune import Amount, amount_for, readouts_of
-
-    readouts = readouts_of(backbone, quick) if search else ()
-    if scenes is not None:
-        return Amount(scenes, readouts)
-    return amount_for(backbone, readouts, minutes or (1.5 if quick else 8))
 
 
 def _run(backbone: DualEncoder, asked: Asked) -> Outcome:

@@ -22,6 +22,7 @@ from abe_rerank.backbones.model_files import (
     weight_files,
 )
 from abe_rerank.errors import AbeRerankError, UsageError, first_line
+from abe_rerank.files import check_file
 
 if TYPE_CHECKING:
     import torch
@@ -271,6 +272,7 @@ def lora_file(text: str) -> tuple[Path, float]:
         file, weight = (Path(name), float(number)) if name else (Path(text), 1.0)
     except ValueError:
         file, weight = Path(text), 1.0
-    if not (file.is_file() and file.suffix == ".safetensors" and math.isfinite(weight)):
+    check_file(file, "LoRA file")
+    if not (file.suffix == ".safetensors" and math.isfinite(weight)):
         raise UsageError(f"--lora {text}: give a file.safetensors that is there, or FILE:weight with a finite weight")
     return file, weight

@@ -13,6 +13,7 @@ from abe_rerank.backbones.hub import Hub, at_revision, fetched, split_revision
 from abe_rerank.backbones.model_files import check_complete, hushed, json_object, refuse_own_code, weight_files
 from abe_rerank.drawing.components import INDEX, check_files, dtype_keyword, index_of
 from abe_rerank.errors import UsageError
+from abe_rerank.files import check_file, check_folder
 
 if TYPE_CHECKING:
     import torch
@@ -31,6 +32,7 @@ def check_single_file(
         if config is not None:
             raise UsageError("--model-config is for a --model that is a single file; leave it out")
         return None
+    check_file(file)
     if file.suffix != ".safetensors":
         raise UsageError(f"{file} is no safetensors file, and no other single file is read; save it as safetensors")
     if given := [name for name, value in (("--revision", revision), ("--variant", variant)) if value is not None]:
@@ -43,7 +45,8 @@ def config_folder(file: Path, config: str | Path | None, hub: Hub) -> Path:
     or what diffusers takes the file for, from the local cache, else from the hub. Raises UsageError where it is not."""
     from huggingface_hub import snapshot_download
 
-    if config is not None and os.path.isdir(config):
+    if config is not None and os.path.lexists(config):
+        check_folder(config, "folder of configurations")
         if not os.path.isfile(Path(config) / INDEX):
             raise UsageError(f"--model-config {config} holds no diffusers pipeline (no {INDEX}); give one that does")
         return Path(config)
@@ -123,13 +126,14 @@ def model_folder(model: str | Path | None, variant: str | None, allow_pickle: bo
     if model is None:
         return builtin.path("text-to-image")
     path = Path(model)
-    if os.path.isdir(path):
+    if os.path.lexists(path):
+        check_folder(path, "model folder")
         if os.path.isfile(path / INDEX):
             return path
         other = "; it is a model for --backbone (config.json)" if os.path.isfile(path / "config.json") else ""
         raise UsageError(f"{path} holds no diffusers pipeline (no model_index.json){other}")
     known = split_revision(str(model))
-    if isinstance(model, Path) or os.path.lexists(path) or known is None or "/" not in known[0]:
+    if isinstance(model, Path) or known is None or "/" not in known[0]:
         raise UsageError(
             f"no text-to-image model at {model}; give a folder with a model_index.json, or a hub id owner/name"
         )

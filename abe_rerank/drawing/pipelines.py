@@ -96,13 +96,8 @@ def load_pipeline(
     not draw from text alone, or whose files do not fit together (tensors missing, unexpected, misshapen, not finite),
     AbeRerankError if it cannot be loaded.
     """
-    for text in lora:
-        lora_file(text)
-    import diffusers  # noqa: F401  (before it is hushed)
-
-    single = check_single_file(model, model_config, revision, variant)
     hub = Hub(revision, cache_dir, local_files_only, token)
-    folder = config_folder(single, model_config, hub) if single else model_folder(model, variant, allow_pickle, hub)
+    single, folder = find_pipeline(model, lora, model_config, hub, variant, allow_pickle)
     place = choose(device, dtype)
     what = f"the text-to-image model {folder if model is None else model}"
     try:
@@ -125,6 +120,28 @@ def load_pipeline(
     for name, network in modules(pipeline).items():
         check_finite(network, f"{name} of {what}")
     return pipeline
+
+
+def find_pipeline(
+    model: str | Path | None,
+    lora: Sequence[str],
+    model_config: str | Path | None,
+    hub: Hub,
+    variant: str | None = None,
+    allow_pickle: bool = False,
+) -> tuple[Path | None, Path]:
+    """The single file, if the model is one, and the folder with its parts or their configurations; nothing is loaded.
+
+    Raises UsageError for what is not there, a LoRA too.
+    """
+    for text in lora:
+        lora_file(text)
+    import diffusers  # noqa: F401  (before it is hushed)
+
+    single = check_single_file(model, model_config, hub.revision, variant)
+    if single is not None:
+        return single, config_folder(single, model_config, hub)
+    return None, model_folder(model, variant, allow_pickle, hub)
 
 
 def _from_folder(folder: Path, dtype: torch.dtype, variant: str | None, allow_pickle: bool) -> Any:

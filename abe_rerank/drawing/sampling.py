@@ -286,7 +286,7 @@ def _folder_defaults(pipeline: Pipeline) -> dict[str, Any]:
     """
     name = pipeline.config.get("_name_or_path")
     file = Path(str(name)) / "sampling.json"
-    if not name or not file.is_file():
+    if not name or not file.exists():
         return {}
     found = json_object(file)
     known = settable(pipeline)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 
 _HYPHENS = frozenset("-\u2010\u2011\u2012")
+_SHORT = {"w/": "with", "w/o": "without"}
+_NAMED = re.compile(r"[^_]+")
 _RUN = 64
 _LONG_RUN = re.compile(rf"\S{{{_RUN + 1},}}")
 
@@ -62,7 +64,8 @@ def words_of(text: str, tokenize: Tokenize) -> list[Word]:
             last.low += token.lower()
             glue = token in _HYPHENS
             continue
-        joined.append(Word(token, token.lower().replace("\u2019", "'"), start, end))
+        low = token.lower().replace("\u2019", "'")
+        joined.append(Word(token, _SHORT.get(low, low), start, end))
         glue = False
     return _merge_phrases(_unwrapped(joined), text)
 
@@ -89,8 +92,17 @@ def _tokens(text: str, tokenize: Tokenize) -> list[Span]:
     for left, right in pairwise(cuts):
         if left < right:
             places = tokenize(text[left:right]).to_array(["IDX", "LENGTH"]).tolist()
-            found += [(left + at, left + at + length) for at, length in places]
+            for at, length in places:
+                found += _parted(text, left + at, left + at + length)
     return found
+
+
+def _parted(text: str, start: int, end: int) -> list[Span]:
+    """A token, or the words of a tag that is written as one: "red_cube"."""
+    token = text[start:end]
+    if "_" not in token.strip("_"):
+        return [(start, end)]
+    return [(start + part.start(), start + part.end()) for part in _NAMED.finditer(token)]
 
 
 def _joins(last: Word, token_text: str, glue: bool) -> bool:

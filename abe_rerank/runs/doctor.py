@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from abe_rerank.errors import AbeRerankError, UsageError
-from abe_rerank.files import inside
+from abe_rerank.files import check_folder, inside
 from abe_rerank.images import read
 from abe_rerank.runs.evaluated import Key, Result, RunRecord
 from abe_rerank.runs.folders import is_held
@@ -83,8 +83,7 @@ def examine(folder: Path) -> Checkup:
     Raises UsageError for a folder that holds no run or one whose ``run.json`` is damaged, AbeRerankError for a damaged
     ``report.json``, and for links, which are not followed.
     """
-    if not folder.is_dir():
-        raise UsageError(f"no such folder: {folder}; name one that abe-rerank generate or evaluate wrote")
+    check_folder(folder, "folder of a run")
     refuse_links(folder)
     if (folder / "run.json").is_file():
         return _examine_evaluated(folder, read_record(folder))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,7 +20,7 @@ from uuid import uuid4
 from filelock import FileLock, Timeout
 
 from abe_rerank.errors import AbeRerankError, UsageError
-from abe_rerank.files import words_of
+from abe_rerank.files import EFFECTIVE, words_of
 
 LOCK = ".lock"
 
@@ -133,18 +134,35 @@ def _check_not_split(out: Path, prefix: str) -> None:
 def check_free(out: Path, but: Path | None = None) -> None:
     """Raises UsageError if ``out`` is neither a new nor an empty folder that can be written; images that are drawn for
     it do not count."""
+    check_writable(out)
     with _naming(out):
         if not out.exists():
             above = next(parent for parent in out.resolve().parents if parent.exists())
-            if not (above.is_dir() and os.access(above, os.W_OK | os.X_OK)):
+            if not (above.is_dir() and os.access(above, os.W_OK | os.X_OK, **EFFECTIVE)):
                 what = "permission denied" if above.is_dir() else "is a file"
                 raise UsageError(f"cannot write to {out}: {above}: {what}; choose another folder with --out")
             return
-        if not out.is_dir():
-            raise UsageError(f"{out} is a file; choose a new folder with --out")
         if any(entry.name != (but and but.name) and not entry.name.startswith(DRAWN) for entry in out.iterdir()):
             raise UsageError(f"the folder {out} is not empty; choose a new one with --out, or delete it")
-        if not os.access(out, os.W_OK):
+
+
+def make_folder(out: Path) -> None:
+    """Make a folder to write into, unless it is there. Raises as :func:`check_writable` does."""
+    check_writable(out)
+    with _naming(out):
+        out.mkdir(parents=True, exist_ok=True)
+
+
+def check_writable(out: Path) -> None:
+    """Raises UsageError where something is at ``out`` that is no folder, or one that cannot be written."""
+    with _naming(out):
+        try:
+            mode = os.stat(out).st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        if not stat.S_ISDIR(mode):
+            raise UsageError(f"{out} is a file; choose a new folder with --out")
+        if not os.access(out, os.R_OK | os.W_OK | os.X_OK, **EFFECTIVE):
             raise UsageError(f"cannot write to {out}: permission denied; choose another folder with --out")
 
 

@@ -18,7 +18,7 @@ from PIL import Image, PngImagePlugin
 from pydantic import Field, JsonValue, ValidationError
 
 from abe_rerank.errors import AbeRerankError, UsageError
-from abe_rerank.files import MOST_PROMPT, inside, write_png, write_whole
+from abe_rerank.files import MOST_PROMPT, check_file, inside, write_png, write_whole
 from abe_rerank.images import read
 from abe_rerank.runs.provenance import parameters_text, pixels_sha256, versions
 from abe_rerank.runs.reading import upgraded
@@ -235,8 +235,7 @@ def copy_best(folder: Path, report: Report) -> None:
 def read_generated(folder: Path) -> tuple[Report, list[Image.Image]]:
     """The report in a run folder and its images.
 
-    Raises AbeRerankError as :func:`read_report` does, and for an image that is missing, broken, outside of the folder,
-    or reached through a link.
+    Raises AbeRerankError as :func:`read_report` does, and for an image that is missing, broken, or outside or a link.
     """
     report = read_report(folder)
     return report, [read_candidate(folder, candidate) for candidate in report.candidates]
@@ -251,6 +250,7 @@ def changed_images(report: Report, images: Sequence[Image.Image]) -> list[str]:
 def read_report(folder: Path) -> Report:
     """The report in a run folder. Raises AbeRerankError, naming file and field, for one that is none."""
     path = inside(folder, "report.json")
+    check_file(path)
     try:
         text = path.read_bytes()
     except OSError as error:

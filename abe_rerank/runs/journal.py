@@ -14,7 +14,7 @@ from pydantic import JsonValue
 from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.files import unfinished, write_whole
 from abe_rerank.runs.evaluated import Key, Result, RunRecord
-from abe_rerank.runs.folders import held
+from abe_rerank.runs.folders import check_writable, held
 from abe_rerank.runs.reading import damaged, read_lines, read_record, scan, way_out
 
 
@@ -191,14 +191,8 @@ def _bytes(places: Mapping[Key, Place], order: Sequence[Key]) -> Iterator[bytes]
 
 def check_folder(out: Path) -> None:
     """Raises UsageError if ``out`` is neither new, nor empty, nor the folder of a run, or cannot be written."""
-    try:
-        place = next(path for path in (out.absolute(), *out.absolute().parents) if path.exists())
-    except OSError as error:  # a name that is too long
-        raise UsageError(f"cannot write into {out}: {error.strerror}; choose another folder with --out") from None
-    if not place.is_dir():
-        raise UsageError(f"{place} is a file; choose a folder with --out")
-    if not os.access(place, os.W_OK | os.X_OK):
-        raise UsageError(f"cannot write into {place}: permission denied; choose another folder with --out")
+    check_writable(out)
+    check_writable(next(path for path in (out.absolute(), *out.absolute().parents) if path.exists()))
     if not out.exists() or (out / "run.json").is_file():
         return
     if any(path != unfinished(out / "run.json") for path in out.iterdir()):

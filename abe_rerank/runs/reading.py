@@ -18,7 +18,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from abe_rerank.errors import AbeRerankError, UsageError
-from abe_rerank.files import inside, readable
+from abe_rerank.files import check_folder, inside, readable
 from abe_rerank.runs.evaluated import Result, RunRecord
 from abe_rerank.runs.folders import DRAWN
 from abe_rerank.runs.records import HeatRecord, said_of
@@ -61,8 +61,7 @@ class Line:
 
 def open_run(path: Path) -> RunFolder:
     """The run in a folder. Raises UsageError if it is none, or has no results yet."""
-    if not path.is_dir():
-        raise UsageError(f"there is no run folder {path}; name a folder that abe-rerank evaluate has written")
+    check_folder(path, "folder of a run")
     record = read_record(path)
     merged = inside(path, "results.jsonl")
     if merged.is_file():
@@ -80,6 +79,8 @@ def read_record(folder: Path) -> RunRecord:
     """
     file = inside(folder, "run.json")
     try:
+        if not file.is_file() and file.exists():
+            raise AbeRerankError(f"{file} is no ordinary file; a run's own is one")
         text = file.read_bytes()
         later = upgraded(text)
         record = RunRecord.model_validate_json(later or text)

@@ -22,7 +22,7 @@ from abe_rerank.errors import AbeRerankError
 from abe_rerank.files import inside, readable, write_whole
 from abe_rerank.images import read
 from abe_rerank.runs.evaluated import Result, RunRecord
-from abe_rerank.runs.folders import DRAWN, PARTIAL, check_free, default_folder
+from abe_rerank.runs.folders import DRAWN, PARTIAL, check_free, check_writable, default_folder
 from abe_rerank.runs.generated import CandidateRecord, candidate_name, read_report
 from abe_rerank.runs.provenance import pixels_sha256
 from abe_rerank.runs.records import ScoreRecord
@@ -46,8 +46,10 @@ def key_of(record: RunRecord, batch_size: object) -> str:
 
 def check_out(out: Path | None) -> None:
     """Raises UsageError for a folder that a run could not be written to; one that holds an interrupted run can be."""
-    if out is not None and not _makes_way(out):
-        check_free(out)
+    if out is not None:
+        check_writable(out)
+        if not _makes_way(out):
+            check_free(out)
 
 
 def workplace(out: Path | None, key: str) -> Path:

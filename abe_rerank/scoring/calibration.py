@@ -1,15 +1,16 @@
-"""How likely a pair is bound: what the decision on its verdict says, mapped to what holds of labelled pairs. Ours.
+"""How likely a pair is bound: what the decision on its verdict says. Ours.
 
 Verdict and probability come from one distribution, over the values that a pair's object may have and its absence
-(:mod:`abe_rerank.scoring.decision`). A calibration has the decision's weights and, fitted by isotonic regression (pool
-adjacent violators), a monotone map of the probability that the pair is bound; the rest shares what is left. So a pair
-is called bound exactly where that is at least as likely as not. A calibration holds for one backbone's weights and one
-scorer's settings; ``GENERAL`` stands in where there is none.
+(:mod:`abe_rerank.scoring.decision`). Where a user fits the probabilities to labelled pictures of their own, a monotone
+map of the probability that the pair is bound, fitted by isotonic regression (pool adjacent violators), stands on top,
+and the rest shares what is left. So a pair is called bound exactly where that is at least as likely as not. A
+calibration holds for one backbone's weights and one scorer's settings; ``GENERAL`` stands in where there is none.
 """
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ import numpy as np
 
 from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.files import checked, read_json, write_whole
-from abe_rerank.scoring.decision import STANDARD, Decision
+from abe_rerank.scoring.decision import STANDARD, Decision, Labelled, fit_decision
 from abe_rerank.scoring.second_look import Choices, Look
 
 FILE = "calibration.json"
@@ -72,8 +73,25 @@ GENERAL_ERROR = 0.07
 before it on another family (scoring/README.md)."""
 
 
-def fit(decision: Decision, said: np.ndarray, bound: np.ndarray, key: str, mix: Mapping[str, int]) -> Calibration:
-    """Fit the map of what the decision ``said`` of pairs [M], the probability that each is bound, to labels [M].
+def fit(key: str, questions: Sequence[Sequence[Labelled]]) -> Calibration:
+    """The decision that makes the truths of labelled pairs likeliest, with its own probabilities.
+
+    Every kind of case counts alike in it. Mapped to the shares of the pairs that it was fitted to, they would know how
+    many of those hold, and call more of what is missing bound than they mend (scoring/README.md). A question is the
+    pairs of one prompt on one picture. Raises UsageError as :func:`abe_rerank.scoring.decision.fit_decision` does.
+    """
+    decision = fit_decision(questions)
+    rows = [row for question in questions for row in question]
+    asked = [([row.look for row in question], [row.asked for row in question]) for question in questions]
+    said = np.array([pair[0] for looks, choices in asked for pair in decision.probabilities(looks, choices)])
+    bound = np.array([row.value == 0 for row in rows])
+    kinds = dict(Counter(row.group for row in rows))
+    return Calibration(key, decision, mix=kinds, ece=expected_calibration_error(said, bound))
+
+
+def fit_rows(decision: Decision, said: np.ndarray, bound: np.ndarray, key: str, mix: Mapping[str, int]) -> Calibration:
+    """A decision that stays, and a map of what it ``said`` of pairs [M], the probability that each is bound, to the
+    user's own labels [M]: on pictures like these, as many as they say are bound.
 
     Raises UsageError unless there are at least 20 pairs of each label.
     """
@@ -149,7 +167,7 @@ def write_calibration(folder: Path, calibration: Calibration) -> Path:
 
 
 def _entries(path: Path) -> Sequence[Calibration]:
-    if not path.is_file():
+    if not path.exists():
         return ()
     try:
         return calibrations(read_json(path))

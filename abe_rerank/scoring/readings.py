@@ -240,8 +240,14 @@ def _queries(
 def read_alone(thing: ObjectPhrase, value: str, template: str) -> Reading:
     """The reading of a value on ``thing``, or of its bare noun for "", that no prompt stands around."""
     words = " ".join(f"{value} {thing.text}".split())
-    text = " ".join(template.format(article=_article(thing, words), phrase=words).split())
-    span = (text.index(words), text.index(words) + len(words))
+    return read_words(words, template, _article(thing, words))
+
+
+def read_words(words: str, template: str, article: str | None = None) -> Reading:
+    """The reading of the words of one thing, that no prompt stands around; without an article given, "a" or "an"."""
+    text = " ".join(template.format(article=_indefinite(words) if article is None else article, phrase=words).split())
+    start = text.index(words)
+    span = (start, start + len(words))
     return Reading(text, span, text, span)
 
 
@@ -265,4 +271,8 @@ def _article(thing: ObjectPhrase, words: str) -> str:
     plural = lowered.endswith("s") and not lowered.endswith(("ss", "us", "is"))
     if plural or (thing.count is not None and thing.count.value != 1):
         return ""
+    return _indefinite(words)
+
+
+def _indefinite(words: str) -> str:
     return "an" if words[:1].lower() in "aeiou" else "a"

@@ -18,7 +18,7 @@ from torch import Tensor
 from abe_rerank.backbones import ImageFeatures
 from abe_rerank.backbones.features import RegionPlan
 from abe_rerank.scoring.phrase_table import PhraseReader
-from abe_rerank.scoring.readings import BASIC_VALUES, PairPlan, PromptPlan, Reading, kind_of, plain, read_alone
+from abe_rerank.scoring.readings import BASIC_VALUES, PairPlan, PromptPlan, kind_of, plain, read_alone, read_words
 from abe_rerank.scoring.units import Units
 
 SIDES = (0.25, 0.375, 0.5)
@@ -90,7 +90,7 @@ class SecondLook:
 
     def __init__(self, reader: PhraseReader, template: str, units: Units) -> None:
         self.reader, self.template, self.units = reader, template, units
-        self.common = reader.apart(_noun(name, template) for name in OTHERS)
+        self.common = reader.apart(read_words(name, template) for name in OTHERS)
 
     def looks(self, features: ImageFeatures, plan: PromptPlan) -> list[list[Look]]:
         """For each image and each pair of the prompt what is seen in the windows ``beside`` the ``features``.
@@ -110,7 +110,7 @@ class SecondLook:
         kind = plan.kinds[pair.object]
         told = [name for name, _ in zip(dict.fromkeys(plan.kinds), range(MOST), strict=False)]
         names = [name for name in dict.fromkeys((*told, *OTHERS)) if kind_of(name) != kind]
-        nouns = [read_alone(thing, "", self.template), *(_noun(name, self.template) for name in names)]
+        nouns = [read_alone(thing, "", self.template), *(read_words(name, self.template) for name in names)]
         vectors = self.reader.read(one for one in (*readings, *nouns) if one not in self.common) | self.common
         return torch.stack([vectors[r] for r in readings]), self._told_apart(torch.stack([vectors[r] for r in nouns]))
 
@@ -146,10 +146,3 @@ class SecondLook:
 def _most(values: Tensor, mask: Tensor) -> np.ndarray:
     """The largest values [n, m] of [n, p, m] among those p that are real in the mask [n, p]."""
     return np.asarray(values.masked_fill(~mask[..., None], -torch.inf).amax(dim=1).double().cpu().numpy())
-
-
-def _noun(name: str, template: str) -> Reading:
-    article = "an" if name[0].lower() in "aeiou" else "a"
-    text = " ".join(template.format(article=article, phrase=name).split())
-    start = text.index(name)
-    return Reading(text, (start, start + len(name)), text, (start, start + len(name)))

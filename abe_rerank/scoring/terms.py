@@ -103,7 +103,7 @@ def settings_for(folder: Path | None) -> AbeSettings:
 
     Raises AbeRerankError if the file is there and does not hold settings.
     """
-    if folder is None or not (folder / SETTINGS_FILE).is_file():
+    if folder is None or not (folder / SETTINGS_FILE).exists():
         return AbeSettings()
     path = folder / SETTINGS_FILE
     try:

@@ -55,7 +55,7 @@ def kept_in(backbone: Backbone) -> Path:
 def read_tuned(folder: Path) -> Tuned | None:
     """What ``tuned.json`` in a folder says, None if there is none. Raises AbeRerankError if it is not one of ours."""
     path = folder / TUNED_FILE
-    if not path.is_file():
+    if not path.exists():
         return None
     try:
         return checked(Tuned, read_json(path))
@@ -72,10 +72,10 @@ def write_tuned(folder: Path, tuned: Tuned) -> None:
 
 def home_of(backbone: Backbone) -> Path | None:
     """Where the settings for a backbone are: its own folder if they are there, else where they are kept, else None."""
-    if backbone.folder is not None and (backbone.folder / SETTINGS_FILE).is_file():
+    if backbone.folder is not None and (backbone.folder / SETTINGS_FILE).exists():
         return backbone.folder
     kept = kept_in(backbone)
-    return kept if (kept / TUNED_FILE).is_file() else None
+    return kept if (kept / TUNED_FILE).exists() else None
 
 
 def calibration_of(backbone: Backbone, key: str) -> Calibration | None:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from abe_rerank.scoring.phrase_table import PhraseReader
-from abe_rerank.scoring.readings import Reading
+from abe_rerank.scoring.readings import read_words
 from abe_rerank.shapes.world import COLOURS, SHAPES
 
 PHRASES = tuple(
@@ -32,13 +32,5 @@ class Units:
 
 def units_of(reader: PhraseReader, template: str) -> Units:
     """The units of the reader's backbone."""
-    vectors = reader.apart(_reading(colour, shape, template) for colour, shape in PHRASES)
+    vectors = reader.apart(read_words(f"{colour} {shape}", template) for colour, shape in PHRASES)
     return Units(reader.backbone.logit_scale, torch.stack(list(vectors.values())).mean(dim=0))
-
-
-def _reading(colour: str, shape: str, template: str) -> Reading:
-    words = f"{colour} {shape}"
-    text = " ".join(template.format(article="an" if words[0] in "aeiou" else "a", phrase=words).split())
-    start = text.index(words)
-    span = (start, start + len(words))
-    return Reading(text, span, text, span)

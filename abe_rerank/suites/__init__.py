@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 
 from abe_rerank.errors import UsageError
-from abe_rerank.files import data_folder
+from abe_rerank.files import check_folder, data_folder
 from abe_rerank.suites import rows
 from abe_rerank.suites.formats import Pairs, SuitePrompt, read_text
 from abe_rerank.suites.formats.known_files import as_line
@@ -30,7 +30,7 @@ def load_prompts(suite: str) -> list[SuitePrompt]:
     Raises UsageError for an unknown name or category, an empty file, or a line that cannot be read.
     """
     name, _, category = suite.partition(":")
-    if os.path.isfile(suite) or (os.path.isdir(suite) and name not in names()):
+    if os.path.isfile(suite) or (os.path.lexists(suite) and name not in names()):
         prompts = read_file(Path(suite))
     elif name in names():
         prompts = [p for p in read_file(data_folder("prompts") / f"{name}.jsonl") if category in ("", p.category)]
@@ -46,6 +46,8 @@ def read_file(path: Path) -> list[SuitePrompt]:
 
     Raises UsageError, naming the line, for what cannot be read.
     """
+    if path.is_dir():
+        check_folder(path)
     files = sorted(path.glob("*.txt")) if path.is_dir() else [path]
     texts = [rows.read_text(file) for file in files]
     if path.is_dir():

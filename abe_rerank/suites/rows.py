@@ -9,8 +9,6 @@ import codecs
 import csv
 import io
 import json
-import os
-import stat
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
@@ -18,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from abe_rerank.errors import UsageError
+from abe_rerank.files import check_file
 
 MOST_BYTES = 512 * 2**20
 """The largest text that is read whole."""
@@ -30,11 +29,9 @@ def read_text(path: Path) -> str:
     """The text of a file in UTF-8, or in UTF-16 with its mark. Raises UsageError for a file that holds no text, or more
     than can be read whole."""
     try:
+        check_file(path)
         with path.open("rb") as stream:
-            endless = stat.S_ISCHR(os.fstat(stream.fileno()).st_mode)
-            content = b"" if endless else stream.read(MOST_BYTES + 1)
-        if endless:
-            raise UsageError(f"{path} cannot be read: it is a device; name a file")
+            content = stream.read(MOST_BYTES + 1)
         if len(content) > MOST_BYTES:
             raise UsageError(f"{path} is larger than {MOST_BYTES // 2**20} MB; cut it into several")
         return decoded(content, str(path))

@@ -12,10 +12,11 @@ import numpy as np
 
 from abe_rerank.benchmarks.binding_benchmark import time_ratio
 from abe_rerank.benchmarks.binding_scenes import scenes as draw_scenes
+from abe_rerank.benchmarks.choosing import TUNED, UNTUNED
 from abe_rerank.benchmarks.labelled_pairs import localise, probabilities_of, told_pairs, verdict_counts
 from abe_rerank.benchmarks.preferences import Preference, judge_both_ways, preferences, tasks
 from abe_rerank.benchmarks.scene_sources import shown
-from abe_rerank.benchmarks.tune import FILIP, GLOBAL, TUNED, UNTUNED
+from abe_rerank.benchmarks.tune import FILIP, GLOBAL
 from abe_rerank.evaluation.statistics import Interval, bootstrap_mean
 from abe_rerank.files import table
 from abe_rerank.scoring.abe import AbeScorer

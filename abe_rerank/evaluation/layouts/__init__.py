@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 
 from abe_rerank.errors import UsageError
+from abe_rerank.files import check_file, check_folder
 from abe_rerank.suites import SuitePrompt
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
@@ -154,6 +155,6 @@ def find_images(source: Path, prompts: Sequence[SuitePrompt] | None = None) -> L
 
 
 def _layout_of(source: Path) -> ImageLayout:
-    if not source.exists():
-        raise UsageError(f"no such folder or manifest of images: {source}")
+    check = check_folder if source.is_dir() else check_file
+    check(source, "folder or manifest of images")
     return next(layout for layout in layouts() if layout.fits(source))

@@ -81,9 +81,6 @@ def page(desk: Desk) -> gradio.Blocks:
     """The page of a desk."""
     import gradio as gr
 
-    from abe_rerank import scoring
-
-    built_in: dict[str, Any] = {"placeholder": "built-in", "max_lines": 1}
     with gr.Blocks(title="abe-rerank", analytics_enabled=False, fill_width=True, delete_cache=(600, 3600)) as blocks:
         with gr.Row(elem_id="abe-page-row", equal_height=False):
             with gr.Column(elem_id="abe-controls", scale=0, min_width=340):
@@ -96,28 +93,7 @@ def page(desk: Desk) -> gradio.Blocks:
                     draw = gr.Button("Draw", variant="primary", elem_id="abe-draw")
                 told = gr.HTML("", **_bare("abe-told"))
                 with gr.Accordion("Models and drawing", open=False, elem_id="abe-settings"):
-                    model = gr.Textbox(label="Model: a diffusers folder or hub id", elem_id="abe-model", **built_in)
-                    backbone = gr.Textbox(label="Backbone: a CLIP-like folder or hub id", **built_in)
-                    scorer = gr.Dropdown(scoring.names(), value=desk.models.scorer, label="Scorer")
-                    strategy = gr.Dropdown(list(STRATEGIES), label="Strategy", elem_id="abe-strategy")
-                    own = _settings_of_strategies(strategy)
-                    with gr.Row():
-                        steps = _field("Steps", "abe-steps")
-                        guidance = _field("Guidance", "abe-guidance")
-                    with gr.Row():
-                        width = _field("Width", "abe-width")
-                        height = _field("Height", "abe-height")
-                    negative = gr.Textbox(label="Negative prompt", placeholder="nothing", elem_id="abe-negative")
-                    with gr.Row():
-                        batch = gr.Number(
-                            1, label="Drawn at once", precision=0, minimum=1, min_width=80, elem_id="abe-batch"
-                        )
-                        scheduler = _field("Scheduler", "abe-scheduler")
-                    with gr.Row():
-                        variant = _field("Variant", "abe-variant", "the plain one")
-                        revision = _field("Revision", "abe-revision", "the main one")
-                    lora = _field("LoRAs: FILE[:WEIGHT], one a line", "abe-lora", "none", lines=6)
-                    call = _field("Further arguments of the model: NAME=VALUE, one a line", "abe-set", lines=6)
+                    settings = _settings(desk)
                 dropped = gr.File(
                     label="Drop pictures in to score them",
                     file_count="multiple",
@@ -128,20 +104,49 @@ def page(desk: Desk) -> gradio.Blocks:
                 gr.HTML(RUNS, **_bare("abe-shelf"))
             with gr.Column(elem_id="abe-main", scale=1):
                 gr.HTML(_file("stage.html"), **_bare("abe-stage"))
-        silent: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
-        prompt.input(lambda text: str(stage.reading(text)), prompt, read, trigger_mode="always_last", **silent)
-        asked: dict[str, gradio.components.Component] = {
-            **{"prompt": prompt, "n": n, "seed": seed, "batch_size": batch, "steps": steps, "guidance": guidance},
-            **{"negative_prompt": negative, "width": width, "height": height, "call": call, "strategy": strategy},
-            **{"model": model, "backbone": backbone, "scorer": scorer, "scheduler": scheduler, "lora": lora},
-            **{"variant": variant, "revision": revision, **own},
-        }
-        follow = "(...given) => { window.abeFollow(); return given; }"
+        prompt.input(lambda text: str(stage.reading(text)), prompt, read, trigger_mode="always_last", **_SILENT)
+        asked = {"prompt": prompt, "n": n, "seed": seed, **settings}
         for event in (draw.click, prompt.submit):
-            event(_drawer(desk, list(asked)), list(asked.values()), told, js=follow, **silent)
-        models = [prompt, backbone, scorer, dropped]
-        dropped.upload(_scorer(desk), models, [told, dropped], js=follow, **silent)
+            event(_drawer(desk, list(asked)), list(asked.values()), told, js=_FOLLOW, **_SILENT)
+        models = [prompt, settings["backbone"], settings["scorer"], dropped]
+        dropped.upload(_scorer(desk), models, [told, dropped], js=_FOLLOW, **_SILENT)
     made: gradio.Blocks = blocks
+    return made
+
+
+_SILENT: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
+_FOLLOW = "(...given) => { window.abeFollow(); return given; }"
+
+
+def _settings(desk: Desk) -> dict[str, gradio.components.Component]:
+    """The fields for models and drawing, by what :func:`_order` calls them, in their order on the page."""
+    import gradio as gr
+
+    from abe_rerank import scoring
+
+    built_in: dict[str, Any] = {"placeholder": "built-in", "max_lines": 1}
+    made: dict[str, Any] = {
+        "model": gr.Textbox(label="Model: a diffusers folder or hub id", elem_id="abe-model", **built_in),
+        "backbone": gr.Textbox(label="Backbone: a CLIP-like folder or hub id", **built_in),
+        "scorer": gr.Dropdown(scoring.names(), value=desk.models.scorer, label="Scorer"),
+        "strategy": gr.Dropdown(list(STRATEGIES), label="Strategy", elem_id="abe-strategy"),
+    }
+    made |= _settings_of_strategies(made["strategy"])
+    with gr.Row():
+        made |= {"steps": _field("Steps", "abe-steps"), "guidance": _field("Guidance", "abe-guidance")}
+    with gr.Row():
+        made |= {"width": _field("Width", "abe-width"), "height": _field("Height", "abe-height")}
+    made["negative_prompt"] = gr.Textbox(label="Negative prompt", placeholder="nothing", elem_id="abe-negative")
+    with gr.Row():
+        made["batch_size"] = gr.Number(
+            1, label="Drawn at once", precision=0, minimum=1, min_width=80, elem_id="abe-batch"
+        )
+        made["scheduler"] = _field("Scheduler", "abe-scheduler")
+    with gr.Row():
+        made["variant"] = _field("Variant", "abe-variant", "the plain one")
+        made["revision"] = _field("Revision", "abe-revision", "the main one")
+    made["lora"] = _field("LoRAs: FILE[:WEIGHT], one a line", "abe-lora", "none", lines=6)
+    made["call"] = _field("Further arguments of the model: NAME=VALUE, one a line", "abe-set", lines=6)
     return made
 
 

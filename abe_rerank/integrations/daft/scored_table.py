@@ -26,7 +26,7 @@ from abe_rerank.integrations.daft.engines import Engine, wait_for_workers, work_
 from abe_rerank.integrations.daft.results import FIELDS
 from abe_rerank.integrations.daft.shards import ROW, Job, Lane, Shard, shard_folder, shards_of, write_table
 from abe_rerank.integrations.daft.sources import Part, Table
-from abe_rerank.runs.folders import held
+from abe_rerank.runs.folders import held, make_folder
 from abe_rerank.runs.journal import refuse_links
 
 LANES = 4
@@ -89,7 +89,7 @@ def score_table(table: Table, job: Job, engine: Engine, progress: Callable[[int]
     Raises UsageError if the folder holds another table or is being written, or the engine or the reranker is not there,
     AbeRerankError if something cannot be read or written: what is done stays, and the same call goes on.
     """
-    job.out.mkdir(parents=True, exist_ok=True)
+    make_folder(job.out)
     with held(job.out / ".table.lock", job.out):
         refuse_links(job.out)
         wait_for_workers(job.out)

@@ -16,6 +16,7 @@ import pyarrow as pa
 from pyarrow.fs import FileSelector, FileSystem, FileType
 
 from abe_rerank.errors import AbeRerankError, UsageError, first_line
+from abe_rerank.files import check_file, check_folder
 from abe_rerank.integrations.daft import arrow_files, tar_files, text_files
 from abe_rerank.integrations.daft.table_kinds import Cells, Extent, Kind, Wanted
 
@@ -140,6 +141,8 @@ def _system(name: str) -> tuple[FileSystem, str]:
 
 def _files(system: FileSystem, path: str, name: str) -> tuple[list[str], str]:
     """The files of a table, sorted, and the folder that its relative paths start from."""
+    if "://" not in name:
+        (check_folder if os.path.isdir(name) else check_file)(name, "table")
     try:
         info = system.get_file_info(path)
         if info.type is FileType.NotFound:
@@ -148,7 +151,10 @@ def _files(system: FileSystem, path: str, name: str) -> tuple[list[str], str]:
             files, base = [path], os.path.dirname(path)
         else:
             found = system.get_file_info(FileSelector(path))
-            files, base = sorted(entry.path for entry in found if is_table(entry.path)), path
+            tables = sorted((entry for entry in found if is_table(entry.path)), key=lambda entry: entry.path)
+            files, base = [entry.path for entry in tables], path
+            if odd := [entry.path for entry in tables if entry.type is FileType.Unknown]:
+                raise UsageError(f"{odd[0]} is a pipe or a device, not a table")
     except OSError as error:
         raise UsageError(f"{name} cannot be opened: {first_line(error)}") from None
     kinds = sorted({_ending(file) for file in files})

@@ -1,4 +1,4 @@
-"""Trains the built-in CLIP-like model, a stock ``SiglipModel``, in seven stages without binding supervision.
+"""Trains the built-in CLIP-like model, a stock ``SiglipModel``, in eight stages without binding supervision.
 
 1. *Close-ups*: small pictures of no object, one or two, of 3x3 to 6x6 patches, with terse captions, by the contrastive
    loss. Each picture sits at a random window of the position grid, so every position learns to read.
@@ -16,6 +16,8 @@
 
 7. *Names*: close-ups of one object of any shape, bent a little, whose captions name its shape alone; and the model's
    own pooling of a box of patches imitates the cut-out, too: verdicts are read in such windows.
+8. *Sizes*: the same once more; close-ups that are enlarged or shrunk no longer have their sizes told, others at the
+   scale of the scenes do.
 
 Pictures are relit (gain, tint, contrast) and some close-ups stretched, for the sake of other renderers.
 
@@ -231,8 +233,8 @@ class ClipTraining:
             if stage.scenes:
                 on_scenes, distil = self._scene_loss(stage, *self._batch(pools[close : close + wide], rng), generator)
                 contrast = contrast + on_scenes
-            for alone in pools[close + wide :]:
-                contrast = contrast + self._close_up_loss(stage, *self._batch([alone], rng), rng)
+            for share, alone in zip(stage.alone, pools[close + wide :], strict=True):
+                contrast = contrast + self._close_up_loss(stage, *self._batch([alone], rng), rng, share.scaled)
         self.model.zero_grad(set_to_none=True)
         (contrast + stage.distil * distil).backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
@@ -255,9 +257,13 @@ class ClipTraining:
         for mean, new in zip(self.average.parameters(), self.model.parameters(), strict=True):
             mean.lerp_(new, 1 - keep)
 
-    def _close_up_loss(self, stage: Stage, pixels: Tensor, ids: Tensor, rng: np.random.Generator) -> Tensor:
-        side = int(rng.choice(stage.sides, p=[odds for _, odds in stage.windows]))
-        pixels = stretched(pixels, rng)
+    def _close_up_loss(
+        self, stage: Stage, pixels: Tensor, ids: Tensor, rng: np.random.Generator, scaled: bool = True
+    ) -> Tensor:
+        side = pixels.shape[-1] // PATCH
+        if scaled:
+            side = int(rng.choice(stage.sides, p=[odds for _, odds in stage.windows]))
+            pixels = stretched(pixels, rng)
         if stage.warps:
             pixels = warped(pixels, rng)
         if pixels.shape[-2:] != (side * PATCH, side * PATCH):

@@ -15,10 +15,11 @@ LARGER = 128
 
 @dataclass(frozen=True)
 class Share:
-    """``batch`` pictures of a pool in each step."""
+    """``batch`` pictures of a pool in each step; close-ups whose sizes are told are not ``scaled`` to other windows."""
 
     pool: PoolPlan
     batch: int
+    scaled: bool = True
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,19 @@ NEW_CROWDS = replace(LARGE_CROWDS, count=16_000, first=56_000_000)
 NEW_GROUPS = replace(LARGE_GROUPS, count=4_000, first=57_000_000)
 NEW_STRIPED = replace(LARGE_STRIPED, count=6_000, first=58_000_000)
 FEW_NAMED = replace(NAMED, settings=replace(ANY_SHAPE, style=0.5, patterned=0.2), count=10_000, first=51_000_000)
+UNSIZED = replace(NOUNS, drop_size=1.0)
+SIZE_SAID = replace(NOUNS, drop_colour=0.8, drop_shape=0.4, drop_pattern=0.9, drop_size=0.0, opening=0.0)
+SIZED = replace(
+    NEAR, settings=replace(CLOSE_UPS, diameters=(0.2, 0.95)), style=SIZE_SAID, count=24_000, first=70_000_000
+)
+UNSIZED_NEAR = replace(NEAR, style=UNSIZED, count=16_000, first=71_000_000)
+MORE_STRIPES = replace(NEAR_STRIPES, style=replace(FEW_WORDS, drop_size=1.0), count=8_000, first=72_000_000)
+MORE_TEXTURES = replace(TEXTURES, count=8_000, first=73_000_000)
+MORE_BODIES = replace(BODIES, count=10_000, first=74_000_000)
+MORE_NAMED = replace(NAMED, count=40_000, first=75_000_000)
+MORE_CROWDS = replace(LARGE_CROWDS, count=20_000, first=76_000_000)
+MORE_GROUPS = replace(LARGE_GROUPS, count=3_000, first=77_000_000)
+MORE_STRIPED = replace(LARGE_STRIPED, count=6_000, first=78_000_000)
 LARGER_WINDOWS = ((3, 0.03), (4, 0.07), (5, 0.1), (6, 0.2), (7, 0.2), (8, 0.4))
 STAGES = (
     Stage("close-ups", (Share(TERSE, 128),), (), steps=3300, rate=6e-4),
@@ -198,6 +212,28 @@ STAGES = (
         scenes=(Share(NEW_CROWDS, 12), Share(NEW_GROUPS, 2), Share(NEW_STRIPED, 4)),
         alone=(Share(NEW_TEXTURES, 12), Share(NEW_BODIES, 16), Share(NAMED, 96), Share(FEW_NAMED, 24)),
         steps=1100,
+        rate=4e-4,
+        windows=((2, 0.02), (3, 0.1), (4, 0.2), (5, 0.2), (6, 0.2), (7, 0.1), (8, 0.18)),
+        distil=4.0,
+        boxes=2,
+        image=LARGER,
+        half=True,
+        pools=True,
+        warps=True,
+        muon=True,
+        keeps=0.25,
+    ),
+    Stage(
+        "sizes",
+        close_ups=(Share(UNSIZED_NEAR, 24), Share(MORE_STRIPES, 8)),
+        scenes=(Share(MORE_CROWDS, 14), Share(MORE_GROUPS, 2), Share(MORE_STRIPED, 4)),
+        alone=(
+            Share(MORE_TEXTURES, 12),
+            Share(MORE_BODIES, 12),
+            Share(MORE_NAMED, 96),
+            Share(SIZED, 24, scaled=False),
+        ),
+        steps=1000,
         rate=4e-4,
         windows=((2, 0.02), (3, 0.1), (4, 0.2), (5, 0.2), (6, 0.2), (7, 0.1), (8, 0.18)),
         distil=4.0,
