@@ -54,7 +54,9 @@ def test_the_best_drafts_are_drawn_in_full_and_ties_go_to_the_first():
     steps, why = course(make_strategy("drafts", 5, 4, draft_steps=3, keep=3), lambda r: scored(values[r.seed]))
     assert steps[0] == tuple(Recipe(seed, 3) for seed in range(4, 9))
     assert steps[1:] == [(Recipe(6), Recipe(7), Recipe(8))]
-    assert "3 best of 5" in why
+    assert "the 3 best of 5" in why
+    of_all = course(make_strategy("drafts", 5, 4, keep=5), lambda r: scored(values[r.seed]))
+    assert (len(of_all[0][1]), of_all[1].split(" best")[0]) == (4, "the 4")  # one could not be scored
     assert course(make_strategy("drafts", 2, 0), lambda r: scored(None))[1] == "no draft could be scored"
 
 

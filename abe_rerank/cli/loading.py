@@ -18,7 +18,8 @@ def load_models(
 ) -> tuple[Pipeline, Reranker]:
     """The text-to-image pipeline and the reranker, on one device and with one dtype unless it is asked for otherwise.
 
-    A pipeline that is to be offloaded is on the CPU, for :func:`offloaded`. A progress bar stands on stderr if it is to
+    A pipeline that is to be offloaded is on the CPU, for
+    :func:`abe_rerank.drawing.placement.offload`. A progress bar stands on stderr if it is to
     be ``shown``. Raises as :func:`abe_rerank.drawing.pipelines.load_pipeline` and :func:`load_reranker` do.
     """
     from tqdm import tqdm

@@ -17,7 +17,7 @@ class Drafts:
 
     A sampler without noise of its own (DDIM, Euler, DPM++ 2M) takes a noise to nearly the same picture in few steps as
     in many: see ``benchmarks/README.md`` for what that is worth, and why drafts are not drawn on from where they stood.
-    A draft is no candidate to be picked.
+    A draft is no candidate to be picked, unless the run was stopped before any picture was drawn in full.
     """
 
     n: int
@@ -36,11 +36,10 @@ class Drafts:
         """The drafts, then the best of them in full, ties in the order of the seeds."""
         if not tried:
             return Step(tuple(Recipe(self.seed + k, self.draft_steps) for k in range(self.n)))
-        why = f"the {self.keep} best of {self.n} drafts are drawn in full"
-        if any(one.recipe.steps is None for one in tried):
-            return Step(why=why)
-        scored = [one for one in tried if one.value is not None]
+        scored = [one for one in tried if one.value is not None and one.recipe.steps is not None]
         best = sorted(scored, key=lambda one: -(one.value or 0.0))[: self.keep]
         if not best:
             return Step(why="no draft could be scored")
-        return Step(tuple(Recipe(one.recipe.seed) for one in best), why)
+        why = f"the {len(best)} best of {self.n} drafts are drawn in full"
+        drawn = any(one.recipe.steps is None for one in tried)
+        return Step(() if drawn else tuple(Recipe(one.recipe.seed) for one in best), why)
