@@ -403,7 +403,7 @@ def test_a_scheduler_is_exchanged_or_those_that_fit_are_listed(pipeline_folder):
 def test_loras_that_cannot_be_used_are_refused(pipeline_folder, tmp_path):
     from safetensors.torch import save_file
 
-    with pytest.raises(UsageError, match=r"--lora nowhere\.safetensors:0\.5: give a file"):
+    with pytest.raises(UsageError, match=r"no such LoRA file: nowhere"):
         load_pipeline(pipeline_folder, device="cpu", lora=["nowhere.safetensors:0.5"])
     import torch
 

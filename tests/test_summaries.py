@@ -228,7 +228,7 @@ def test_a_line_that_cannot_be_used_is_named(tmp_path, said):
 
 
 def test_folders_that_are_no_runs_are_refused(tmp_path, capsys):
-    with pytest.raises(UsageError, match="no run folder"):
+    with pytest.raises(UsageError, match="no such folder of a run"):
         summarize([tmp_path / "nowhere"])
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match=r"it has no run\.json"):
