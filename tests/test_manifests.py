@@ -101,7 +101,7 @@ def test_json_that_cannot_be_read_names_the_line(tmp_path: Path, kind: str) -> N
 
 def test_a_folder_or_nothing_is_no_manifest(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "none.csv", tmp_path / ("x" * 300), Path("a\0b")):
-        with pytest.raises(UsageError, match="is a folder, not a file|cannot be read|no such"):
+        with pytest.raises(UsageError, match=r"is a folder, not a file|cannot be read|no such"):
             read_manifest(path)
 
 
