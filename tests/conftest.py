@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 from pathlib import Path
@@ -186,8 +187,11 @@ def reranker(backbone_folder):
 
 @pytest.fixture
 def cli(capsys):
-    """Run a command line; gives (exit code, stdout, stderr)."""
+    """Run a command line; gives (exit code, stdout, stderr). What --debug sets ends with the test."""
     from abe_rerank.cli.app import main
+
+    log = logging.getLogger("abe_rerank")
+    level = log.level
 
     def run(*words):
         with pytest.raises(SystemExit) as ended:
@@ -195,4 +199,5 @@ def cli(capsys):
         out, err = capsys.readouterr()
         return ended.value.code or 0, out, err
 
-    return run
+    yield run
+    log.setLevel(level)

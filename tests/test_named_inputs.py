@@ -178,9 +178,8 @@ def test_a_pipe_in_a_models_folder_is_refused_and_not_waited_for(name, cli, plac
     os.mkfifo(f"backbone/{name}")
     with soon():
         code, _, err = cli("score", "a.png", "--prompt", "a red cube", "--backbone", "backbone", "--device", "cpu")
-    errors = [line for line in err.splitlines() if line.startswith("abe-rerank: error: ")]
-    assert (code in (1, 2), len(errors), "unexpected" in err) == (True, 1, False), err
-    assert name in errors[0] or "no config.json" in errors[0], err
+    assert (code in (1, 2), len(err.splitlines()), "unexpected" in err) == (True, 1, False), err
+    assert name in err or "no config.json" in err, err
 
 
 @pytest.mark.parametrize("command", ["summarize", "report", "show", "doctor"])

@@ -243,26 +243,27 @@ def _source(request: EvaluateRequest, listing: Listing, world: World) -> tuple[D
 
 def _check_judge(request: EvaluateRequest) -> None:
     """Raises UsageError, before any model is loaded, for a judge whose model is not there."""
+    if request.judge is not None:
+        check_scorer(*_parted(request.judge), request.backbone.allow_pickle)
+
+
+def _parted(judge: str) -> tuple[str, str]:
+    """The scorer that a judge is, and the backbone of its own that it names, "" for none."""
     from abe_rerank.scoring.registry import takes
 
-    if request.judge is not None:
-        name, _, backbone = request.judge.partition(":")
-        own = None if takes(name) else backbone
-        check_scorer(request.judge if takes(name) else name, own, request.backbone.allow_pickle)
+    name, _, backbone = judge.partition(":")
+    return (judge, "") if takes(name) else (name, backbone)  # what stands behind the colon may be the scorer's own
 
 
 def _measure(request: EvaluateRequest, reranker: Reranker, world: World) -> Judges:
     """The scorer with the judge and the oracle that are asked for. Raises UsageError for a judge that is the scorer."""
     from abe_rerank.evaluation.workload import Judges
     from abe_rerank.scoring import make_scorer
-    from abe_rerank.scoring.registry import takes
 
     judge, oracle = None, None
     if request.judge is not None:
-        name, _, backbone = request.judge.partition(":")
-        if takes(name):  # what stands behind the colon is the scorer's own
-            judge = replace(reranker, scorer=make_scorer(request.judge, reranker.scorer.backbone))
-        elif backbone in ("", request.backbone.backbone):
+        name, backbone = _parted(request.judge)
+        if backbone in ("", request.backbone.backbone):
             judge = replace(reranker, scorer=make_scorer(name, reranker.scorer.backbone))
         else:
             other = replace(request.backbone, backbone=backbone, device=world.device, image_size=None)

@@ -102,6 +102,13 @@ def _is_left_behind(folder: Path) -> bool:
     return time.time() - folder.stat().st_mtime > _UNLOCKED_FOR
 
 
+def _check_above(out: Path) -> None:
+    above = next(parent for parent in out.resolve().parents if parent.exists())
+    if not (above.is_dir() and os.access(above, os.W_OK | os.X_OK, **EFFECTIVE)):
+        what = "permission denied" if above.is_dir() else "is a file"
+        raise UsageError(f"cannot write to {out}: {above}: {what}; choose another folder with --out")
+
+
 def _move_all(partial: Path, out: Path) -> None:
     """Move everything into ``out``, what says that it is a run last; after an error all is out again."""
     moved: list[Path] = []
@@ -136,13 +143,8 @@ def check_free(out: Path, but: Path | None = None) -> None:
     it do not count."""
     check_writable(out)
     with _naming(out):
-        if not out.exists():
-            above = next(parent for parent in out.resolve().parents if parent.exists())
-            if not (above.is_dir() and os.access(above, os.W_OK | os.X_OK, **EFFECTIVE)):
-                what = "permission denied" if above.is_dir() else "is a file"
-                raise UsageError(f"cannot write to {out}: {above}: {what}; choose another folder with --out")
-            return
-        if any(entry.name != (but and but.name) and not entry.name.startswith(DRAWN) for entry in out.iterdir()):
+        entries = out.iterdir() if out.exists() else ()
+        if any(entry.name != (but and but.name) and not entry.name.startswith(DRAWN) for entry in entries):
             raise UsageError(f"the folder {out} is not empty; choose a new one with --out, or delete it")
 
 
@@ -154,11 +156,13 @@ def make_folder(out: Path) -> None:
 
 
 def check_writable(out: Path) -> None:
-    """Raises UsageError where something is at ``out`` that is no folder, or one that cannot be written."""
+    """Raises UsageError where something is at ``out`` that is no folder, or one that cannot be written, and where a
+    folder that is not there cannot be made."""
     with _naming(out):
         try:
             mode = os.stat(out).st_mode
         except (FileNotFoundError, NotADirectoryError):
+            _check_above(out)
             return
         if not stat.S_ISDIR(mode):
             raise UsageError(f"{out} is a file; choose a new folder with --out")

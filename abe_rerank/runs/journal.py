@@ -192,7 +192,6 @@ def _bytes(places: Mapping[Key, Place], order: Sequence[Key]) -> Iterator[bytes]
 def check_folder(out: Path) -> None:
     """Raises UsageError if ``out`` is neither new, nor empty, nor the folder of a run, or cannot be written."""
     check_writable(out)
-    check_writable(next(path for path in (out.absolute(), *out.absolute().parents) if path.exists()))
     if not out.exists() or (out / "run.json").is_file():
         return
     if any(path != unfinished(out / "run.json") for path in out.iterdir()):

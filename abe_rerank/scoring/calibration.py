@@ -76,9 +76,9 @@ before it on another family (scoring/README.md)."""
 def fit(key: str, questions: Sequence[Sequence[Labelled]]) -> Calibration:
     """The decision that makes the truths of labelled pairs likeliest, with its own probabilities.
 
-    Every kind of case counts alike in it. Mapped to the shares of the pairs that it was fitted to, they would know how
-    many of those hold, and call more of what is missing bound than they mend (scoring/README.md). A question is the
-    pairs of one prompt on one picture. Raises UsageError as :func:`abe_rerank.scoring.decision.fit_decision` does.
+    They are not mapped to how many of these pairs are bound: what that gains and costs on which backbone stands in
+    scoring/README.md. A question is the pairs of one prompt on one picture. Raises UsageError as
+    :func:`abe_rerank.scoring.decision.fit_decision` does.
     """
     decision = fit_decision(questions)
     rows = [row for question in questions for row in question]

@@ -144,6 +144,23 @@ MORE_CROWDS = replace(LARGE_CROWDS, count=20_000, first=76_000_000)
 MORE_GROUPS = replace(LARGE_GROUPS, count=3_000, first=77_000_000)
 MORE_STRIPED = replace(LARGE_STRIPED, count=6_000, first=78_000_000)
 LARGER_WINDOWS = ((3, 0.03), (4, 0.07), (5, 0.1), (6, 0.2), (7, 0.2), (8, 0.4))
+NAMES = Stage(
+    "names",
+    close_ups=(Share(NEW_NEAR, 24), Share(NEW_NEAR_STRIPES, 8)),
+    scenes=(Share(NEW_CROWDS, 12), Share(NEW_GROUPS, 2), Share(NEW_STRIPED, 4)),
+    alone=(Share(NEW_TEXTURES, 12), Share(NEW_BODIES, 16), Share(NAMED, 96), Share(FEW_NAMED, 24)),
+    steps=1100,
+    rate=4e-4,
+    windows=((2, 0.02), (3, 0.1), (4, 0.2), (5, 0.2), (6, 0.2), (7, 0.1), (8, 0.18)),
+    distil=4.0,
+    boxes=2,
+    image=LARGER,
+    half=True,
+    pools=True,
+    warps=True,
+    muon=True,
+    keeps=0.25,
+)
 STAGES = (
     Stage("close-ups", (Share(TERSE, 128),), (), steps=3300, rate=6e-4),
     Stage(
@@ -206,25 +223,10 @@ STAGES = (
         half=True,
         keeps=0.5,
     ),
-    Stage(
-        "names",
-        close_ups=(Share(NEW_NEAR, 24), Share(NEW_NEAR_STRIPES, 8)),
-        scenes=(Share(NEW_CROWDS, 12), Share(NEW_GROUPS, 2), Share(NEW_STRIPED, 4)),
-        alone=(Share(NEW_TEXTURES, 12), Share(NEW_BODIES, 16), Share(NAMED, 96), Share(FEW_NAMED, 24)),
-        steps=1100,
-        rate=4e-4,
-        windows=((2, 0.02), (3, 0.1), (4, 0.2), (5, 0.2), (6, 0.2), (7, 0.1), (8, 0.18)),
-        distil=4.0,
-        boxes=2,
-        image=LARGER,
-        half=True,
-        pools=True,
-        warps=True,
-        muon=True,
-        keeps=0.25,
-    ),
-    Stage(
-        "sizes",
+    NAMES,
+    replace(
+        NAMES,
+        name="sizes",
         close_ups=(Share(UNSIZED_NEAR, 24), Share(MORE_STRIPES, 8)),
         scenes=(Share(MORE_CROWDS, 14), Share(MORE_GROUPS, 2), Share(MORE_STRIPED, 4)),
         alone=(
@@ -234,16 +236,6 @@ STAGES = (
             Share(SIZED, 24, scaled=False),
         ),
         steps=1000,
-        rate=4e-4,
-        windows=((2, 0.02), (3, 0.1), (4, 0.2), (5, 0.2), (6, 0.2), (7, 0.1), (8, 0.18)),
-        distil=4.0,
-        boxes=2,
-        image=LARGER,
-        half=True,
-        pools=True,
-        warps=True,
-        muon=True,
-        keeps=0.25,
     ),
 )
 TWIN_STAGES = (
