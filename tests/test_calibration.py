@@ -26,7 +26,7 @@ from abe_rerank.scoring.calibration import (
     read_calibration,
     write_calibration,
 )
-from abe_rerank.scoring.decision import STANDARD, Labelled, decide, fit_decision
+from abe_rerank.scoring.decision import BOUND_FROM, STANDARD, Labelled, decide, fit_decision
 from abe_rerank.scoring.second_look import Choices, Look
 
 FEW = Amount(1, ())
@@ -75,7 +75,7 @@ def test_probabilities_never_fall_when_the_decision_is_surer() -> None:
     assert 0.85 < values[-1] < 1
 
 
-def test_a_pair_is_called_bound_exactly_where_that_is_as_likely_as_not() -> None:
+def test_a_map_shifts_what_is_bound_alone_and_the_verdict_follows_it() -> None:
     rng = np.random.default_rng(4)
     asked = Choices(("red", "blue", "green"), ("", "ring", ""))
     calibration = replace(fitted(), decision=replace(STANDARD, absent=1.0))
@@ -86,7 +86,7 @@ def test_a_pair_is_called_bound_exactly_where_that_is_as_likely_as_not() -> None
         assert pair.sum() == pytest.approx(1)
         assert pair[1:] / pair[1:].sum() == pytest.approx(plain[1:] / plain[1:].sum())
         found = decide(pair, asked)
-        assert (found.verdict == "bound") == (found.bound >= 0.5)
+        assert (found.verdict == "bound") == (found.bound >= BOUND_FROM)
         met.add(found.verdict == decide(plain, asked).verdict)
     assert met == {True, False}
 

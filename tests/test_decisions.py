@@ -9,10 +9,11 @@ import torch
 from abe_rerank.backbones import load_backbone
 from abe_rerank.errors import UsageError
 from abe_rerank.parsing import parse
+from abe_rerank.scoring import decision
 from abe_rerank.scoring.abe import AbeScorer
 from abe_rerank.scoring.decision import STANDARD, Labelled, decide, exchanges, fit_decision
 from abe_rerank.scoring.readings import plan
-from abe_rerank.scoring.second_look import Choices, Look, choices
+from abe_rerank.scoring.second_look import Choices, Look, _differences, choices
 from abe_rerank.shapes.render import render
 from abe_rerank.shapes.world import sample_scene, split_rng
 
@@ -45,8 +46,8 @@ def look(best, presence=20.0):
     return Look(fits, np.full((3, 3), presence))
 
 
-def alone(decision, seen):
-    (probabilities,) = decision.probabilities([seen], [ASKED])
+def alone(weights, seen):
+    (probabilities,) = weights.probabilities([seen], [ASKED])
     return probabilities
 
 
@@ -65,9 +66,23 @@ def test_clear_evidence_gives_each_verdict(best, presence, verdict, seen, of):
     assert found.certainty > 0.9
 
 
-def test_what_decides_nothing_is_unsure():
-    found = decide(np.array([0.4, 0.3, 0.1, 0.0, 0.2]), ASKED)
-    assert (found.verdict, found.certainty) == ("unsure", 0.4)
+@pytest.mark.parametrize(
+    ("probabilities", "verdict", "certainty"),
+    [
+        ([0.76, 0.1, 0.1, 0.0, 0.04], "bound", 0.76),
+        ([0.7, 0.0, 0.0, 0.0, 0.3], "unsure", 0.7),  # likely, but to call a missing thing bound is worse
+        ([0.4, 0.3, 0.1, 0.0, 0.2], "unsure", 0.4),  # bound is likelier than each of the others
+        ([0.3, 0.1, 0.1, 0.0, 0.5], "not found", 0.5),
+        ([0.1, 0.4, 0.2, 0.1, 0.2], "unsure", 0.4),  # certainly not bound; why, is not
+        ([0.1, 0.0, 0.2, 0.3, 0.4], "wrong", 0.5),
+        ([0.1, 0.45, 0.2, 0.1, 0.15], "swapped", 0.45),
+    ],
+)
+def test_a_claim_takes_three_in_four_and_a_denial_more_than_bound_and_half_of_the_rest(
+    probabilities, verdict, certainty
+):
+    found = decide(np.array(probabilities), ASKED)
+    assert (found.verdict, found.certainty) == (verdict, pytest.approx(certainty))
 
 
 def test_probabilities_are_those_of_the_formula_and_more_evidence_never_lowers_its_own():
@@ -103,11 +118,29 @@ def test_a_fit_learns_what_is_true():
         fit_decision(rows[:20])
 
 
+def test_pairs_in_place_weigh_as_much_as_all_others_however_many_are_drawn():
+    rng = np.random.default_rng(4)
+    kinds = {"a": 0, "b": 0, "swapped": 1, "missing, a": None, "missing, b": None}
+    groups = list(rng.permutation(["a"] * 40 + ["b"] * 10 + ["swapped"] * 90 + ["missing, a"] * 25 + ["missing, b"] * 30))
+    weights = decision._weights([Labelled(look(0), ASKED, kinds[name], name) for name in groups])
+    each = {name: sum(w for w, of in zip(weights, groups, strict=True) if of == name) for name in kinds}
+    assert each == pytest.approx({"a": 1 / 4, "b": 1 / 4, "swapped": 1 / 6, "missing, a": 1 / 6, "missing, b": 1 / 6})
+
+
+def test_windows_differ_by_the_mean_deviation_of_the_phrases_over_the_windows_that_are_real():
+    logits = torch.randn(3, 5, 4, generator=torch.Generator().manual_seed(5))
+    mask = torch.tensor([[True] * 5, [True, True, False, True, False], [False, False, True, False, False]])
+    wanted = [
+        np.mean([np.std([float(logits[n, p, m]) for p in range(5) if mask[n, p]]) for m in range(4)]) for n in range(3)
+    ]
+    np.testing.assert_allclose(_differences(logits, mask).numpy(), wanted, atol=1e-6)
+
+
 RING = Choices(("blue", "red", "green"), ("", "cube", ""))
 
 
 def test_swaps_that_answer_each_other_are_likelier_by_the_joint_distribution_of_both_pairs():
-    decision = replace(STANDARD, mutual=2.0)
+    weights = replace(STANDARD, mutual=2.0)
     rng = np.random.default_rng(3)
     looks = [Look(rng.normal(0, 2, (3, n)), rng.normal(5, 2, (3, 3))) for n in (4, 3)]
     asked = [ASKED, RING]
@@ -115,7 +148,7 @@ def test_swaps_that_answer_each_other_are_likelier_by_the_joint_distribution_of_
     joint = np.outer(*apart)
     joint[1, 1] *= np.exp(2.0)  # the cube is blue, as the ring should be, and the ring red, as the cube should be
     joint /= joint.sum()
-    cube, ring = decision.probabilities(looks, asked)
+    cube, ring = weights.probabilities(looks, asked)
     np.testing.assert_allclose(cube, joint.sum(axis=1), atol=1e-12)
     np.testing.assert_allclose(ring, joint.sum(axis=0), atol=1e-12)
 

@@ -28,6 +28,7 @@ from abe_rerank.scoring.abe import AbeScorer
 from abe_rerank.scoring.calibration import GENERAL
 from abe_rerank.scoring.clip import ClipScorer
 from abe_rerank.scoring.terms import AbeSettings, write_settings
+from abe_rerank.scoring.second_look import LOOK
 from abe_rerank.scoring.tuned import export, home_of, kept_in, read_tuned, take_over, tuning_line
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -130,6 +131,12 @@ def test_what_is_kept_travels_in_a_file_to_the_same_weights_alone(
     other = load_backbone(save_tiny("CLIPModel", tmp_path / "other"), device="cpu")
     with pytest.raises(UsageError, match="made for other weights"):
         take_over(other, tmp_path / "tuned.json")
+    parts = json.loads((tmp_path / "tuned.json").read_text())
+    for one in parts["calibration.json"]:
+        one["key"] = one["key"].removesuffix(f" | {LOOK}")  # as before pictures were looked at in this way
+    (tmp_path / "tuned.json").write_text(json.dumps(parts))
+    with pytest.raises(UsageError, match="made by another version"):
+        take_over(backbone, tmp_path / "tuned.json")
     (tmp_path / "tuned.json").write_text("{}")
     with pytest.raises(UsageError, match="is not what abe-rerank tune --export writes"):
         take_over(backbone, tmp_path / "tuned.json")

@@ -21,7 +21,7 @@ from abe_rerank.backbones.features import read_plan
 from abe_rerank.scoring.calibration import GENERAL, Calibration
 from abe_rerank.scoring.phrase_table import PhraseReader, PromptTable, tabulate
 from abe_rerank.scoring.readings import PromptPlan, plan
-from abe_rerank.scoring.second_look import SecondLook, windows
+from abe_rerank.scoring.second_look import LOOK, SecondLook, windows
 from abe_rerank.scoring.stream import FeatureScorer
 from abe_rerank.scoring.terms import AbeSettings, Explained, Terms, explain, settings_for, terms
 from abe_rerank.scoring.tuned import calibration_of, home_of
@@ -56,6 +56,11 @@ class AbeScorer(FeatureScorer):
     def patch_readout(self) -> str | None:
         """The dense readout that this scorer reads: that of the settings, else regions where the backbone has them."""
         return self.settings.patch_readout or regions_of(self.backbone)
+
+    @cached_property
+    def calibration_key(self) -> str:
+        """That of every scorer, and how pictures are looked at again for verdicts."""
+        return f"{super().calibration_key} | {LOOK}"
 
     @cached_property
     def calibration(self) -> Calibration | None:

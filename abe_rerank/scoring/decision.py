@@ -20,8 +20,11 @@ from abe_rerank.errors import UsageError
 from abe_rerank.scoring.second_look import Choices, Look
 from abe_rerank.types import Verdict
 
-CERTAIN = 0.5
-"""A verdict that is less likely than this is "unsure"."""
+BOUND_FROM = 0.75
+"""A pair is called bound where that is at least so likely: to call a missing thing bound is three times as bad as to
+leave open, or to deny, what is there."""
+LIKELIEST = 0.5
+"""The share of what is not bound that another verdict needs."""
 MOST_MUTUAL = 5.0
 """However often swaps come in twos where a decision is fitted, one without its other must stay thinkable."""
 _RIDGE = 1e-3
@@ -74,12 +77,12 @@ def exchanges(asked: Sequence[Choices]) -> list[tuple[int, int, int, int]]:
 
 
 STANDARD = Decision(
-    fits=(0.02, 0.38, 0.63),
-    presence=((0.0, 0.0, 0.32), (0.25, 0.0, 0.12), (0.09, 0.0, 0.0)),
-    swapped=-0.9,
-    wrong=0.85,
-    absent=2.74,
-    mutual=3.06,
+    fits=(0.12, 0.48, 0.33),
+    presence=((0.0, 0.0, 0.0), (0.14, 0.0, 1.05), (0.24, 0.0, 1.48)),
+    swapped=-1.9,
+    wrong=-0.15,
+    absent=4.72,
+    mutual=3.37,
 )
 """For backbones without a fit: fitted on the choosing split of two together, the built-in one, read as if nothing were
 tuned for it, and one of CLIP's kind after 2,400 steps of training, which tells shapes less well."""
@@ -99,23 +102,27 @@ class Found:
 
 
 def decide(probabilities: np.ndarray, asked: Choices) -> Found:
-    """The likeliest of bound, swapped, wrong and not found, or unsure where none reaches ``CERTAIN``."""
+    """Bound from ``BOUND_FROM`` on; below, the likeliest of swapped, wrong and not found, if it is as likely as bound
+    and has ``LIKELIEST`` of what is left of it; else unsure."""
     values = probabilities[:-1]
+    bound = float(values[0])
+    other = float(values[1:].max()) if len(values) > 1 else 0.0
+    if bound >= BOUND_FROM:
+        return Found("bound", bound, None, None, bound, other)
     swaps, others = (shares > 0 for shares in _shares(asked))
-    sums: dict[Verdict, float] = {
-        "bound": float(values[0]),
+    denials: dict[Verdict, float] = {
         "swapped": float(values[swaps].sum()),
         "wrong": float(values[others].sum()),
         "not found": float(probabilities[-1]),
     }
-    verdict = max(sums, key=lambda name: sums[name])
-    other = float(values[1:].max()) if len(values) > 1 else 0.0
-    if sums[verdict] < CERTAIN:
-        return Found("unsure", sums[verdict], None, None, sums["bound"], other)
-    if verdict not in ("swapped", "wrong"):
-        return Found(verdict, sums[verdict], None, None, sums["bound"], other)
+    verdict = max(denials, key=lambda name: denials[name])
+    certainty = denials[verdict]
+    if certainty < max(bound, LIKELIEST * (1 - bound)):
+        return Found("unsure", max(bound, certainty), None, None, bound, other)
+    if verdict == "not found":
+        return Found(verdict, certainty, None, None, bound, other)
     k = int(np.where(swaps if verdict == "swapped" else others, values, -1.0).argmax())
-    return Found(verdict, sums[verdict], asked.values[k], asked.asked_of[k] or None, sums["bound"], other)
+    return Found(verdict, certainty, asked.values[k], asked.asked_of[k] or None, bound, other)
 
 
 @dataclass(frozen=True)
@@ -130,8 +137,8 @@ class Labelled:
 
 
 def fit_decision(questions: Sequence[Sequence[Labelled]]) -> Decision:
-    """The weights that make the truths likeliest, each group of rows counting alike, those that begin with "in place"
-    twice: a report that denies what is in plain view is not believed again.
+    """The weights that make the truths likeliest, half of all that counts being pairs in place, whichever are drawn, so
+    that beforehand a pair is as likely bound as not; the groups of each half count alike.
 
     A question is the pairs of one prompt on one picture, in the prompt's order. Raises UsageError for fewer than 20
     pairs that are in place, that are not, or whose object is not there.
@@ -222,7 +229,7 @@ def _tabulate(questions: Sequence[Sequence[Labelled]]) -> _Table:
         presence=presence - presence.mean(axis=0),
         level=presence.mean(axis=0),
         truth=np.array([most if value is None else value for value in values]),
-        weights=_weights([row.group for row in rows]),
+        weights=_weights(rows),
         exchanges=np.array(found, int).reshape(-1, 4).T,
     )
 
@@ -246,9 +253,12 @@ def _log(shares: np.ndarray) -> np.ndarray:
     return np.log(np.where(shares > 0, shares, 1.0))
 
 
-def _weights(groups: Sequence[str]) -> np.ndarray:
-    """[n], with a sum of 1."""
-    names, place, sizes = np.unique(np.array(groups), return_inverse=True, return_counts=True)
-    each = np.array([2.0 if name.startswith("in place") else 1.0 for name in names]) / sizes
-    weights = each[place]
-    return np.asarray(weights / weights.sum())
+def _weights(rows: Sequence[Labelled]) -> np.ndarray:
+    """[n], with a sum of 1: a half for the pairs that are in place and a half for the others, each half shared alike by
+    its groups, each group by its rows."""
+    groups, own = np.array([row.group for row in rows]), np.array([row.value == 0 for row in rows])
+    weights = np.zeros(len(rows))
+    for half in (own, ~own):
+        names, place, sizes = np.unique(groups[half], return_inverse=True, return_counts=True)
+        weights[half] = 0.5 / len(names) / sizes[place]
+    return weights

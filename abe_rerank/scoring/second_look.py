@@ -21,6 +21,8 @@ from abe_rerank.scoring.phrase_table import PhraseReader
 from abe_rerank.scoring.readings import BASIC_VALUES, PairPlan, PromptPlan, kind_of, plain, read_alone, read_words
 from abe_rerank.scoring.units import Units
 
+LOOK = "second look 2"
+"""Part of the key of a calibration: a new one where the numbers of a look mean something else than before."""
 SIDES = (0.25, 0.375, 0.5)
 """The sides of the windows that are read, as shares of the picture's shorter side."""
 STRIDE = 0.25
@@ -30,6 +32,9 @@ SAME = 1e-4
 """Nouns that are nearer to each other than this share of the usual distance are one word to the model."""
 NOUN_COUNTS = 2.0
 """What a logit of the noun against the other nouns weighs beside a logit of the phrase."""
+DIFFERENT = 2.0
+"""In logits: windows of a picture that shows anything differ by as much, those of an empty one by less. What lies above
+says how much there is to see, not whether it is the asked thing."""
 MOST = 32
 """So many nouns of a prompt are asked for in the place of another one of it."""
 _COMMON = """
@@ -58,7 +63,7 @@ class Look:
 
     ``fits`` [r, c] is how well the noun with each value fits where it fits best, the log share of the noun among all
     nouns there counting with it. ``presence`` [r, 3]: the same for the best of the values, above neutral phrases; the
-    log share of the noun where it is largest; how far the best place stands out of the rest of the picture.
+    log share of the noun where it is largest; how much the windows differ from each other, at most ``DIFFERENT``.
     """
 
     fits: np.ndarray
@@ -137,10 +142,18 @@ class SecondLook:
         own, others, neutral = logits[..., : len(values)], logits[..., len(values) : -1], logits[..., -1]
         share = others.log_softmax(dim=-1)[..., 0]
         named = own + NOUN_COUNTS * share[..., None]
-        best = own.amax(dim=-1)
-        middle = best.masked_fill(~view.mask, torch.nan).nanmedian(dim=1, keepdim=True).values
-        presence = torch.stack([named.amax(dim=-1) - neutral, share, best - middle], dim=-1)
+        differ = _differences(logits[..., :-1], view.mask).clamp(max=DIFFERENT)[:, None].expand_as(share)
+        presence = torch.stack([named.amax(dim=-1) - neutral, share, differ], dim=-1)
         return _most(named, view.mask), _most(presence, view.mask)
+
+
+def _differences(logits: Tensor, mask: Tensor) -> Tensor:
+    """The standard deviation [n] of each phrase's logits [n, p, m] over the real windows in the mask [n, p], averaged
+    over the phrases."""
+    real = mask[..., None].to(logits.dtype)
+    count = real.sum(dim=1, keepdim=True)
+    apart = (logits - (logits * real).sum(dim=1, keepdim=True) / count) * real
+    return (apart.square().sum(dim=1) / count[:, 0]).sqrt().mean(dim=-1)
 
 
 def _most(values: Tensor, mask: Tensor) -> np.ndarray:

@@ -19,6 +19,7 @@ from abe_rerank.errors import AbeRerankError, UsageError
 from abe_rerank.files import checked, read_json, write_whole
 from abe_rerank.scoring.calibration import FILE as CALIBRATION_FILE
 from abe_rerank.scoring.calibration import GENERAL_ERROR, Calibration, calibrations, read_calibration
+from abe_rerank.scoring.second_look import LOOK
 from abe_rerank.scoring.terms import SETTINGS_FILE, AbeSettings
 
 if TYPE_CHECKING:
@@ -45,10 +46,11 @@ class Tuned:
 
 
 def kept_in(backbone: Backbone) -> Path:
-    """The folder in the user's data folder for this backbone's weights and input size; it need not exist."""
+    """The folder in the user's data folder for this backbone's weights and input size, and for how pictures are looked
+    at by now; it need not exist."""
     from platformdirs import user_data_path
 
-    name = f"{backbone.weights_hash}{size_words(backbone.image_size)}".replace(" ", "-")
+    name = f"{backbone.weights_hash}{size_words(backbone.image_size)} {LOOK}".replace(" ", "-")
     return user_data_path("abe-rerank", appauthor=False) / "tuned" / name
 
 
@@ -134,7 +136,7 @@ def take_over(backbone: Backbone, file: Path) -> Tuned:
             raise ValueError(f"an object with {', '.join(_PARTS)} is expected")
         tuned = checked(Tuned, parts[TUNED_FILE])
         checked(AbeSettings, parts[SETTINGS_FILE])
-        calibrations(parts[CALIBRATION_FILE])
+        fitted = calibrations(parts[CALIBRATION_FILE])
         texts = {name: (json.dumps(parts[name], indent=1) + "\n").encode() for name in _PARTS}
     except (OSError, ValueError) as error:
         raise UsageError(f"{file} is not what abe-rerank tune --export writes ({error})") from error
@@ -144,6 +146,8 @@ def take_over(backbone: Backbone, file: Path) -> Tuned:
             f"{file} was made for other weights or another input size "
             f"({' '.join((tuned.weights, tuned.size)).strip()}) than {backbone.name} has ({' '.join(here).strip()})"
         )
+    if not any(one.key.endswith(LOOK) for one in fitted):
+        raise UsageError(f"{file} was made by another version, which looked at pictures otherwise: run abe-rerank tune")
     for name, text in texts.items():
         write_whole(kept_in(backbone) / name, text)
     return tuned
