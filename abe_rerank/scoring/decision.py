@@ -20,9 +20,9 @@ from abe_rerank.errors import UsageError
 from abe_rerank.scoring.second_look import Choices, Look
 from abe_rerank.types import Verdict
 
-BOUND_FROM = 0.75
-"""A pair is called bound where that is at least so likely: to call a missing thing bound is three times as bad as to
-leave open, or to deny, what is there."""
+BOUND_FROM = 0.7
+"""A pair is called bound where that is at least so likely: to call a missing thing bound is more than twice as bad as
+to leave open what is there."""
 LIKELIEST = 0.5
 """The share of what is not bound that another verdict needs."""
 MOST_MUTUAL = 5.0
