@@ -189,5 +189,10 @@ def test_a_page_says_which_relations_hold_and_what_was_not_read():
     (part,) = score.parts
     assert f"<td>{holds(part.value)}</td>" in shown
     assert "cube to the left of ring" in shown
-    assert "“ring next to stars”, “two stars”" in shown
-    assert "Not read" not in page("a red cube and a blue ring")[1]
+    assert "Not read, as the places of objects do not answer it: “ring next to stars”. " in shown
+    assert "Not judged: “two stars”. One object more or fewer cannot be told reliably enough." in shown
+    assert "Not read" not in page("two red cubes and three blue rings")[1]
+    assert "Not judged: “two cubes”, “three rings”." in page("two red cubes and three blue rings")[1]
+    plain = page("a red cube and one blue ring")[1]
+    assert "Not read" not in plain
+    assert "Not judged" not in plain

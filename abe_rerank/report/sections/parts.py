@@ -22,23 +22,23 @@ def parts(page: Page) -> Markup:
     """A table for the best candidate, and one for each other, folded, and what of the prompt is not read; nothing where
     a scorer names no parts and all is read."""
     told = [view.candidate for view in page.views if view.candidate.score.parts]
-    left_out = unread(page.report)
-    if not told and not left_out:
+    relations, counts = unread(page.report)
+    if not (told or relations or counts):
         return Markup()
     title = TITLES.get(told[0].score.parts[0].kind if told else "relation", "What was asked")
-    return page.fill("score_parts.html.jinja", told=told, title=title, kinds=ATOMS, unread=left_out)
+    return page.fill("score_parts.html.jinja", told=told, title=title, kinds=ATOMS, relations=relations, counts=counts)
 
 
-def unread(report: Report) -> list[str]:
-    """The relations and counts that the regions of objects do not answer, in the prompt's words.
+def unread(report: Report) -> tuple[list[str], list[str]]:
+    """The relations that the regions of objects do not answer and the counts, in the prompt's words.
 
     Nothing where no candidate has regions, as with a scorer that asks questions.
     """
     scores = [candidate.score for candidate in report.candidates]
     if not any(score.pairs for score in scores) or any(p.kind == "question" for s in scores for p in s.parts):
-        return []
+        return [], []
     read = {part.text for score in scores for part in score.parts}
     things = report.parse.objects
     relations = [in_words(things[r.subject].text, r.text, things[r.object].text) for r in report.parse.relations]
     counts = [f"{t.count.text} {t.text}" for t in things if t.count is not None and t.count.value > 1]
-    return [text for text in (*relations, *counts) if text not in read]
+    return [text for text in relations if text not in read], [text for text in counts if text not in read]
