@@ -121,7 +121,9 @@ def test_a_fit_learns_what_is_true():
 def test_pairs_in_place_weigh_as_much_as_all_others_however_many_are_drawn():
     rng = np.random.default_rng(4)
     kinds = {"a": 0, "b": 0, "swapped": 1, "missing, a": None, "missing, b": None}
-    groups = list(rng.permutation(["a"] * 40 + ["b"] * 10 + ["swapped"] * 90 + ["missing, a"] * 25 + ["missing, b"] * 30))
+    groups = list(
+        rng.permutation(["a"] * 40 + ["b"] * 10 + ["swapped"] * 90 + ["missing, a"] * 25 + ["missing, b"] * 30)
+    )
     weights = decision._weights([Labelled(look(0), ASKED, kinds[name], name) for name in groups])
     each = {name: sum(w for w, of in zip(weights, groups, strict=True) if of == name) for name in kinds}
     assert each == pytest.approx({"a": 1 / 4, "b": 1 / 4, "swapped": 1 / 6, "missing, a": 1 / 6, "missing, b": 1 / 6})

@@ -27,8 +27,8 @@ from abe_rerank.scoring import make_scorer
 from abe_rerank.scoring.abe import AbeScorer
 from abe_rerank.scoring.calibration import GENERAL
 from abe_rerank.scoring.clip import ClipScorer
-from abe_rerank.scoring.terms import AbeSettings, write_settings
 from abe_rerank.scoring.second_look import LOOK
+from abe_rerank.scoring.terms import AbeSettings, write_settings
 from abe_rerank.scoring.tuned import export, home_of, kept_in, read_tuned, take_over, tuning_line
 
 Cli = Callable[..., tuple[int, str, str]]
