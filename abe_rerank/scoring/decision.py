@@ -85,7 +85,7 @@ STANDARD = Decision(
     mutual=3.37,
 )
 """For backbones without a fit: fitted on the choosing split of two together, the built-in one, read as if nothing were
-tuned for it, and one of CLIP's kind after 2,400 steps of training, which tells shapes less well."""
+tuned for it, and one of CLIP's kind, which tells shapes less well."""
 
 
 @dataclass(frozen=True)
