@@ -63,8 +63,9 @@ class Calibration:
 
 GENERAL = Calibration(key="any backbone", decision=STANDARD)
 """For backbones without a fit."""
-GENERAL_ERROR = 0.08
-"""Its expected calibration error was less on the backbones that it was measured on (scoring/README.md)."""
+GENERAL_ERROR = 0.17
+"""Its expected calibration error was at most this on the backbones that it was measured on, 0.05 on those that see well
+(scoring/README.md)."""
 
 
 def fit(key: str, questions: Sequence[Sequence[Labelled]]) -> Calibration:
