@@ -84,8 +84,8 @@ STANDARD = Decision(
     absent=0.08,
     mutual=3.18,
 )
-"""For backbones without a fit: fitted on the choosing split of three together, the built-in one, read as if nothing were
-tuned for it, one of CLIP's kind, which tells shapes less well, and one of SigLIP's kind that had hardly been trained."""
+"""For backbones without a fit: fitted on the choosing split of three together, the built-in one, read as if nothing
+were tuned for it, one of CLIP's kind, which tells shapes less well, and one of SigLIP's kind, hardly trained."""
 
 
 @dataclass(frozen=True)
